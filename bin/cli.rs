@@ -1,0 +1,187 @@
+//! The command line.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use hoptree_core::Order;
+
+use crate::failure::Failure;
+use crate::{control, listing};
+
+/// A tree of worker processes, driven from one console over a message queue.
+///
+/// Commands are read from SCRIPT or standard input, one a line; type `help` for what there is.
+///
+/// Exit status: 0; 1 when the tree can't run, or with --strict when any command failed; 2 for bad
+/// usage; 128+n after signal n.
+#[derive(Debug, Parser)]
+#[command(name = "hoptree", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    task: Option<Task>,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What the program can do beside running a console.
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// List the transports that are linked.
+    Transports,
+    /// List the command modules that are linked, with their help and examples.
+    Commands,
+}
+
+/// How to run a console.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// What the processes talk over; `hoptree transports` lists them.
+    #[arg(long, value_name = "NAME", default_value = "zmq")]
+    pub transport: String,
+
+    /// The deadline of a command.
+    #[arg(long = "timeout", value_name = "MS", default_value = "5000",
+          value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
+    timeout_ms: u64,
+
+    /// The order of the replies: that of the commands, or as they complete [default: completion at
+    /// a terminal, else input]
+    #[arg(long)]
+    order: Option<OrderName>,
+
+    /// Log more of the control node to stderr: -v info, -vv debug, -vvv trace.
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Write logs at level debug into DIR: control.log and a file for each node.
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
+
+    /// Exit with status 1 when any command failed.
+    #[arg(long)]
+    pub strict: bool,
+
+    /// A file of commands to run instead of standard input; one named like a subcommand is
+    /// written ./NAME.
+    pub script: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum OrderName {
+    Input,
+    Completion,
+}
+
+impl Options {
+    /// The deadline of a command.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    /// The order of the replies, for a console that is a terminal, or is not.
+    pub fn order(&self, terminal: bool) -> Order {
+        match self.order {
+            Some(OrderName::Input) => Order::Input,
+            Some(OrderName::Completion) => Order::Completion,
+            None if terminal => Order::Completion,
+            None => Order::Input,
+        }
+    }
+}
+
+/// Does what the command line says, and gives the program's exit status.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed stdout or stderr is no reason to fail differently.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let done = match cli.task {
+        None => control::run(&cli.options),
+        Some(Task::Transports) => listing::transports().and_then(|text| print(&text)),
+        Some(Task::Commands) => listing::commands().and_then(|text| print(&text)),
+    };
+    done.unwrap_or_else(|failure| failure.report())
+}
+
+/// Writes `text` to stdout. A reader that has seen enough has closed it, which is fine.
+fn print(text: &str) -> Result<ExitCode, Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::doing("write to stdout")(error))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_100_columns() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    }
+
+    #[test]
+    fn defaults() {
+        let options = parse("hoptree").unwrap().options;
+        assert_eq!(options.transport, "zmq");
+        assert_eq!(options.timeout(), Duration::from_secs(5));
+        assert_eq!(options.order(true), Order::Completion);
+        assert_eq!(options.order(false), Order::Input);
+        assert!(options.script.is_none() && options.log_dir.is_none() && !options.strict);
+    }
+
+    #[test]
+    fn options_and_script() {
+        let options =
+            parse("hoptree -vv --order input --timeout 50 --strict -- run.txt").unwrap().options;
+        assert_eq!((options.verbose, options.strict), (2, true));
+        assert_eq!(options.timeout(), Duration::from_millis(50));
+        assert_eq!(options.order(true), Order::Input);
+        assert_eq!(options.script.unwrap().to_str(), Some("run.txt"));
+    }
+
+    #[test]
+    fn a_script_named_like_a_subcommand_needs_a_path() {
+        assert!(parse("hoptree commands").unwrap().task.is_some());
+        let cli = parse("hoptree ./commands").unwrap();
+        assert!(cli.task.is_none() && cli.options.script.is_some());
+    }
+
+    #[test]
+    fn bad_usage_has_status_2() {
+        for line in [
+            "hoptree --timeout 0",
+            "hoptree --timeout 86400001",
+            "hoptree --timeout soon",
+            "hoptree --order random",
+            "hoptree --no-such-option",
+            "hoptree one.txt two.txt",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        assert_eq!(parse("hoptree --version").unwrap_err().exit_code(), 0);
+    }
+}

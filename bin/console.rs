@@ -1,0 +1,171 @@
+//! The console: lines in, replies and notices out, around the driver of the control node.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use hoptree_core::{Controller, Input, TransportError, Waker};
+
+use crate::driver::{Driver, Patience};
+use crate::prompt::Prompt;
+use crate::signals::Signals;
+use crate::stdin::{Entry, Stdin};
+use crate::writer::Writer;
+
+/// How many lines are fed in one turn: enough for large frames, and few enough to keep the turn
+/// short.
+const LINES_PER_TURN_MAX: usize = 256;
+
+/// No more lines are read while more than this waits to be written. What is under way then still
+/// adds its answers, which the node's own windows bound.
+const STDOUT_ROOM_BYTES: usize = 1024 * 1024;
+
+/// With more than this waiting to be written nobody is taken to read it. Only years of notices lead
+/// here.
+const STDOUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long an interrupted program still tries to write what it has.
+const LAST_WORDS_TIME_MAX: Duration = Duration::from_millis(200);
+
+/// The console of a control node.
+pub struct Console {
+    driver: Driver<Controller>,
+    stdin: Stdin,
+    stdout: Writer,
+    prompt: Prompt,
+    signals: Signals,
+    screen: Vec<u8>,
+    interrupted: bool,
+}
+
+impl Console {
+    /// A console that feeds `driver` from `stdin` and shows what it prints, with a prompt if
+    /// `prompting`. The waker is that of the driver's transport.
+    pub fn new(
+        driver: Driver<Controller>,
+        stdin: Stdin,
+        prompting: bool,
+        signals: Signals,
+        waker: Waker,
+    ) -> Console {
+        let open = || io::stdout().as_fd().try_clone_to_owned().map(File::from);
+        Console {
+            driver,
+            stdin,
+            stdout: Writer::new("stdout", STDOUT_ROOM_BYTES, open, move || waker.wake()),
+            prompt: Prompt::new(prompting),
+            signals,
+            screen: Vec::new(),
+            interrupted: false,
+        }
+    }
+
+    /// Runs the loop until the tree has ended.
+    ///
+    /// # Errors
+    ///
+    /// When the transport can't go on.
+    pub fn run(&mut self) -> Result<(), TransportError> {
+        while !self.driver.is_done() {
+            self.show();
+            let patience = if self.has_input() { Patience::Look } else { Patience::Wait };
+            self.driver.wait(patience)?;
+            self.heed_interrupt();
+            self.feed_lines();
+            self.driver.settle();
+        }
+        self.show();
+        Ok(())
+    }
+
+    /// Takes the console apart: what is left to end, and the output.
+    pub fn into_parts(mut self) -> (Driver<Controller>, LastWords) {
+        self.screen.clear();
+        self.prompt.end(&mut self.screen);
+        self.stdout.write(&self.screen);
+        let last_words =
+            LastWords { stdout: self.stdout, signals: self.signals, interrupted: self.interrupted };
+        (self.driver, last_words)
+    }
+
+    /// Whether there is a line that may be fed now. When not, whatever changes that wakes the loop.
+    fn has_input(&mut self) -> bool {
+        self.may_feed() && self.stdin.is_ready()
+    }
+
+    fn may_feed(&self) -> bool {
+        !self.interrupted && self.driver.node().wants_line() && self.stdout.has_room()
+    }
+
+    fn feed_lines(&mut self) {
+        if !self.may_feed() {
+            return;
+        }
+        for _ in 0..LINES_PER_TURN_MAX {
+            let input = match self.stdin.take() {
+                None => return,
+                Some(Entry::Line(line)) => Input::Line(line),
+                Some(Entry::TooLong) => Input::LineTooLong,
+                Some(Entry::End) => {
+                    self.driver.feed(Input::EndOfInput);
+                    return;
+                }
+            };
+            self.prompt.line_ended();
+            self.driver.feed(input);
+            if !self.driver.node().wants_line() {
+                return;
+            }
+        }
+    }
+
+    /// Tells the node, once, that the user wants an end: by a signal, or by not reading any more.
+    fn heed_interrupt(&mut self) {
+        if self.interrupted {
+            return;
+        }
+        if let Some(signal) = self.signals.interrupt() {
+            log::info!("ending after signal {signal}");
+        } else if let Some(kind) = self.stdout.failure() {
+            if kind != ErrorKind::BrokenPipe {
+                log::error!("can't write to stdout: {kind}");
+            }
+        } else if self.stdout.backlog() > STDOUT_BYTES_MAX {
+            log::error!("nobody reads stdout: {STDOUT_BYTES_MAX} bytes are waiting");
+        } else {
+            return;
+        }
+        self.interrupted = true;
+        self.driver.feed(Input::Interrupt);
+    }
+
+    /// Hands over what was printed. Does not block.
+    fn show(&mut self) {
+        let wants_line = !self.interrupted && self.driver.node().wants_line();
+        self.screen.clear();
+        self.prompt.show(self.driver.printed(), wants_line, &mut self.screen);
+        self.driver.printed().clear();
+        self.stdout.write(&self.screen);
+    }
+}
+
+/// What is left of a console at its end: output that may not have been written yet.
+pub struct LastWords {
+    stdout: Writer,
+    signals: Signals,
+    interrupted: bool,
+}
+
+impl LastWords {
+    /// Writes the rest, for as long as that takes, or as somebody has patience: once
+    /// interrupted it gives up soon. Says why something could not be written, if so.
+    pub fn speak(self) -> Option<ErrorKind> {
+        while !self.stdout.drain(LAST_WORDS_TIME_MAX) {
+            if self.interrupted || self.signals.interrupt().is_some() {
+                break;
+            }
+        }
+        self.stdout.failure()
+    }
+}

@@ -1,0 +1,115 @@
+//! The control node: what a user starts.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+use hoptree_core::{Controller, ControllerConfig, Registry, Token};
+
+use crate::cli::Options;
+use crate::console::Console;
+use crate::driver::Driver;
+use crate::failure::Failure;
+use crate::logging::{self, LogConfig};
+use crate::plugins;
+use crate::process::{Children, Heritage, Lifeline};
+use crate::signals::Signals;
+use crate::stdin::Stdin;
+
+/// Runs a console and the tree below it until both have ended, and gives the exit status.
+///
+/// # Errors
+///
+/// When it can't start, or the transport can't go on. The tree has ended even so.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let commands = Registry::linked().map_err(Failure::runtime)?;
+    let transport = plugins::transport(&options.transport)?;
+    let source = Source::open(options)?;
+    let logs = LogConfig { verbosity: options.verbose, dir: options.log_dir.clone() };
+    logging::start_control_node(&logs)?;
+
+    let lifeline = Lifeline::new().map_err(Failure::doing("make a pipe"))?;
+    let token = token()?;
+    let heritage =
+        Heritage { transport: transport.name.to_owned(), token, lifeline: lifeline.number(), logs };
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(Failure::doing("become a subreaper"))?;
+    let transport = (transport.open)().map_err(Failure::doing("open the transport"))?;
+    let waker = transport.waker();
+    let signals =
+        Signals::of_control_node(waker.clone()).map_err(Failure::doing("handle signals"))?;
+    let controller = Controller::new(ControllerConfig {
+        token,
+        timeout: options.timeout(),
+        order: options.order(source.terminal),
+        commands,
+    });
+    let driver = Driver::new(controller, transport, Children::new(heritage), signals.clone());
+    let prompting = source.terminal && io::stdout().is_terminal();
+    let stdin = Stdin::read(source.file, source.name, waker.clone())
+        .map_err(Failure::doing("start a thread"))?;
+    let console = Console::new(driver, stdin, prompting, signals.clone(), waker);
+
+    let done = run_to_the_end(console, lifeline, options.strict);
+    logging::finish();
+    match signals.interrupt() {
+        Some(signal) => Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0))),
+        None => done,
+    }
+}
+
+/// Runs the console, then ends whatever is left of the tree, then writes what is left to write: a
+/// slow reader holds up no process.
+fn run_to_the_end(
+    mut console: Console,
+    lifeline: Lifeline,
+    strict: bool,
+) -> Result<ExitCode, Failure> {
+    let ran = console.run();
+    let (driver, last_words) = console.into_parts();
+    let failed = strict && driver.node().any_failed();
+    let children = driver.finish();
+    drop(lifeline);
+    children.sweep();
+    let unwritten = last_words.speak();
+    ran.map_err(Failure::doing("go on"))?;
+    match unwritten {
+        None | Some(io::ErrorKind::BrokenPipe) if !failed => Ok(ExitCode::SUCCESS),
+        _ => Ok(ExitCode::FAILURE),
+    }
+}
+
+fn token() -> Result<Token, Failure> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(Failure::doing("make a random token"))?;
+    Ok(Token(bytes))
+}
+
+/// Where the commands come from.
+struct Source {
+    file: File,
+    name: String,
+    terminal: bool,
+}
+
+impl Source {
+    fn open(options: &Options) -> Result<Source, Failure> {
+        let Some(path) = &options.script else {
+            let file = io::stdin()
+                .as_fd()
+                .try_clone_to_owned()
+                .map_err(Failure::doing("open standard input"))?;
+            let terminal = file.is_terminal();
+            return Ok(Source { file: file.into(), name: "standard input".to_owned(), terminal });
+        };
+        let name = path.display().to_string();
+        match File::open(path).and_then(|file| Ok((file.metadata()?.is_dir(), file))) {
+            Ok((false, file)) => Ok(Source { file, name, terminal: false }),
+            Ok((true, _)) => {
+                Err(Failure::Usage(format!("can't read the script '{name}': it is a directory")))
+            }
+            Err(error) => Err(Failure::Usage(format!("can't read the script '{name}': {error}"))),
+        }
+    }
+}

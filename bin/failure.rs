@@ -1,0 +1,37 @@
+//! Why the program can't do what it was started for.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// A reason to end, in words for the user.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The command line asks for what there is not: exit status 2.
+    Usage(String),
+    /// The system, or this build, does not let it go on: exit status 1.
+    Runtime(String),
+}
+
+impl Failure {
+    /// A [`Failure::Runtime`] that says what `error` says.
+    pub fn runtime(error: impl Display) -> Failure {
+        Failure::Runtime(error.to_string())
+    }
+
+    /// Makes a [`Failure::Runtime`] of an error: what could not be done, and why.
+    pub fn doing<E: Display>(what: &str) -> impl Fn(E) -> Failure {
+        move |error| Failure::Runtime(format!("can't {what}: {error}"))
+    }
+
+    /// Tells the user, and what the program's exit status is.
+    pub fn report(&self) -> ExitCode {
+        let (text, status) = match self {
+            Failure::Usage(text) => (text, 2),
+            Failure::Runtime(text) => (text, 1),
+        };
+        // When stderr is gone there is nobody left to tell.
+        let _ = writeln!(io::stderr(), "hoptree: {text}");
+        ExitCode::from(status)
+    }
+}

@@ -1,0 +1,51 @@
+//! A compute node: what a node starts for each of its children.
+
+use std::process::ExitCode;
+
+use hoptree_core::{Registry, Worker, WorkerConfig};
+
+use crate::driver::{Driver, Patience};
+use crate::failure::Failure;
+use crate::process::{Boot, Children};
+use crate::signals::Signals;
+use crate::{logging, plugins, process};
+
+/// Runs a compute node until the tree, or its place in it, has ended.
+pub fn main() -> ExitCode {
+    let boot = match Boot::receive() {
+        Ok(boot) => boot,
+        Err(text) => return Failure::Usage(text).report(),
+    };
+    let done = run(boot);
+    logging::finish();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(boot: Boot) -> Result<(), Failure> {
+    let Boot { life, parent, heritage, .. } = boot;
+    let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
+    logging::start_compute_node(&heritage.logs, life);
+    let commands = Registry::linked().map_err(Failure::runtime)?;
+    let mut transport = (plugins::transport(&heritage.transport)?.open)()
+        .map_err(Failure::doing("open the transport"))?;
+    let parent = transport.connect(&parent);
+    let signals = Signals::of_compute_node(lifeline, transport.waker())
+        .map_err(Failure::doing("handle signals"))?;
+    let worker = Worker::new(WorkerConfig {
+        life,
+        token: heritage.token,
+        pid: std::process::id(),
+        parent,
+        commands,
+    });
+    let mut driver = Driver::new(worker, transport, Children::new(heritage), signals);
+    while !driver.is_done() {
+        driver.wait(Patience::Wait).map_err(Failure::doing("go on"))?;
+        driver.settle();
+    }
+    driver.finish();
+    Ok(())
+}

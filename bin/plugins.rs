@@ -1,0 +1,54 @@
+//! The transports and command modules of this build: the only place that names them.
+//!
+//! A crate that no code names is not linked, and what it registers is then silently missing.
+
+#[cfg(feature = "echo")]
+use hoptree_echo as _;
+#[cfg(feature = "heartbeat")]
+use hoptree_heartbeat as _;
+#[cfg(feature = "sum")]
+use hoptree_sum as _;
+#[cfg(feature = "timer")]
+use hoptree_timer as _;
+#[cfg(feature = "zmq")]
+use hoptree_zmq as _;
+
+use hoptree_core::TransportSpec;
+
+use crate::failure::Failure;
+
+/// The transport called `name`.
+///
+/// # Errors
+///
+/// When none is called so, or two are; the text lists those that are linked.
+pub fn transport(name: &str) -> Result<&'static TransportSpec, Failure> {
+    let linked = hoptree_core::linked_transports().map_err(Failure::runtime)?;
+    if let Some(spec) = linked.iter().find(|spec| spec.name == name) {
+        return Ok(spec);
+    }
+    let names: Vec<_> = linked.iter().map(|spec| spec.name).collect();
+    Err(Failure::Usage(if names.is_empty() {
+        "no transport is linked into this build: build it with --features zmq".to_owned()
+    } else {
+        format!("there is no transport '{name}': choose one of {}", names.join(", "))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_linked_fits_together() {
+        let commands = hoptree_core::Registry::linked().unwrap();
+        assert_eq!(commands.modules().any(|module| module.name == "echo"), cfg!(feature = "echo"));
+        assert_eq!(transport("zmq").is_ok(), cfg!(feature = "zmq"));
+    }
+
+    #[test]
+    fn an_unknown_transport_is_refused_with_the_list() {
+        let Err(Failure::Usage(text)) = transport("pigeon") else { panic!("not refused") };
+        assert_eq!(text.contains("'pigeon': choose one of"), cfg!(feature = "zmq"), "{text}");
+    }
+}

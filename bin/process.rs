@@ -1,0 +1,21 @@
+//! The processes of the tree: how one starts another, knows of its end, and outlives nobody.
+//!
+//! A child is this very program again. All that it needs to know comes through its standard input
+//! ([`Boot`]), never through its command line or environment, which others can read. That the
+//! control node is gone, by whatever cause, every node knows from end-of-file on one pipe
+//! ([`Lifeline`]).
+
+mod boot;
+mod children;
+mod detach;
+mod lifeline;
+mod strays;
+
+pub use boot::{Boot, Heritage};
+pub use children::Children;
+pub use detach::detach;
+pub use lifeline::Lifeline;
+
+/// The first argument of a process that is a compute node. A second one, its id, is for people who
+/// look at `ps`.
+pub const NODE_WORD: &str = "node";

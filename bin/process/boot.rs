@@ -1,0 +1,135 @@
+//! What a new node is told by its parent, through its standard input.
+
+use std::os::fd::RawFd;
+
+use hoptree_core::{Address, Life, Token};
+use serde::{Deserialize, Serialize};
+
+use crate::logging::LogConfig;
+
+/// The longest boot message. A pipe takes at least this much, so that a parent that writes it into
+/// a fresh one never waits for the child.
+pub const BOOT_BYTES_MAX: usize = 4096;
+
+/// What a node is told when it starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// The program's version, which must be the child's own.
+    version: String,
+    /// Which node it is.
+    pub life: Life,
+    /// Where its parent listens.
+    pub parent: Address,
+    /// What the whole tree has in common.
+    pub heritage: Heritage,
+}
+
+/// What each node hands on to its children unchanged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heritage {
+    /// The name of the tree's transport.
+    pub transport: String,
+    /// What proves that a peer belongs to the tree.
+    pub token: Token,
+    /// The number of the lifeline's read end, the same in every process.
+    pub lifeline: RawFd,
+    /// Where logs go.
+    pub logs: LogConfig,
+}
+
+impl Boot {
+    /// The boot message of `life`, for a child whose parent listens at `parent`.
+    pub fn new(life: Life, parent: Address, heritage: Heritage) -> Boot {
+        Boot { version: env!("CARGO_PKG_VERSION").to_owned(), life, parent, heritage }
+    }
+
+    /// The message as bytes.
+    ///
+    /// # Errors
+    ///
+    /// When it is longer than [`BOOT_BYTES_MAX`]; the bounds of what is in it forbid that.
+    pub fn encode(&self) -> Result<Vec<u8>, String> {
+        match postcard::to_stdvec(self) {
+            Ok(bytes) if bytes.len() <= BOOT_BYTES_MAX => Ok(bytes),
+            Ok(_) => Err("the boot message is too long".to_owned()),
+            Err(error) => Err(format!("can't encode the boot message: {error}")),
+        }
+    }
+
+    /// The message that these bytes stand for, if they do and it is of this version.
+    fn decode(bytes: &[u8]) -> Option<Boot> {
+        let (boot, rest) = postcard::take_from_bytes::<Boot>(bytes).ok()?;
+        (rest.is_empty() && boot.version == env!("CARGO_PKG_VERSION")).then_some(boot)
+    }
+
+    /// Reads the message from standard input up to its end. Blocks until the parent has written it,
+    /// which it does right after the start.
+    ///
+    /// # Errors
+    ///
+    /// When standard input holds something else: a person has started this process.
+    pub fn receive() -> Result<Boot, String> {
+        let refusal = "standard input holds no valid bootstrap: 'hoptree node' is how hoptree itself \
+                       starts its nodes. To make one, type 'create ID' at its console. To run a \
+                       script of this name, write 'hoptree ./node'";
+        if rustix::termios::isatty(rustix::stdio::stdin()) {
+            return Err(refusal.to_owned());
+        }
+        let mut bytes = [0; BOOT_BYTES_MAX + 1];
+        let mut length = 0;
+        while length < bytes.len() {
+            match rustix::io::read(rustix::stdio::stdin(), &mut bytes[length..]) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(format!("can't read the bootstrap: {error}")),
+            }
+        }
+        Boot::decode(&bytes[..length]).ok_or_else(|| refusal.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hoptree_core::{Incarnation, NodeId};
+
+    use super::*;
+
+    fn boot() -> Boot {
+        let life = Life { node: NodeId::compute(7).unwrap(), incarnation: Incarnation(3) };
+        let heritage = Heritage {
+            transport: "zmq".to_owned(),
+            token: Token([9; 16]),
+            lifeline: 5,
+            logs: LogConfig { verbosity: 2, dir: Some("/tmp/logs".into()) },
+        };
+        Boot::new(life, Address("tcp://127.0.0.1:5555".to_owned()), heritage)
+    }
+
+    #[test]
+    fn a_boot_message_survives_its_journey() {
+        assert_eq!(Boot::decode(&boot().encode().unwrap()), Some(boot()));
+    }
+
+    #[test]
+    fn what_is_no_boot_message_is_refused() {
+        let bytes = boot().encode().unwrap();
+        assert_eq!(Boot::decode(&[]), None);
+        assert_eq!(Boot::decode(b"create 1\ncreate 2 1\n"), None);
+        assert_eq!(Boot::decode(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(Boot::decode(&[bytes, vec![0]].concat()), None);
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let boot = Boot { version: "0.0.0".to_owned(), ..boot() };
+        assert_eq!(Boot::decode(&boot.encode().unwrap()), None);
+    }
+
+    #[test]
+    fn a_message_that_could_fill_the_pipe_is_not_sent() {
+        let mut boot = boot();
+        boot.heritage.logs.dir = Some("x".repeat(BOOT_BYTES_MAX).into());
+        assert!(boot.encode().unwrap_err().contains("too long"));
+    }
+}

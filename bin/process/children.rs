@@ -1,0 +1,150 @@
+//! The processes that this one has started.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hoptree_core::{Address, Exit, Life};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process};
+
+use super::NODE_WORD;
+use super::boot::{Boot, Heritage};
+use super::strays::strays;
+
+/// How long a node may take to notice that the tree has ended.
+const STRAY_GRACE: Duration = Duration::from_millis(200);
+
+/// How long the end of the program waits for processes at most.
+const SWEEP_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// The children of this process. A child stays one of them until [`Children::reap`] has told its
+/// end, so its process id can't meanwhile mean another process.
+#[derive(Debug)]
+pub struct Children {
+    heritage: Heritage,
+    lives: BTreeMap<i32, Life>,
+}
+
+impl Children {
+    /// No children yet; those to come will be handed `heritage`.
+    pub fn new(heritage: Heritage) -> Children {
+        Children { heritage, lives: BTreeMap::new() }
+    }
+
+    /// Starts the process of `life`, which is to connect to `parent`. Does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// Says to the user what the system refused, and what to do.
+    pub fn spawn(&mut self, life: Life, parent: &Address) -> Result<(), String> {
+        let boot = Boot::new(life, parent.clone(), self.heritage.clone()).encode()?;
+        let mut child = Command::new("/proc/self/exe")
+            .arg0("hoptree")
+            .args([NODE_WORD, &life.node.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| explain(&error))?;
+        let pid = Pid::from_child(&child).as_raw_pid();
+        log::debug!("{life} is process {pid}");
+        self.lives.insert(pid, life);
+        let mut stdin = child.stdin.take().expect("stdin is piped");
+        if let Err(error) = stdin.write_all(&boot) {
+            // It has ended already, and its end is about to be told.
+            log::debug!("{life} did not take its boot message: {error}");
+        }
+        Ok(())
+    }
+
+    /// Ends a child at once, if it still runs.
+    pub fn kill(&self, life: Life) {
+        for (pid, _) in self.lives.iter().filter(|(_, its)| **its == life) {
+            kill(Pid::from_raw(*pid).expect("a child's id is positive"));
+        }
+    }
+
+    /// Tells each child that has ended since the last call, and says whether this process has any
+    /// left. Orphans that it has inherited are reaped as well and not told. Does not block.
+    pub fn reap(&mut self, mut ended: impl FnMut(Life, Exit)) -> bool {
+        loop {
+            let (pid, status) = match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some(one)) => one,
+                Ok(None) => return true,
+                Err(Errno::INTR) => continue,
+                Err(_) => return false,
+            };
+            let Some(life) = self.lives.remove(&pid.as_raw_pid()) else { continue };
+            let exit = exit(status);
+            log::debug!("{life}, process {pid}, has ended: {exit:?}");
+            ended(life, exit);
+        }
+    }
+
+    /// Waits until no node is left among the children, for at most [`SWEEP_TIME_MAX`]: nodes that
+    /// have lost their parent have come to be children of the control node, and those that do not
+    /// end by themselves are killed. To be called there at the end, with the lifeline closed.
+    pub fn sweep(mut self) {
+        const PERIOD: Duration = Duration::from_millis(10);
+        let start = Instant::now();
+        while self.reap(|_, _| {}) {
+            let left = strays();
+            if left.is_empty() {
+                return;
+            }
+            if start.elapsed() > SWEEP_TIME_MAX {
+                log::error!("processes that could not be ended: {left:?}");
+                return;
+            }
+            if start.elapsed() > STRAY_GRACE {
+                left.into_iter().for_each(kill);
+            }
+            thread::sleep(PERIOD);
+        }
+    }
+}
+
+/// Sends SIGKILL to a process that has not been reaped.
+fn kill(pid: Pid) {
+    if let Err(error) = kill_process(pid, Signal::KILL) {
+        log::warn!("can't kill process {pid}: {error}");
+    }
+}
+
+fn exit(status: WaitStatus) -> Exit {
+    match status.terminating_signal() {
+        Some(signal) => Exit::Signal(signal),
+        None => Exit::Status(status.exit_status().unwrap_or_default()),
+    }
+}
+
+/// Why a process could not be started, and what the user can do.
+fn explain(error: &io::Error) -> String {
+    let reason = match Errno::from_io_error(error) {
+        Some(Errno::MFILE) => "too many open files (raise the limit with ulimit -n)",
+        Some(Errno::NFILE) => "too many open files in the whole system (raise fs.file-max)",
+        Some(Errno::AGAIN) => "too many processes (raise the limit with ulimit -u)",
+        Some(Errno::NOMEM) => "out of memory",
+        _ => return format!("can't start a process: {error}"),
+    };
+    format!("can't start a process: {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_named_with_its_remedy() {
+        let text = |errno: Errno| explain(&errno.into());
+        assert_eq!(
+            text(Errno::MFILE),
+            "can't start a process: too many open files (raise the limit with ulimit -n)"
+        );
+        assert!(text(Errno::AGAIN).contains("ulimit -u"));
+        assert!(text(Errno::ACCESS).starts_with("can't start a process: Permission denied"));
+    }
+}

@@ -1,0 +1,98 @@
+//! The console's prompt at a terminal.
+
+/// What asks for the next command.
+const PROMPT: &[u8] = b"> ";
+
+/// Goes to the beginning of the line and erases it, for text that comes while the prompt stands.
+const ERASE: &[u8] = b"\r\x1b[K";
+
+/// Keeps track of whether the prompt stands on the screen. What the user has typed behind it is
+/// erased with it, but not lost: the terminal still holds it.
+#[derive(Debug, Default)]
+pub struct Prompt {
+    enabled: bool,
+    stands: bool,
+}
+
+impl Prompt {
+    /// A prompt that is shown only when `enabled`, and otherwise changes nothing in the output.
+    pub fn new(enabled: bool) -> Prompt {
+        Prompt { enabled, stands: false }
+    }
+
+    /// The user has ended the line that the prompt stood on.
+    pub fn line_ended(&mut self) {
+        self.stands = false;
+    }
+
+    /// Adds to `screen` what shows `text`, whole lines, and then the prompt, if it is `wanted`.
+    pub fn show(&mut self, text: &[u8], wanted: bool, screen: &mut Vec<u8>) {
+        if self.stands && !text.is_empty() {
+            screen.extend_from_slice(ERASE);
+            self.stands = false;
+        }
+        screen.extend_from_slice(text);
+        if self.enabled && wanted && !self.stands {
+            screen.extend_from_slice(PROMPT);
+            self.stands = true;
+        }
+    }
+
+    /// Adds what leaves the cursor at the beginning of a line.
+    pub fn end(&mut self, screen: &mut Vec<u8>) {
+        if self.stands {
+            screen.push(b'\n');
+            self.stands = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(prompt: &mut Prompt, text: &str, wanted: bool) -> String {
+        let mut screen = Vec::new();
+        prompt.show(text.as_bytes(), wanted, &mut screen);
+        String::from_utf8(screen).unwrap()
+    }
+
+    #[test]
+    fn a_disabled_prompt_changes_nothing() {
+        let mut prompt = Prompt::new(false);
+        assert_eq!(shown(&mut prompt, "", true), "");
+        assert_eq!(shown(&mut prompt, "Ok\n", true), "Ok\n");
+        let mut screen = Vec::new();
+        prompt.end(&mut screen);
+        assert_eq!(screen, b"");
+    }
+
+    #[test]
+    fn it_is_shown_once_and_anew_after_each_line() {
+        let mut prompt = Prompt::new(true);
+        assert_eq!(shown(&mut prompt, "", true), "> ");
+        assert_eq!(shown(&mut prompt, "", true), "");
+        prompt.line_ended();
+        assert_eq!(shown(&mut prompt, "", false), "");
+        assert_eq!(shown(&mut prompt, "Ok\n", true), "Ok\n> ");
+    }
+
+    #[test]
+    fn text_replaces_a_standing_prompt() {
+        let mut prompt = Prompt::new(true);
+        shown(&mut prompt, "", true);
+        assert_eq!(shown(&mut prompt, "Ok: 1\n", true), "\r\x1b[KOk: 1\n> ");
+        assert_eq!(shown(&mut prompt, "Ok: 1\n", false), "\r\x1b[KOk: 1\n");
+        assert_eq!(shown(&mut prompt, "Ok: 0\n", false), "Ok: 0\n");
+    }
+
+    #[test]
+    fn the_end_leaves_no_prompt_behind() {
+        let mut prompt = Prompt::new(true);
+        shown(&mut prompt, "", true);
+        let mut screen = Vec::new();
+        prompt.end(&mut screen);
+        prompt.end(&mut screen);
+        assert_eq!(screen, b"\n");
+    }
+}

@@ -1,0 +1,296 @@
+//! The console's input: lines, read by a thread of its own.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::mem;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread;
+
+use hoptree_core::{LINE_BYTES_MAX, Waker};
+use rustix::event::{PollFd, PollFlags, poll};
+
+/// How much is read in one go.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// How many chunks may wait for the console.
+///
+/// A chunk is no longer than a longest line and one read. So no more than five of them are in
+/// memory: these, one that is being read, one that waits to be sent and one that is being fed.
+const CHUNKS_MAX: usize = 2;
+
+const STACK_BYTES: usize = 64 * 1024;
+
+/// The lines of standard input or a script, as far as they have been read.
+pub struct Stdin {
+    pieces: Receiver<Piece>,
+    lines: Vec<u8>,
+    /// Where in `lines` the next line begins.
+    at: usize,
+    next: Option<Piece>,
+    ended: bool,
+}
+
+/// What the console is told.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// A line, without its line end.
+    Line(&'a [u8]),
+    /// A line of more than [`LINE_BYTES_MAX`] bytes, which was dropped.
+    TooLong,
+    /// There are no more.
+    End,
+}
+
+/// What the thread hands over.
+#[derive(Debug, PartialEq, Eq)]
+enum Piece {
+    /// Whole lines with their line ends, except perhaps the very last of the input.
+    Lines(Vec<u8>),
+    TooLong,
+    End,
+}
+
+impl Stdin {
+    /// Reads `source`, which the user knows as `name`, from now on. The waker is used whenever
+    /// there is something new.
+    pub fn read(source: File, name: String, waker: Waker) -> io::Result<Stdin> {
+        let (sender, pieces) = sync_channel(CHUNKS_MAX);
+        thread::Builder::new()
+            .name("stdin".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || forward(source, &name, &sender, &waker))?;
+        Ok(Stdin { pieces, lines: Vec::new(), at: 0, next: None, ended: false })
+    }
+
+    /// Whether [`Stdin::take`] has something. Does not block.
+    pub fn is_ready(&mut self) -> bool {
+        if self.at < self.lines.len() || self.next.is_some() {
+            return true;
+        }
+        if self.ended {
+            return false;
+        }
+        self.next = match self.pieces.try_recv() {
+            Ok(piece) => Some(piece),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(Piece::End),
+        };
+        self.next.is_some()
+    }
+
+    /// The next entry, if one has been read. After [`Entry::End`] there is none.
+    pub fn take(&mut self) -> Option<Entry<'_>> {
+        if !self.is_ready() {
+            return None;
+        }
+        match self.next.take() {
+            None => {}
+            Some(Piece::Lines(lines)) => (self.lines, self.at) = (lines, 0),
+            Some(Piece::TooLong) => return Some(Entry::TooLong),
+            Some(Piece::End) => {
+                self.ended = true;
+                return Some(Entry::End);
+            }
+        }
+        let (line, length) = first_line(&self.lines[self.at..]);
+        self.at += length;
+        Some(if line.len() > LINE_BYTES_MAX { Entry::TooLong } else { Entry::Line(line) })
+    }
+}
+
+/// The first of these lines, and how long it is with its line end.
+fn first_line(lines: &[u8]) -> (&[u8], usize) {
+    let (line, length) = match lines.iter().position(|byte| *byte == b'\n') {
+        Some(end) => (&lines[..end], end + 1),
+        None => (lines, lines.len()),
+    };
+    (line.strip_suffix(b"\r").unwrap_or(line), length)
+}
+
+/// The thread: reads up to the end, or until nobody wants more.
+fn forward(mut source: File, name: &str, pieces: &SyncSender<Piece>, waker: &Waker) {
+    let mut cutter = Cutter::default();
+    let mut bytes = vec![0; READ_BYTES_MAX];
+    loop {
+        let length = read_some(&mut source, &mut bytes).unwrap_or_else(|error| {
+            log::error!("can't read {name}, which is taken for its end: {error}");
+            0
+        });
+        for piece in cutter.cut(&bytes[..length]) {
+            let ended = piece == Piece::End;
+            if pieces.send(piece).is_err() {
+                return;
+            }
+            waker.wake();
+            if ended {
+                return;
+            }
+        }
+    }
+}
+
+/// One read, waited for also when somebody has made the file non-blocking.
+fn read_some(source: &mut File, bytes: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match source.read(bytes) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                // Interrupted or not, the read is tried again.
+                let _ = poll(&mut [PollFd::new(source, PollFlags::IN)], None);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Cuts what was read at line ends.
+#[derive(Debug, Default)]
+struct Cutter {
+    /// The beginning of a line, of no more than [`LINE_BYTES_MAX`] bytes and a carriage return.
+    partial: Vec<u8>,
+    /// Whether the rest of a line that is too long is being dropped.
+    skipping: bool,
+}
+
+impl Cutter {
+    /// The pieces that are complete with these bytes; no bytes are the end of the input.
+    fn cut(&mut self, mut bytes: &[u8]) -> impl Iterator<Item = Piece> + use<> {
+        let ended = bytes.is_empty();
+        if self.skipping {
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            self.skipping = end.is_none();
+            bytes = end.map_or(&[], |end| &bytes[end + 1..]);
+        }
+        let complete = match bytes.iter().rposition(|byte| *byte == b'\n') {
+            Some(last) => last + 1,
+            None => 0,
+        };
+        let (lines, rest) = bytes.split_at(complete);
+        let mut whole = Vec::new();
+        if !lines.is_empty() || ended {
+            self.partial.extend_from_slice(lines);
+            whole = mem::take(&mut self.partial);
+        }
+        self.partial.extend_from_slice(rest);
+        let too_long = self.partial.len() > LINE_BYTES_MAX + 1;
+        if too_long {
+            (self.partial, self.skipping) = (Vec::new(), true);
+        }
+        [
+            (!whole.is_empty()).then_some(Piece::Lines(whole)),
+            too_long.then_some(Piece::TooLong),
+            ended.then_some(Piece::End),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What the console is told of an input that is read in these chunks; long lines as their
+    /// length.
+    fn entries(chunks: &[&[u8]]) -> Vec<String> {
+        let (sender, pieces) = sync_channel(1000);
+        let mut cutter = Cutter::default();
+        for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
+            cutter.cut(chunk).for_each(|piece| sender.send(piece).unwrap());
+        }
+        cutter.cut(b"").for_each(|piece| sender.send(piece).unwrap());
+        let mut stdin = Stdin { pieces, lines: Vec::new(), at: 0, next: None, ended: false };
+        let mut entries = Vec::new();
+        while let Some(entry) = stdin.take() {
+            entries.push(match entry {
+                Entry::Line(line) if line.len() > 100 => line.len().to_string(),
+                Entry::Line(line) => String::from_utf8_lossy(line).into_owned(),
+                Entry::TooLong => "TOO LONG".to_owned(),
+                Entry::End => "END".to_owned(),
+            });
+        }
+        entries
+    }
+
+    #[test]
+    fn lines_come_whole_however_they_were_read() {
+        let text = b"create 1\r\n\nping 1\n  \nlast";
+        let expected = ["create 1", "", "ping 1", "  ", "last", "END"];
+        assert_eq!(entries(&[text]), expected);
+        assert_eq!(entries(&text.chunks(1).collect::<Vec<_>>()), expected);
+        assert_eq!(entries(&text.chunks(7).collect::<Vec<_>>()), expected);
+    }
+
+    #[test]
+    fn the_last_line_may_lack_its_end() {
+        assert_eq!(entries(&[b"a\n"]), ["a", "END"]);
+        assert_eq!(entries(&[b"a"]), ["a", "END"]);
+        assert_eq!(entries(&[b"a\r"]), ["a", "END"]);
+        assert_eq!(entries(&[]), ["END"]);
+        assert_eq!(entries(&[b"\n"]), ["", "END"]);
+        assert_eq!(entries(&[b"a\r\r\nb\rc\n"]), ["a\r", "b\rc", "END"]);
+    }
+
+    #[test]
+    fn the_longest_line_passes_and_a_longer_one_is_reported_once() {
+        let longest = vec![b'x'; LINE_BYTES_MAX];
+        let longer = vec![b'x'; LINE_BYTES_MAX + 1];
+        let huge = vec![b'x'; 5 * LINE_BYTES_MAX];
+        let length = LINE_BYTES_MAX.to_string();
+        for size in [1000, READ_BYTES_MAX, 10 * LINE_BYTES_MAX] {
+            for end in ["\n", "\r\n"] {
+                let text = [&longest, &longer[..], &huge, b"a"].join(end.as_bytes());
+                let chunks: Vec<_> = text.chunks(size).collect();
+                assert_eq!(entries(&chunks), [&length, "TOO LONG", "TOO LONG", "a", "END"]);
+            }
+            let unended: Vec<_> = huge.chunks(size).collect();
+            assert_eq!(entries(&unended), ["TOO LONG", "END"]);
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_by_the_longest_line() {
+        let mut cutter = Cutter::default();
+        for _ in 0..100 {
+            for piece in cutter.cut(&[b'x'; READ_BYTES_MAX]) {
+                assert_eq!(piece, Piece::TooLong);
+            }
+            assert!(cutter.partial.capacity() <= 2 * (LINE_BYTES_MAX + READ_BYTES_MAX));
+        }
+    }
+
+    #[test]
+    fn a_complete_line_comes_while_the_input_stays_open() {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        let mut write = File::from(write);
+        let (woken, wakes) = mpsc::channel();
+        let waker = Waker::new(move || woken.send(()).unwrap());
+        let mut stdin = Stdin::read(read.into(), "test".to_owned(), waker).unwrap();
+        for line in ["one\n", "two\nthr", "ee\n"] {
+            write.write_all(line.as_bytes()).unwrap();
+            wakes.recv_timeout(Duration::from_secs(10)).unwrap();
+            let ended = line.trim_end().rsplit('\n').next_back().unwrap();
+            let expected = if ended == "ee" { "three" } else { ended };
+            assert_eq!(stdin.take(), Some(Entry::Line(expected.as_bytes())));
+        }
+        assert_eq!(stdin.take(), None);
+        drop(write);
+        wakes.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(stdin.take(), Some(Entry::End));
+        assert_eq!(stdin.take(), None);
+    }
+
+    #[test]
+    fn an_input_that_can_t_be_read_has_ended() {
+        let directory = File::open("/").unwrap();
+        let (woken, wakes) = mpsc::channel();
+        let waker = Waker::new(move || woken.send(()).unwrap());
+        let mut stdin = Stdin::read(directory, "/".to_owned(), waker).unwrap();
+        wakes.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(stdin.take(), Some(Entry::End));
+    }
+}

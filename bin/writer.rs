@@ -1,0 +1,282 @@
+//! Output that must not stop the loop: a terminal may be stopped, and a reader slow.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+
+/// The most that is written in one go, so that the count of what is left is up to date.
+const WRITE_BYTES_MAX: usize = 64 * 1024;
+
+/// A buffer that has grown beyond this is given back once it is written.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;
+
+const STACK_BYTES: usize = 64 * 1024;
+
+/// A file that a thread of its own writes to. The thread starts with the first block, and ends with
+/// the program or when the file takes no more.
+///
+/// The writer itself bounds nothing: whoever writes asks for [`Writer::backlog`] or
+/// [`Writer::has_room`] first, and has a bound.
+pub struct Writer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: &'static str,
+    state: Mutex<State>,
+    changed: Condvar,
+    room_bytes: usize,
+    notify: Box<dyn Fn() + Send + Sync>,
+}
+
+struct State {
+    /// How to open the file, until the thread has been started.
+    open: Option<Box<dyn FnOnce() -> io::Result<File> + Send>>,
+    pending: Vec<u8>,
+    /// How much of the block that the thread has taken is not written yet.
+    in_hand: usize,
+    room_wanted: bool,
+    failure: Option<ErrorKind>,
+}
+
+impl Writer {
+    /// A writer to the file that `open` will open in the writer's thread.
+    ///
+    /// `notify` is called from that thread when there is room again after [`Writer::has_room`] has
+    /// denied it, which means no more than `room_bytes` in the backlog, and when the file has
+    /// failed.
+    pub fn new(
+        name: &'static str,
+        room_bytes: usize,
+        open: impl FnOnce() -> io::Result<File> + Send + 'static,
+        notify: impl Fn() + Send + Sync + 'static,
+    ) -> Writer {
+        let state = State {
+            open: Some(Box::new(open)),
+            pending: Vec::new(),
+            in_hand: 0,
+            room_wanted: false,
+            failure: None,
+        };
+        let shared = Shared {
+            name,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            room_bytes,
+            notify: Box::new(notify),
+        };
+        Writer { shared: Arc::new(shared) }
+    }
+
+    /// Hands a block over. Does not block; does nothing once the file has failed.
+    pub fn write(&self, block: &[u8]) {
+        let mut state = self.shared.lock();
+        if block.is_empty() || state.failure.is_some() {
+            return;
+        }
+        state.pending.extend_from_slice(block);
+        match state.open.take() {
+            None => self.shared.changed.notify_all(),
+            Some(open) => {
+                let shared = Arc::clone(&self.shared);
+                let started = thread::Builder::new()
+                    .name(shared.name.to_owned())
+                    .stack_size(STACK_BYTES)
+                    .spawn(move || shared.run(open));
+                if let Err(error) = started {
+                    state.fail(error.kind());
+                }
+            }
+        }
+    }
+
+    /// How many bytes have been handed over and are not written yet.
+    pub fn backlog(&self) -> usize {
+        self.shared.lock().backlog()
+    }
+
+    /// Whether the backlog is small enough to go on. When it is not, a notification follows.
+    pub fn has_room(&self) -> bool {
+        let mut state = self.shared.lock();
+        state.room_wanted = state.backlog() > self.shared.room_bytes;
+        !state.room_wanted
+    }
+
+    /// Why the file takes no more, if it does not.
+    pub fn failure(&self) -> Option<ErrorKind> {
+        self.shared.lock().failure
+    }
+
+    /// Waits until all is written, or can't be, for at most `within`; says whether that is so.
+    pub fn drain(&self, within: Duration) -> bool {
+        let until = Instant::now() + within;
+        let mut state = self.shared.lock();
+        while state.backlog() > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            (state, _) = self.shared.changed.wait_timeout(state, left).expect(UNPOISONED);
+        }
+        true
+    }
+}
+
+const UNPOISONED: &str = "nothing panics while it holds the lock";
+
+impl State {
+    fn backlog(&self) -> usize {
+        self.pending.len() + self.in_hand
+    }
+
+    fn fail(&mut self, kind: ErrorKind) {
+        self.failure = Some(kind);
+        self.pending = Vec::new();
+        self.in_hand = 0;
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect(UNPOISONED)
+    }
+
+    /// The writer's thread.
+    fn run(&self, open: Box<dyn FnOnce() -> io::Result<File> + Send>) {
+        let Err(error) = open().and_then(|file| self.write_all(file));
+        self.lock().fail(error.kind());
+        self.changed.notify_all();
+        (self.notify)();
+    }
+
+    fn write_all(&self, mut file: File) -> io::Result<std::convert::Infallible> {
+        let mut block = Vec::new();
+        loop {
+            self.take(&mut block);
+            let mut rest = &block[..];
+            while !rest.is_empty() {
+                let written = write_some(&mut file, &rest[..rest.len().min(WRITE_BYTES_MAX)])?;
+                rest = &rest[written..];
+                self.note_progress(rest.len());
+            }
+        }
+    }
+
+    /// Waits for something to write and swaps it for the `block` that has been written.
+    fn take(&self, block: &mut Vec<u8>) {
+        block.clear();
+        if block.capacity() > KEPT_BYTES_MAX {
+            *block = Vec::new();
+        }
+        let mut state = self.lock();
+        while state.pending.is_empty() {
+            state = self.changed.wait(state).expect(UNPOISONED);
+        }
+        mem::swap(&mut state.pending, block);
+        state.in_hand = block.len();
+    }
+
+    fn note_progress(&self, left: usize) {
+        let mut state = self.lock();
+        state.in_hand = left;
+        if state.backlog() == 0 {
+            self.changed.notify_all();
+        }
+        if state.room_wanted && state.backlog() <= self.room_bytes {
+            state.room_wanted = false;
+            drop(state);
+            (self.notify)();
+        }
+    }
+}
+
+/// One write, waited for also when somebody has made the file non-blocking.
+fn write_some(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match file.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                // Interrupted or not, the write is tried again.
+                let _ = poll(&mut [PollFd::new(file, PollFlags::OUT)], None);
+            }
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(10);
+
+    fn pipe() -> (File, File) {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        (read.into(), write.into())
+    }
+
+    #[test]
+    fn what_is_written_arrives() {
+        let (mut read, write) = pipe();
+        let writer = Writer::new("test", 100, move || Ok(write), || ());
+        assert!(writer.drain(Duration::ZERO));
+        writer.write(b"one\n");
+        writer.write(b"two\n");
+        let mut bytes = [0; 8];
+        read.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"one\ntwo\n");
+        assert!(writer.drain(LONG));
+        assert_eq!((writer.backlog(), writer.failure()), (0, None));
+    }
+
+    #[test]
+    fn a_slow_reader_is_counted_and_its_progress_told() {
+        let (mut read, write) = pipe();
+        let (notify, told) = mpsc::channel();
+        let writer = Writer::new("test", 100, move || Ok(write), move || notify.send(()).unwrap());
+        let block = vec![b'x'; 4 * WRITE_BYTES_MAX];
+        writer.write(&block);
+        assert!(!writer.has_room() && writer.backlog() > 100);
+        assert!(!writer.drain(Duration::from_millis(10)));
+
+        let mut bytes = vec![0; block.len()];
+        read.read_exact(&mut bytes).unwrap();
+        assert_eq!(bytes, block);
+        told.recv_timeout(LONG).unwrap();
+        assert!(writer.has_room() && writer.drain(LONG));
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_told() {
+        let (read, write) = pipe();
+        drop(read);
+        let (notify, told) = mpsc::channel();
+        let writer = Writer::new("test", 100, move || Ok(write), move || notify.send(()).unwrap());
+        writer.write(b"x");
+        told.recv_timeout(LONG).unwrap();
+        assert_eq!(writer.failure(), Some(ErrorKind::BrokenPipe));
+        writer.write(b"x");
+        assert!(writer.drain(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_file_that_is_not_blocking_is_waited_for() {
+        let (mut read, write) = pipe();
+        rustix::io::ioctl_fionbio(&write, true).unwrap();
+        let writer = Writer::new("test", 100, move || Ok(write), || ());
+        let block = vec![b'x'; 4 * WRITE_BYTES_MAX];
+        writer.write(&block);
+        let mut bytes = vec![0; block.len()];
+        read.read_exact(&mut bytes).unwrap();
+        assert!(writer.drain(LONG));
+    }
+}

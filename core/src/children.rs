@@ -1,0 +1,503 @@
+//! A node's side towards its children: their links and processes, the way to all below them, and
+//! what is pending on them. Control node and compute nodes have it in common.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::link::{Link, Merge};
+use crate::router::{Hop, RouteTable, Router};
+use crate::time::earliest;
+use crate::wire::{self, Hello, Joined, Kind, Malformed, Message, NO_REQUEST, Published, Status};
+use crate::{Exit, Input, Life, LinkId, NodeId, Output, RequestId, Time, Token, Watch};
+
+/// How long a process without children has to end after it was asked to, before it is killed, and
+/// how much longer for each level below it, so that whoever is nearest to a node that hangs is the
+/// one to kill it.
+pub(crate) const END_GRACE: Duration = Duration::from_millis(500);
+pub(crate) const END_GRACE_STEP: Duration = Duration::from_millis(50);
+
+/// How long a peer may take from connecting to its hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(2);
+
+/// How many lives one message about the tree names at most; keeps it below a piece.
+const LIVES_PER_MESSAGE: usize = 1_000;
+
+/// Where messages go that are on their way up: to the parent, or to the control node itself.
+pub(crate) type Up<'a> = dyn FnMut(Message<'_>) + 'a;
+
+/// The children of one node.
+#[derive(Debug)]
+pub(crate) struct Children {
+    node: NodeId,
+    token: Token,
+    /// Peers that have not said hello, and how long they may take.
+    strangers: BTreeMap<LinkId, Time>,
+    /// Children whose hello was accepted.
+    links: BTreeMap<LinkId, Child>,
+    /// Every child that has a process, or is to get one.
+    processes: BTreeMap<Life, Process>,
+    routes: RouteTable,
+    watch: Option<Watch>,
+    published: BTreeMap<String, Vec<u8>>,
+    /// Links that this turn has touched, each once, and those whose acknowledgements are withheld.
+    touched: BTreeSet<LinkId>,
+    /// When [`Children::timeout`] is to look again; may be earlier than there is need.
+    wake: Option<Time>,
+    /// No new child is taken in any more.
+    closing: bool,
+}
+
+#[derive(Debug)]
+struct Child {
+    life: Life,
+    link: Link,
+}
+
+#[derive(Debug)]
+enum Process {
+    /// Started for this request; its hello is awaited.
+    Starting(RequestId),
+    /// Its hello was accepted.
+    Running,
+    /// It is to end.
+    Ending(Ending),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Ending {
+    /// When it is killed, if it has not ended by itself.
+    kill_at: Option<Time>,
+    /// The request that wants to know of its end.
+    request: Option<RequestId>,
+    /// It has ended; the end of its link is still to come.
+    exited: bool,
+}
+
+impl Children {
+    pub fn new(node: NodeId, token: Token) -> Children {
+        Children {
+            node,
+            token,
+            strangers: BTreeMap::new(),
+            links: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            routes: RouteTable::new(node),
+            watch: None,
+            published: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            wake: None,
+            closing: false,
+        }
+    }
+
+    /// Whether nobody is left: no link and no process.
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty() && self.processes.is_empty()
+    }
+
+    /// The link towards a node below, if there is a way to it.
+    pub fn link_to(&self, node: NodeId) -> Option<LinkId> {
+        match self.routes.route(node) {
+            Hop::Link(link) => Some(link),
+            Hop::Local | Hop::Unknown => None,
+        }
+    }
+
+    /// Passes a request on towards its node, or answers that there is no way to it.
+    pub fn forward(&mut self, message: &Message<'_>, up: &mut Up<'_>) {
+        let link = self.link_to(message.node).and_then(|link| self.links.get_mut(&link));
+        match link {
+            Some(child) => {
+                if message.flags.is_first() && message.request != NO_REQUEST {
+                    child.link.expect_answer(message.request, message.node);
+                }
+                child.link.send(message);
+                self.touched.insert(child.link.id());
+            }
+            // What follows a first piece belongs to a request that has been answered.
+            None if message.flags.is_first() && message.request != NO_REQUEST => {
+                up(Message::answer(message.node, message.request, Status::Unavailable, &[]));
+            }
+            None => {}
+        }
+    }
+
+    /// Does what a request asks of this node as a parent.
+    pub fn serve(
+        &mut self,
+        now: Time,
+        message: &Message<'_>,
+        out: &mut Vec<Output>,
+        up: &mut Up<'_>,
+    ) {
+        let request = message.request;
+        let understood = match message.kind {
+            Kind::Create => message.decode().map(|life| self.create(life, request, out, up)),
+            Kind::Remove => {
+                message.decode().map(|(life, grace)| self.remove(now, life, grace, request, up))
+            }
+            Kind::Discard => message.decode().map(|life| self.discard(life, out, up)),
+            _ => None,
+        };
+        if understood.is_none() {
+            log::error!("node {}: a malformed request to a parent", self.node);
+        }
+    }
+
+    fn create(&mut self, life: Life, request: RequestId, out: &mut Vec<Output>, up: &mut Up<'_>) {
+        if self.closing {
+            return up(Message::answer(self.node, request, Status::Unavailable, &[]));
+        }
+        self.processes.insert(life, Process::Starting(request));
+        out.push(Output::Spawn(life));
+    }
+
+    fn remove(
+        &mut self,
+        now: Time,
+        life: Life,
+        grace: Duration,
+        request: RequestId,
+        up: &mut Up<'_>,
+    ) {
+        match self.processes.get_mut(&life) {
+            None => up(Message::answer(self.node, request, Status::Ok, &[])),
+            Some(process) => {
+                let kill_at = Some(now + grace);
+                let ending = Ending { kill_at, request: Some(request), exited: false };
+                *process = Process::Ending(ending);
+                self.wake = earliest(self.wake, kill_at);
+                self.ask_to_end(life, grace);
+            }
+        }
+    }
+
+    /// Ends a life that is no longer wanted, at once, whatever state it is in.
+    fn discard(&mut self, life: Life, out: &mut Vec<Output>, up: &mut Up<'_>) {
+        if let Some(link) = self.link_of(life) {
+            out.push(Output::Close(link));
+            self.drop_link(link, up);
+        }
+        if let Some(process) = self.processes.get_mut(&life) {
+            *process = Process::Ending(Ending::default());
+            out.push(Output::Kill(life));
+        }
+    }
+
+    fn link_of(&self, life: Life) -> Option<LinkId> {
+        self.links.iter().find(|(_, child)| child.life == life).map(|(link, _)| *link)
+    }
+
+    fn ask_to_end(&mut self, life: Life, grace: Duration) {
+        if let Some(link) = self.link_of(life)
+            && let Some(child) = self.links.get_mut(&link)
+        {
+            send_shutdown(&mut child.link, grace);
+            self.touched.insert(link);
+        }
+    }
+
+    /// Ends every child, leaves first: they are asked, and killed if they have not ended after
+    /// `grace`.
+    pub fn end(&mut self, now: Time, grace: Duration, out: &mut Vec<Output>) {
+        self.closing = true;
+        let lives: Vec<_> = self.processes.keys().copied().collect();
+        for life in lives {
+            let ending =
+                Process::Ending(Ending { kill_at: Some(now + END_GRACE), ..Ending::default() });
+            match self.processes.get_mut(&life) {
+                Some(process @ Process::Running) => {
+                    *process = ending;
+                    self.ask_to_end(life, grace);
+                }
+                Some(process @ Process::Starting(_)) => {
+                    *process = Process::Ending(Ending::default());
+                    out.push(Output::Kill(life));
+                }
+                Some(Process::Ending(_)) | None => {}
+            }
+        }
+        self.wake = earliest(self.wake, Some(now + grace));
+    }
+
+    /// Takes in what happened to links and processes of children.
+    pub fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>, up: &mut Up<'_>) {
+        match input {
+            Input::Up(link) => self.connected(now, link),
+            Input::Frame(link, frame) => self.received(now, link, frame, out, up),
+            Input::Down(link) => self.disconnected(now, link, up),
+            Input::SpawnFailed(life, why) => self.spawn_failed(life, why, up),
+            Input::ChildExited(life, exit) => self.exited(life, exit, up),
+            other => debug_assert!(false, "{other:?} does not concern children"),
+        }
+    }
+
+    /// A peer has connected.
+    fn connected(&mut self, now: Time, link: LinkId) {
+        self.strangers.insert(link, now + HELLO_WITHIN);
+        self.wake = earliest(self.wake, Some(now + HELLO_WITHIN));
+    }
+
+    /// A frame came from a child, or from a peer that may become one.
+    fn received(
+        &mut self,
+        now: Time,
+        link: LinkId,
+        frame: &[u8],
+        out: &mut Vec<Output>,
+        up: &mut Up<'_>,
+    ) {
+        let understood = if self.strangers.remove(&link).is_some() {
+            self.welcome(now, link, frame, out, up)
+        } else {
+            self.take_in(now, link, frame, up)
+        };
+        if understood.is_err() {
+            log::warn!("node {}: a peer does not speak our protocol and is cut off", self.node);
+            out.push(Output::Close(link));
+            self.drop_link(link, up);
+        }
+    }
+
+    /// Takes in a child by its hello, the first frame of its link.
+    fn welcome(
+        &mut self,
+        now: Time,
+        id: LinkId,
+        frame: &[u8],
+        out: &mut Vec<Output>,
+        up: &mut Up<'_>,
+    ) -> Result<(), Malformed> {
+        let mut link = Link::new(id, now);
+        let first = link.receive(now, frame)?.next().ok_or(Malformed)??;
+        let hello = match first.kind {
+            Kind::Hello => first.decode::<Hello>().ok_or(Malformed)?,
+            _ => return Err(Malformed),
+        };
+        if hello.version != wire::VERSION || hello.token != self.token {
+            return Err(Malformed);
+        }
+        let Some(Process::Starting(request)) = self.processes.get(&hello.life) else {
+            log::info!("node {}: {} is not expected and is told to end", self.node, hello.life);
+            send_shutdown(&mut link, END_GRACE);
+            link.flush(now, true, out);
+            out.push(Output::Close(id));
+            return Ok(());
+        };
+        let request = *request;
+        self.processes.insert(hello.life, Process::Running);
+        link.send_control(Merge::Never, &Message::neighbour(Kind::Welcome, &[]));
+        for (module, value) in &self.published {
+            send_published(&mut link, module, value);
+        }
+        link.silent_after(self.watch.map(|watch| watch.silent_after), now);
+        self.wake = earliest(self.wake, link.deadline());
+        self.touched.insert(id);
+        self.routes.learn(hello.life, id);
+        self.links.insert(id, Child { life: hello.life, link });
+        let joined = wire::body(&Joined { life: hello.life, pid: hello.pid });
+        up(Message::new(Kind::Joined, hello.life.node, request, &joined));
+        Ok(())
+    }
+
+    fn take_in(
+        &mut self,
+        now: Time,
+        id: LinkId,
+        frame: &[u8],
+        up: &mut Up<'_>,
+    ) -> Result<(), Malformed> {
+        // A link that was closed may still have had a frame under way.
+        let Some(child) = self.links.get_mut(&id) else { return Ok(()) };
+        let messages = child.link.receive(now, frame)?;
+        self.touched.insert(id);
+        if child.link.broke_silence() {
+            report(Kind::Heard, child.life, up);
+        }
+        for message in messages {
+            let message = message?;
+            match message.kind {
+                Kind::Beat => continue,
+                Kind::Answer => {
+                    if message.flags.is_last() {
+                        child.link.settle(message.request);
+                    }
+                }
+                Kind::Joined => {
+                    let joined = message.decode::<Joined>().ok_or(Malformed)?;
+                    child.link.settle(message.request);
+                    self.routes.learn(joined.life, id);
+                }
+                Kind::Forget => {
+                    for life in message.decode::<Vec<Life>>().ok_or(Malformed)? {
+                        self.routes.forget_life(life, id);
+                    }
+                }
+                Kind::Lost | Kind::Silent | Kind::Heard => {}
+                _ => return Err(Malformed),
+            }
+            up(message);
+        }
+        Ok(())
+    }
+
+    /// A link is gone.
+    fn disconnected(&mut self, now: Time, link: LinkId, up: &mut Up<'_>) {
+        self.strangers.remove(&link);
+        let Some(life) = self.drop_link(link, up) else { return };
+        match self.processes.get_mut(&life) {
+            Some(Process::Ending(ending)) => {
+                if ending.exited {
+                    self.ended(life, up);
+                }
+            }
+            process => {
+                report(Kind::Lost, life, up);
+                // Without its link it ends by itself; one that hangs must not stay behind.
+                if let Some(process) = process {
+                    let kill_at = Some(now + END_GRACE);
+                    *process = Process::Ending(Ending { kill_at, ..Ending::default() });
+                    self.wake = earliest(self.wake, kill_at);
+                }
+            }
+        }
+    }
+
+    /// Forgets a link: what was pending on it is answered, and who was behind it is told.
+    fn drop_link(&mut self, link: LinkId, up: &mut Up<'_>) -> Option<Life> {
+        let mut child = self.links.remove(&link)?;
+        self.touched.remove(&link);
+        for (request, node) in child.link.take_pending() {
+            up(Message::answer(node, request, Status::Unavailable, &[]));
+        }
+        for lives in self.routes.forget(link).chunks(LIVES_PER_MESSAGE) {
+            let body = wire::body(&lives);
+            up(Message::new(Kind::Forget, child.life.node, NO_REQUEST, &body));
+        }
+        Some(child.life)
+    }
+
+    /// A child's process could not be started.
+    fn spawn_failed(&mut self, life: Life, why: &str, up: &mut Up<'_>) {
+        if let Some(Process::Starting(request)) = self.processes.remove(&life) {
+            up(Message::answer(self.node, request, Status::Failed, why.as_bytes()));
+        }
+    }
+
+    /// A child's process has ended. What it sent before is still to come on its link.
+    fn exited(&mut self, life: Life, exit: Exit, up: &mut Up<'_>) {
+        let linked = self.link_of(life).is_some();
+        match self.processes.get_mut(&life) {
+            Some(Process::Starting(request)) => {
+                let why = format!("node {} ended before it joined: {exit}", life.node);
+                up(Message::answer(self.node, *request, Status::Failed, why.as_bytes()));
+                self.processes.remove(&life);
+            }
+            Some(Process::Ending(ending)) if linked => {
+                ending.exited = true;
+                ending.kill_at = None;
+            }
+            Some(Process::Ending(_)) => self.ended(life, up),
+            Some(Process::Running) => {
+                log::info!("{life} has ended: {exit}");
+                self.processes.remove(&life);
+            }
+            None => {}
+        }
+    }
+
+    /// Nothing is left of a life that was to end.
+    fn ended(&mut self, life: Life, up: &mut Up<'_>) {
+        if let Some(Process::Ending(Ending { request: Some(request), .. })) =
+            self.processes.remove(&life)
+        {
+            up(Message::answer(self.node, request, Status::Ok, &[]));
+        }
+    }
+
+    /// Watches the children from now on, or no more.
+    pub fn watch(&mut self, now: Time, watch: Option<Watch>) {
+        self.watch = watch;
+        for child in self.links.values_mut() {
+            child.link.silent_after(watch.map(|watch| watch.silent_after), now);
+            self.wake = earliest(self.wake, child.link.deadline());
+        }
+    }
+
+    /// Makes a value known to everyone below, those who join later included.
+    pub fn publish(&mut self, module: &str, value: &[u8]) {
+        for child in self.links.values_mut() {
+            send_published(&mut child.link, module, value);
+            self.touched.insert(child.link.id());
+        }
+        self.published.insert(module.to_owned(), value.to_owned());
+    }
+
+    /// Does what is due.
+    pub fn timeout(&mut self, now: Time, out: &mut Vec<Output>, up: &mut Up<'_>) {
+        if self.wake.is_none_or(|wake| now < wake) {
+            return;
+        }
+        self.wake = None;
+        self.strangers.retain(|link, within| {
+            let keep = now < *within;
+            if keep {
+                self.wake = earliest(self.wake, Some(*within));
+            } else {
+                out.push(Output::Close(*link));
+            }
+            keep
+        });
+        for child in self.links.values_mut() {
+            if child.link.fell_silent(now) {
+                report(Kind::Silent, child.life, up);
+            }
+            self.wake = earliest(self.wake, child.link.deadline());
+        }
+        for (life, process) in &mut self.processes {
+            let Process::Ending(ending) = process else { continue };
+            if ending.kill_at.is_some_and(|kill_at| kill_at <= now) {
+                log::info!("{life} did not end when it was asked to, and is killed");
+                ending.kill_at = None;
+                out.push(Output::Kill(*life));
+            }
+            self.wake = earliest(self.wake, ending.kill_at);
+        }
+    }
+
+    /// When [`Children::timeout`] has something to do.
+    pub fn deadline(&self) -> Option<Time> {
+        self.wake
+    }
+
+    /// Sends what waits for the children. With `acknowledge` unset, what came from them has not
+    /// found its way on, and they get no new credit.
+    pub fn flush(&mut self, now: Time, acknowledge: bool, out: &mut Vec<Output>) {
+        for link in &self.touched {
+            if let Some(child) = self.links.get_mut(link) {
+                child.link.flush(now, acknowledge, out);
+            }
+        }
+        if acknowledge {
+            self.touched.clear();
+        }
+    }
+}
+
+/// Tells the control node something about a child.
+fn report(kind: Kind, life: Life, up: &mut Up<'_>) {
+    up(Message::new(kind, life.node, NO_REQUEST, &wire::body(&life)));
+}
+
+/// Asks a child to end, with all below it. Its own children get a little less time than it has.
+fn send_shutdown(link: &mut Link, grace: Duration) {
+    let body = wire::body(&grace.saturating_sub(END_GRACE_STEP).max(END_GRACE_STEP));
+    link.send_control(Merge::Never, &Message::neighbour(Kind::Shutdown, &body));
+}
+
+fn send_published(link: &mut Link, module: &str, value: &[u8]) {
+    let published = Published { module: module.to_owned(), value: value.to_owned() };
+    let body = wire::body(&published);
+    let merge = Merge::Published(published.module);
+    link.send_control(merge, &Message::neighbour(Kind::Publish, &body));
+}

@@ -1,0 +1,60 @@
+//! A clock that stands still while its process does.
+
+use std::time::Duration;
+
+use crate::Time;
+
+/// How late a node may wake without its clock standing still: what whole milliseconds and a busy
+/// scheduler cost.
+const LATENESS: Duration = Duration::from_millis(5);
+
+/// The time in which a node judges others.
+///
+/// A process that was stopped, or starved on a busy machine, wakes long after its deadlines. The
+/// silence that it then seems to see may be its own, so it grants everyone the time by which it was
+/// late. (The idea is Lifeguard's: an observer first asks whether it is itself slow.)
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    stood: Duration,
+}
+
+impl Clock {
+    /// The node's own time, given its own deadline: what it was to be woken for at the latest.
+    pub fn read(&mut self, now: Time, deadline: Option<Time>) -> Time {
+        let own = now - self.stood;
+        let late = deadline.map_or(Duration::ZERO, |deadline| own.since(deadline + LATENESS));
+        self.stood += late;
+        own - late
+    }
+
+    /// When a moment of the node's own time comes, as things stand.
+    pub fn real(&self, own: Time) -> Time {
+        own + self.stood
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn it_runs_as_long_as_its_owner_does() {
+        let mut clock = Clock::default();
+        let start = Time::ZERO;
+        assert_eq!(clock.read(start + 100 * MS, None), start + 100 * MS);
+        assert_eq!(clock.read(start + 205 * MS, Some(start + 200 * MS)), start + 205 * MS);
+    }
+
+    #[test]
+    fn it_stands_while_its_owner_does_not_run() {
+        let mut clock = Clock::default();
+        let deadline = Time::ZERO + 200 * MS;
+        let own = clock.read(Time::ZERO + 10_000 * MS, Some(deadline));
+        assert_eq!(own, deadline + LATENESS);
+        assert_eq!(clock.real(own), Time::ZERO + 10_000 * MS);
+        let next = clock.read(Time::ZERO + 10_001 * MS, Some(own + 100 * MS));
+        assert_eq!(next, own + MS);
+    }
+}

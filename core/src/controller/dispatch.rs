@@ -1,0 +1,314 @@
+//! When commands take effect: each waits for the earlier ones that name the same node, and for room
+//! in the windows, then its request is sent.
+
+use super::Controller;
+use super::board::Outgoing;
+use super::replies::Reply;
+use super::task::{Charge, Removal, Task, Work};
+use super::tree::State;
+use super::windows::{LINK_WINDOW, NODE_WINDOW, PATIENCE, Pace};
+use crate::wire::{self, Kind, Message};
+use crate::{NodeId, RequestId, Time};
+
+const TOO_MANY: &str = "Too many requests are waiting";
+
+/// Whether a request may be sent to a node.
+enum Admission {
+    Granted(Option<Charge>),
+    /// A window is full, but the node answers.
+    Wait,
+    /// A window is full, and the node does not answer.
+    Refused,
+}
+
+impl Controller {
+    /// Takes in `exec`.
+    pub(super) fn exec(&mut self, now: Time, node: NodeId, line: &str) {
+        let request = self.open(Work::Exec { node, line: Vec::new() });
+        let Some(record) = self.board.tree.record(node) else {
+            return self.answer(request, Reply::ErrorOf(node, b"Not found"));
+        };
+        if record.is_free() && self.send_exec(now, request, node, line.as_bytes()) {
+            return;
+        }
+        self.keep_line(request, line.as_bytes().to_vec());
+        self.board.tree.entry(node).enqueue(request);
+    }
+
+    /// Takes in `ping`.
+    pub(super) fn ping(&mut self, now: Time, node: NodeId) {
+        let request = self.open(Work::Ping { node });
+        match self.board.tree.record_mut(node) {
+            None => self.answer(request, Reply::Error("Not found")),
+            Some(record) if record.is_free() => self.send_ping(now, request, node),
+            Some(record) => record.enqueue(request),
+        }
+    }
+
+    /// Takes in `create`.
+    pub(super) fn create(&mut self, node: NodeId, parent: NodeId) {
+        let request = self.open(Work::Create { node, parent, life: None });
+        if self.exists_for_good(node) {
+            return self.answer(request, Reply::Error("Already exists"));
+        }
+        if !parent.is_control() && self.board.tree.record(parent).is_none() {
+            return self.answer(request, Reply::Error("Parent not found"));
+        }
+        self.board.tree.entry(node).enqueue(request);
+        if !parent.is_control() {
+            self.board.tree.entry(parent).enqueue(request);
+        }
+        self.board.ready.push(node);
+    }
+
+    /// Takes in `remove`.
+    pub(super) fn remove(&mut self, node: NodeId) {
+        let request = self.open(Work::Remove { node, stage: Removal::Waiting });
+        if self.board.tree.record(node).is_none() {
+            return self.answer(request, Reply::Error("Not found"));
+        }
+        for node in self.board.tree.subtree(node) {
+            self.board.tree.entry(node).enqueue(request);
+        }
+        self.board.ready.push(node);
+    }
+
+    /// Whether a node is there or on its way, and nothing typed so far is about to end it.
+    fn exists_for_good(&self, node: NodeId) -> bool {
+        let Some(record) = self.board.tree.record(node) else { return false };
+        let work = |request: &RequestId| self.board.replies.task(*request).map(|task| &task.work);
+        let coming = record.held_by.iter().chain(&record.queue).filter_map(work);
+        let mut exists = record.reachable;
+        for work in coming {
+            match work {
+                Work::Create { node: created, .. } if *created == node => exists = true,
+                Work::Remove { .. } => return false,
+                _ => {}
+            }
+        }
+        exists
+    }
+
+    /// Lets the commands that wait for a node take effect, as far as it is their turn.
+    pub(super) fn advance(&mut self, now: Time, node: NodeId) {
+        self.board.blocked.remove(&node);
+        while let Some(request) = self.next_of(node) {
+            let done = match self.board.replies.task_mut(request).map(|task| &mut task.work) {
+                None => true,
+                Some(Work::Exec { line, .. }) => {
+                    let line = std::mem::take(line);
+                    let sent = self.send_exec(now, request, node, &line);
+                    if !sent {
+                        self.keep_line(request, line);
+                    }
+                    sent
+                }
+                Some(Work::Ping { .. }) => {
+                    self.send_ping(now, request, node);
+                    true
+                }
+                Some(Work::Create { node, parent, .. }) => {
+                    let (node, parent) = (*node, *parent);
+                    self.send_create(now, request, node, parent)
+                }
+                Some(Work::Remove { node, .. }) => {
+                    let node = *node;
+                    self.send_removal(now, request, node)
+                }
+                Some(Work::Verb) => true,
+            };
+            if !done {
+                break;
+            }
+            if let Some(record) = self.board.tree.record_mut(node) {
+                record.queue.retain(|other| *other != request);
+            }
+        }
+        self.board.tree.forget_if_unused(node);
+    }
+
+    fn next_of(&self, node: NodeId) -> Option<RequestId> {
+        let record = self.board.tree.record(node)?;
+        if record.held_by.is_some() { None } else { record.queue.front().copied() }
+    }
+
+    /// Sends a line to its node, or answers why not. False when it has to wait.
+    fn send_exec(&mut self, now: Time, request: RequestId, node: NodeId, line: &[u8]) -> bool {
+        let refused: &[u8] = match self.board.tree.record(node) {
+            Some(record) if record.reachable => match self.admit(now, node, line.len()) {
+                Admission::Wait => return false,
+                Admission::Refused => TOO_MANY.as_bytes(),
+                Admission::Granted(charge) => {
+                    self.note_sent(now, request, charge);
+                    self.forward_exec(now, request, node, line);
+                    return true;
+                }
+            },
+            Some(record) if record.state != State::Absent => b"Node is unavailable",
+            _ => b"Not found",
+        };
+        self.answer(request, Reply::ErrorOf(node, refused));
+        true
+    }
+
+    fn forward_exec(&mut self, now: Time, request: RequestId, node: NodeId, line: &[u8]) {
+        if !self.board.outbox.is_empty() {
+            // Whatever was decided on before is to arrive before.
+            let body = line.to_vec();
+            return self.board.outbox.push(Outgoing { kind: Kind::Exec, node, request, body });
+        }
+        let board = &mut self.board;
+        let up = &mut |message: Message<'_>| board.message(now, message);
+        self.children.forward(&Message::new(Kind::Exec, node, request, line), up);
+    }
+
+    fn send_ping(&mut self, now: Time, request: RequestId, node: NodeId) {
+        match self.board.tree.record(node) {
+            Some(record) if record.reachable => self.board.ask(now, node, request),
+            Some(record) if record.state != State::Absent => self.answer(request, Reply::Ok("0")),
+            _ => self.answer(request, Reply::Error("Not found")),
+        }
+    }
+
+    /// Has a node started by its parent, or answers why not. False when it has to wait.
+    fn send_create(&mut self, now: Time, request: RequestId, node: NodeId, parent: NodeId) -> bool {
+        let tree = &self.board.tree;
+        let is_turn = |node: NodeId| {
+            node.is_control() || tree.record(node).is_none_or(|record| record.is_turn_of(request))
+        };
+        if !is_turn(node) || !is_turn(parent) {
+            return false;
+        }
+        let is_there = tree.record(parent).is_some_and(|record| record.state != State::Absent);
+        let refused = if tree.is_reachable(node) {
+            "Already exists"
+        } else if !parent.is_control() && !is_there {
+            "Parent not found"
+        } else if !tree.is_reachable(parent) {
+            "Parent is unavailable"
+        } else {
+            match self.admit(now, parent, wire::HEADER_BYTES) {
+                Admission::Wait => return false,
+                Admission::Refused => TOO_MANY,
+                Admission::Granted(charge) => {
+                    self.start_create(now, request, node, parent, charge);
+                    return true;
+                }
+            }
+        };
+        self.answer(request, Reply::Error(refused));
+        self.board.release(request, &[node, parent]);
+        true
+    }
+
+    fn start_create(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        node: NodeId,
+        parent: NodeId,
+        charge: Option<Charge>,
+    ) {
+        let life = self.board.tree.new_life(node);
+        if let Some(Task { work: Work::Create { life: given, .. }, .. }) =
+            self.board.replies.task_mut(request)
+        {
+            *given = Some(life);
+        }
+        self.board.release(request, &[node, parent]);
+        self.board.tree.entry(node).held_by = Some(request);
+        self.note_sent(now, request, charge);
+        let body = wire::body(&life);
+        self.board.outbox.push(Outgoing { kind: Kind::Create, node: parent, request, body });
+    }
+
+    /// Begins to end a node and all below it, or answers why not. False when it has to wait.
+    fn send_removal(&mut self, now: Time, request: RequestId, node: NodeId) -> bool {
+        let nodes = self.board.tree.subtree(node);
+        let mut is_turn = true;
+        for node in &nodes {
+            let record = self.board.tree.entry(*node);
+            if !record.is_turn_of(request) {
+                record.enqueue(request);
+                is_turn = record.is_turn_of(request) && is_turn;
+            }
+        }
+        if !is_turn {
+            return false;
+        }
+        self.board.release(request, &nodes);
+        let record = self.board.tree.entry(node);
+        let refused = match record.state {
+            State::Absent => "Not found",
+            _ if !record.reachable => "Node is unavailable",
+            _ => {
+                for node in nodes {
+                    self.board.tree.entry(node).held_by = Some(request);
+                }
+                if let Some(Task { work: Work::Remove { stage, .. }, .. }) =
+                    self.board.replies.task_mut(request)
+                {
+                    *stage = Removal::Asking;
+                }
+                self.board.ask(now, node, request);
+                return true;
+            }
+        };
+        self.answer(request, Reply::Error(refused));
+        true
+    }
+
+    /// Whether the windows have room for a request to a node, which then takes its share of them.
+    fn admit(&mut self, now: Time, node: NodeId, bytes: usize) -> Admission {
+        if node.is_control() {
+            return Admission::Granted(None);
+        }
+        let board = &mut self.board;
+        let (Some(target), Some(link)) = (board.tree.life(node), self.children.link_to(node))
+        else {
+            return Admission::Granted(None);
+        };
+        let link_window = board.links.entry(link).or_default();
+        let Some(record) = board.tree.record_mut(node) else { return Admission::Granted(None) };
+        let is_full =
+            record.window.is_full(NODE_WINDOW, bytes) || link_window.is_full(LINK_WINDOW, bytes);
+        if !is_full {
+            record.window.take(bytes);
+            link_window.take(bytes);
+            return Admission::Granted(Some(Charge { target, link, bytes }));
+        }
+        match record.pace {
+            Pace::Stuck => return Admission::Refused,
+            Pace::Tested(_) => {}
+            Pace::Fine => {
+                record.pace = Pace::Tested(now + PATIENCE);
+                board.wake_by(now + PATIENCE);
+            }
+        }
+        board.blocked.insert(node);
+        Admission::Wait
+    }
+
+    fn note_sent(&mut self, now: Time, request: RequestId, charge: Option<Charge>) {
+        if let Some(task) = self.board.replies.task_mut(request) {
+            task.charge = charge;
+        }
+        self.board.sent(now, request);
+    }
+
+    fn keep_line(&mut self, request: RequestId, text: Vec<u8>) {
+        if let Some(Task { work: Work::Exec { line, .. }, .. }) =
+            self.board.replies.task_mut(request)
+        {
+            *line = text;
+        }
+    }
+
+    fn open(&mut self, work: Work) -> RequestId {
+        self.board.replies.open(Task::new(work))
+    }
+
+    pub(super) fn answer(&mut self, request: RequestId, reply: Reply<'_>) {
+        self.board.replies.answer(request, reply);
+    }
+}

@@ -1,0 +1,251 @@
+//! The console's language: what a line means.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::modules::split_word;
+use crate::{CONSOLE_VERBS, NodeId, Registry, shown};
+
+/// The longest pause that `sleep` takes, in milliseconds: a day.
+const SLEEP_MS_MAX: u64 = 86_400_000;
+
+/// How many letters of a verb may be wrong for another to be suggested.
+const TYPOS_MAX: usize = 2;
+
+/// The console's own verbs: how they are written, and what they do.
+pub(crate) const CONSOLE_HELP: [(&str, &str); 8] = [
+    ("create ID [PARENT]", "start a node below PARENT, or below the control node (-1)"),
+    ("exec ID WORD [ARG ...]", "run a command on a node"),
+    ("exit", "wait for the answers that are due, end the tree and leave"),
+    ("help", "show this"),
+    ("ping ID", "say 1 when the node can be reached, 0 when it can't"),
+    ("remove ID", "end a node and all below it"),
+    ("sleep MS", "read no further line for MS milliseconds"),
+    ("wait", "read no further line until everything is answered"),
+];
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Line<'a> {
+    /// Nothing: it is blank or a comment.
+    Blank,
+    Create {
+        node: NodeId,
+        parent: NodeId,
+    },
+    Exec {
+        node: NodeId,
+        line: &'a str,
+    },
+    Ping(NodeId),
+    Remove(NodeId),
+    Help,
+    Exit,
+    Sleep(Duration),
+    Wait,
+    /// A verb that is not the console's own.
+    Other {
+        verb: &'a str,
+        rest: &'a str,
+    },
+}
+
+/// Reads a line.
+///
+/// # Errors
+///
+/// What the user is told after `Error: `.
+pub(crate) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
+    let line = std::str::from_utf8(line)
+        .map_err(|error| format!("the line is not UTF-8 from byte {} on", error.valid_up_to()))?;
+    let (verb, rest) = split_word(line);
+    if verb.is_empty() || verb.starts_with('#') {
+        return Ok(Line::Blank);
+    }
+    let command = match verb {
+        "create" => create(rest),
+        "exec" => return exec(rest),
+        "ping" => only(rest, "ID", node_id).map(Line::Ping),
+        "remove" => only(rest, "ID", node_id).map(Line::Remove),
+        "sleep" => only(rest, "MS", pause).map(Line::Sleep),
+        "help" => nothing(rest).map(|()| Line::Help),
+        "exit" => nothing(rest).map(|()| Line::Exit),
+        "wait" => nothing(rest).map(|()| Line::Wait),
+        _ => return Ok(Line::Other { verb, rest }),
+    };
+    command.map_err(|wrong| explain(verb, &wrong))
+}
+
+/// What the user is told of a verb that nobody knows.
+pub(crate) fn unknown_verb(verb: &str, registry: &Registry) -> String {
+    let nearest = CONSOLE_VERBS
+        .into_iter()
+        .chain(registry.verb_spellings())
+        .map(|known| (strsim::damerau_levenshtein(shown(verb), known), known))
+        .min()
+        .filter(|(typos, known)| *typos <= TYPOS_MAX && *typos < known.len());
+    let verb = shown(verb);
+    match nearest {
+        Some((_, known)) => format!("unknown command '{verb}': did you mean '{known}'?"),
+        None => format!("unknown command '{verb}': 'help' lists what there is"),
+    }
+}
+
+fn create(rest: &str) -> Result<Line<'_>, String> {
+    let mut words = rest.split_ascii_whitespace();
+    let node = node_id("ID", words.next())?;
+    let parent = match words.next() {
+        None | Some("-1") => NodeId::CONTROL,
+        parent => node_id("PARENT", parent)
+            .map_err(|_| format!("PARENT is to be -1 or {IDS}, not '{}'", quoted(parent)))?,
+    };
+    surplus(words.next())?;
+    Ok(Line::Create { node, parent })
+}
+
+fn exec(rest: &str) -> Result<Line<'_>, String> {
+    let (id, line) = split_word(rest);
+    let node = node_id("ID", Some(id).filter(|id| !id.is_empty()));
+    let node = node.map_err(|wrong| explain("exec", &wrong))?;
+    if line.is_empty() {
+        return Err(explain("exec", "WORD is missing"));
+    }
+    Ok(Line::Exec { node, line })
+}
+
+const IDS: &str = "an integer from 0 to 2147483647";
+
+fn node_id(name: &str, word: Option<&str>) -> Result<NodeId, String> {
+    number::<u32>(name, word, IDS)
+        .and_then(|id| NodeId::compute(id).ok_or_else(|| wrong_value(name, IDS, word)))
+}
+
+fn pause(name: &str, word: Option<&str>) -> Result<Duration, String> {
+    let expected = "an integer from 0 to 86400000";
+    let ms = number::<u64>(name, word, expected)?;
+    if ms > SLEEP_MS_MAX {
+        return Err(wrong_value(name, expected, word));
+    }
+    Ok(Duration::from_millis(ms))
+}
+
+fn number<T: FromStr>(name: &str, word: Option<&str>, expected: &str) -> Result<T, String> {
+    let Some(text) = word else { return Err(format!("{name} is missing: expected {expected}")) };
+    // The standard parser takes a plus sign, which nobody writes before an id.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let value = if digits { text.parse().ok() } else { None };
+    value.ok_or_else(|| wrong_value(name, expected, word))
+}
+
+fn wrong_value(name: &str, expected: &str, word: Option<&str>) -> String {
+    format!("{name} is to be {expected}, not '{}'", quoted(word))
+}
+
+fn quoted(word: Option<&str>) -> &str {
+    shown(word.unwrap_or_default())
+}
+
+fn only<'a, T>(
+    rest: &'a str,
+    name: &str,
+    read: impl Fn(&str, Option<&'a str>) -> Result<T, String>,
+) -> Result<T, String> {
+    let mut words = rest.split_ascii_whitespace();
+    let value = read(name, words.next())?;
+    surplus(words.next())?;
+    Ok(value)
+}
+
+fn nothing(rest: &str) -> Result<(), String> {
+    surplus(rest.split_ascii_whitespace().next())
+}
+
+fn surplus(word: Option<&str>) -> Result<(), String> {
+    match word {
+        None => Ok(()),
+        Some(word) => Err(format!("unexpected argument '{}'", shown(word))),
+    }
+}
+
+/// An error of a console verb, with how the verb is written.
+fn explain(verb: &str, wrong: &str) -> String {
+    let usage = CONSOLE_HELP.iter().map(|(usage, _)| *usage);
+    let usage = usage.into_iter().find(|usage| split_word(usage).0 == verb).unwrap_or(verb);
+    format!("{verb}: {wrong} (usage: {usage})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: u32) -> NodeId {
+        NodeId::compute(id).unwrap()
+    }
+
+    #[test]
+    fn lines_are_understood() {
+        let exec = |id, line| Line::Exec { node: node(id), line };
+        let create = |id, parent| Line::Create { node: node(id), parent };
+        for (line, meaning) in [
+            ("", Line::Blank),
+            (" \t ", Line::Blank),
+            ("# create 1", Line::Blank),
+            ("create 1", create(1, NodeId::CONTROL)),
+            ("create 1 -1", create(1, NodeId::CONTROL)),
+            ("  create\t2   1 ", create(2, node(1))),
+            ("create 2147483647", create(2_147_483_647, NodeId::CONTROL)),
+            ("exec 10 3 1 2 3", exec(10, "3 1 2 3")),
+            ("exec 10  echo  a  b ", exec(10, "echo  a  b")),
+            ("ping 0", Line::Ping(node(0))),
+            ("remove 7", Line::Remove(node(7))),
+            ("sleep 1500", Line::Sleep(Duration::from_millis(1_500))),
+            ("wait", Line::Wait),
+            ("exit", Line::Exit),
+            ("help", Line::Help),
+            ("heartbeat 100", Line::Other { verb: "heartbeat", rest: "100" }),
+        ] {
+            assert_eq!(parse(line.as_bytes()), Ok(meaning), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (line, said) in [
+            ("create", "create: ID is missing"),
+            ("create x", "ID is to be an integer from 0 to 2147483647, not 'x'"),
+            ("create -5", "not '-5'"),
+            ("create +5", "not '+5'"),
+            ("create 1 -2", "PARENT is to be -1 or an integer from 0 to 2147483647, not '-2'"),
+            ("create 2147483648", "not '2147483648'"),
+            ("create 1 2 3", "unexpected argument '3' (usage: create ID [PARENT])"),
+            ("exec", "exec: ID is missing"),
+            ("exec 1", "exec: WORD is missing (usage: exec ID WORD [ARG ...])"),
+            ("exec x echo", "not 'x'"),
+            ("ping", "ping: ID is missing"),
+            ("ping 1 2", "unexpected argument '2'"),
+            ("sleep -1", "MS is to be an integer from 0 to 86400000, not '-1'"),
+            ("sleep 86400001", "not '86400001'"),
+            ("exit now", "unexpected argument 'now'"),
+        ] {
+            let error = parse(line.as_bytes()).unwrap_err();
+            assert!(error.contains(said), "{line}: {error}");
+        }
+        let error = parse(b"exec 1 echo \xff").unwrap_err();
+        assert_eq!(error, "the line is not UTF-8 from byte 12 on");
+    }
+
+    #[test]
+    fn the_nearest_verb_is_suggested() {
+        let registry = Registry::new([]).unwrap();
+        assert!(unknown_verb("crate", &registry).contains("'create'"));
+        assert!(unknown_verb("pnig", &registry).contains("'ping'"));
+        assert!(unknown_verb("frobnicate", &registry).contains("'help'"));
+        assert!(unknown_verb(&"x".repeat(1_000_000), &registry).len() < 100);
+    }
+
+    #[test]
+    fn every_console_verb_has_help() {
+        let helped: Vec<_> = CONSOLE_HELP.iter().map(|(usage, _)| split_word(usage).0).collect();
+        assert_eq!(helped, CONSOLE_VERBS);
+    }
+}

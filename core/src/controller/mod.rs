@@ -1,0 +1,295 @@
+//! The control node's state machine.
+
+mod board;
+mod dispatch;
+mod language;
+mod replies;
+mod task;
+mod tree;
+mod windows;
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use board::{Board, Outgoing};
+use language::{CONSOLE_HELP, Line};
+use replies::{Replies, Reply};
+use task::Task;
+
+use crate::children::Children;
+use crate::clock::Clock;
+use crate::command::Effect;
+use crate::modules::Modules;
+use crate::time::earliest;
+use crate::wire::Message;
+use crate::{
+    Failure, Input, LINE_BYTES_MAX, Node, NodeId, Outcome, Output, Registry, RequestId, Time, Token,
+};
+
+/// What the control node is told before it starts.
+#[derive(Debug)]
+pub struct ControllerConfig {
+    /// What every node of this tree shows its neighbours.
+    pub token: Token,
+    /// The deadline of a request.
+    pub timeout: Duration,
+    /// The order of the replies.
+    pub order: Order,
+    /// The command modules.
+    pub commands: Registry,
+}
+
+/// In which order replies are printed. Notices are printed at once in either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As the commands were typed.
+    Input,
+    /// As they complete.
+    Completion,
+}
+
+/// The control node: it understands the console's lines, sends what they ask for down the tree, and
+/// prints one answer for each that has one.
+pub struct Controller {
+    clock: Clock,
+    children: Children,
+    modules: Modules,
+    board: Board,
+    reading: Reading,
+    /// Nobody waits for replies any more.
+    muted: bool,
+    closing: bool,
+    done: bool,
+}
+
+/// Whether the console is to read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Lines,
+    /// `sleep`: not before this time.
+    From(Time),
+    /// `wait`: when everything is answered.
+    Answered,
+    /// There is nothing more to read.
+    Ended,
+}
+
+impl Controller {
+    /// A control node without any nodes below it.
+    #[must_use]
+    pub fn new(config: ControllerConfig) -> Controller {
+        Controller {
+            clock: Clock::default(),
+            children: Children::new(NodeId::CONTROL, config.token),
+            modules: Modules::new(config.commands, NodeId::CONTROL),
+            board: Board::new(config.timeout, Replies::new(config.order)),
+            reading: Reading::Lines,
+            muted: false,
+            closing: false,
+            done: false,
+        }
+    }
+
+    /// Whether it can take in another line; may change with every input.
+    #[must_use]
+    pub fn wants_line(&self) -> bool {
+        self.reading == Reading::Lines
+            && self.board.replies.has_room()
+            && self.board.blocked.is_empty()
+    }
+
+    /// Whether any command so far was answered with an error.
+    #[must_use]
+    pub fn any_failed(&self) -> bool {
+        self.board.replies.any_failed()
+    }
+
+    fn line(&mut self, now: Time, line: &[u8]) {
+        match language::parse(line) {
+            Err(wrong) => self.answer_at_once(now, Reply::Error(&wrong)),
+            Ok(Line::Blank) => {}
+            Ok(Line::Create { node, parent }) => self.create(node, parent),
+            Ok(Line::Exec { node, line }) => self.exec(now, node, line),
+            Ok(Line::Ping(node)) => self.ping(now, node),
+            Ok(Line::Remove(node)) => self.remove(node),
+            Ok(Line::Help) => {
+                let help = self.help();
+                self.answer_at_once(now, Reply::Lines(&help));
+            }
+            Ok(Line::Exit) => self.reading = Reading::Ended,
+            Ok(Line::Sleep(pause)) => self.reading = Reading::From(now + pause),
+            Ok(Line::Wait) => self.reading = Reading::Answered,
+            Ok(Line::Other { verb, rest }) => self.verb(now, verb, rest),
+        }
+    }
+
+    fn verb(&mut self, now: Time, verb: &str, rest: &str) {
+        let request = self.board.replies.open(Task::verb(now));
+        match self.modules.verb(self.clock.real(now), request, verb, rest) {
+            Some(outcome) => self.verb_answered(now, request, outcome),
+            None => {
+                let text = language::unknown_verb(verb, self.modules.registry());
+                self.answer(request, Reply::Error(&text));
+            }
+        }
+    }
+
+    fn verb_answered(&mut self, now: Time, request: RequestId, outcome: Outcome) {
+        match outcome {
+            Ok(crate::Reply::Now(result)) => self.answer(request, Reply::Ok(&result)),
+            Ok(crate::Reply::Later) => self.board.sent(now, request),
+            Err(Failure(text)) => self.answer(request, Reply::Error(&text)),
+        }
+    }
+
+    fn answer_at_once(&mut self, now: Time, reply: Reply<'_>) {
+        let request = self.board.replies.open(Task::verb(now));
+        self.answer(request, reply);
+    }
+
+    fn help(&self) -> String {
+        let registry = self.modules.registry();
+        let mut help = String::new();
+        for (usage, what) in CONSOLE_HELP {
+            add_help(&mut help, usage, what);
+        }
+        for verb in registry.verbs() {
+            add_help(&mut help, verb.usage, verb.help);
+        }
+        for word in registry.words() {
+            add_help(&mut help, &format!("exec ID {}", word.usage), word.help);
+        }
+        help
+    }
+
+    /// Sends what waits in the outbox: down the tree, or to the control node itself as a parent.
+    fn send_outbox(&mut self, now: Time, out: &mut Vec<Output>) {
+        while !self.board.outbox.is_empty() {
+            for Outgoing { kind, node, request, body } in std::mem::take(&mut self.board.outbox) {
+                let message = Message::new(kind, node, request, &body);
+                let board = &mut self.board;
+                let up = &mut |message: Message<'_>| board.message(now, message);
+                if node.is_control() {
+                    self.children.serve(now, &message, out, up);
+                } else {
+                    self.children.forward(&message, up);
+                }
+            }
+        }
+    }
+
+    /// Sees to all that follows from what has happened.
+    fn follow_up(&mut self, now: Time, out: &mut Vec<Output>) {
+        loop {
+            self.send_outbox(now, out);
+            if let Some(node) = self.board.ready.pop() {
+                self.advance(now, node);
+            } else if !self.tell_modules(now) {
+                break;
+            }
+        }
+        if self.reading == Reading::Answered && self.board.replies.all_answered() {
+            self.reading = Reading::Lines;
+        }
+    }
+
+    /// Tells the modules what has changed, and carries out what they ask for. False when there was
+    /// nothing to do.
+    fn tell_modules(&mut self, now: Time) -> bool {
+        let changes = std::mem::take(&mut self.board.changes);
+        for (node, change) in &changes {
+            self.modules.node_changed(self.clock.real(now), *node, *change);
+        }
+        let effects = self.modules.take_effects();
+        let had_work = !changes.is_empty() || !effects.is_empty();
+        for effect in effects {
+            match effect {
+                Effect::Answer(request, outcome) => {
+                    self.verb_answered(now, request, outcome.map(crate::Reply::Now));
+                }
+                Effect::Publish(module, value) => self.children.publish(module, &value),
+                Effect::Watch(watch) => self.children.watch(now, watch),
+                Effect::Notice(line) => self.board.replies.notice(&line),
+            }
+        }
+        had_work
+    }
+
+    fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
+        let board = &mut self.board;
+        self.children.timeout(now, out, &mut |message| board.message(now, message));
+        self.board.timeout(now);
+        self.modules.timeout(self.clock.real(now));
+        if let Reading::From(time) = self.reading
+            && time <= now
+        {
+            self.reading = Reading::Lines;
+        }
+    }
+
+    /// When it has something to do by its own clock.
+    fn own_deadline(&self) -> Option<Time> {
+        let pause = match self.reading {
+            Reading::From(time) => Some(time),
+            _ => None,
+        };
+        [self.board.wake, self.children.deadline()].into_iter().fold(pause, earliest)
+    }
+
+    /// Ends the tree when there is nothing more to wait for.
+    fn close_when_done(&mut self, now: Time, out: &mut Vec<Output>) {
+        let over =
+            self.muted || (self.reading == Reading::Ended && self.board.replies.all_answered());
+        if over && !std::mem::replace(&mut self.closing, true) {
+            let grace = self.board.end_grace(NodeId::CONTROL);
+            self.children.end(now, grace, out);
+        }
+    }
+}
+
+impl Node for Controller {
+    fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>) {
+        let now = self.clock.read(now, self.own_deadline());
+        match input {
+            Input::Line(line) if line.len() <= LINE_BYTES_MAX => self.line(now, line),
+            Input::Line(_) | Input::LineTooLong => {
+                let text = format!("the line is longer than {LINE_BYTES_MAX} bytes");
+                self.answer_at_once(now, Reply::Error(&text));
+            }
+            Input::EndOfInput => self.reading = Reading::Ended,
+            Input::Interrupt => {
+                self.reading = Reading::Ended;
+                self.muted = true;
+            }
+            Input::Timeout => self.timeout(now, out),
+            input => {
+                let board = &mut self.board;
+                let up = &mut |message: Message<'_>| board.message(now, message);
+                self.children.handle(now, input, out, up);
+            }
+        }
+        self.follow_up(now, out);
+    }
+
+    fn flush(&mut self, now: Time, out: &mut Vec<Output>) {
+        let now = self.clock.read(now, self.own_deadline());
+        self.close_when_done(now, out);
+        let printed = self.board.replies.take_printed();
+        if !printed.is_empty() && !self.muted {
+            out.push(Output::Print(printed));
+        }
+        self.children.flush(now, true, out);
+        if self.closing && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
+            out.push(Output::Exit);
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let own = self.own_deadline().map(|own| self.clock.real(own));
+        earliest(own, self.modules.deadline())
+    }
+}
+
+fn add_help(help: &mut String, usage: &str, what: &str) {
+    writeln!(help, "  {usage:<28} {what}").expect("writing to a String can't fail");
+}

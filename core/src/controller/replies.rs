@@ -1,0 +1,299 @@
+//! The commands that wait to be answered or printed, and the order of the replies.
+
+use std::collections::VecDeque;
+use std::io::Write as _;
+
+use super::task::Task;
+use crate::wire::NO_REQUEST;
+use crate::{NodeId, Order, RequestId};
+
+/// How many commands may wait to be answered or printed before the console stops reading.
+pub(crate) const COMMANDS_MAX: usize = 4_096;
+
+/// How many bytes of replies may wait for earlier ones before the console stops reading.
+const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A request's id holds the index of its slot in the lowest bits and a count above them, so that ids
+/// grow in the order of the commands and the slot is found at once.
+const SLOT_BITS: u32 = 16;
+
+/// What is printed as the answer to a command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reply<'a> {
+    /// `Ok`, or `Ok: TEXT`.
+    Ok(&'a str),
+    /// `Error: TEXT`.
+    Error(&'a str),
+    /// `Ok:ID`, or `Ok:ID: TEXT`.
+    OkOf(NodeId, &'a [u8]),
+    /// `Error:ID: TEXT`.
+    ErrorOf(NodeId, &'a [u8]),
+    /// Whole lines.
+    Lines(&'a str),
+}
+
+impl Reply<'_> {
+    fn is_error(&self) -> bool {
+        matches!(self, Reply::Error(_) | Reply::ErrorOf(..))
+    }
+
+    fn write(&self, to: &mut Vec<u8>) {
+        let written = match self {
+            Reply::Ok(_) => write!(to, "Ok"),
+            Reply::Error(_) => write!(to, "Error"),
+            Reply::OkOf(node, _) => write!(to, "Ok:{node}"),
+            Reply::ErrorOf(node, _) => write!(to, "Error:{node}"),
+            Reply::Lines(lines) => return to.extend_from_slice(lines.as_bytes()),
+        };
+        written.expect("writing to memory can't fail");
+        match *self {
+            Reply::Ok(text) | Reply::Error(text) => write_text(text.as_bytes(), to),
+            Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => write_text(text, to),
+            Reply::Lines(_) => {}
+        }
+        to.push(b'\n');
+    }
+}
+
+/// Writes the text of a reply, which is one line whatever a module returns.
+fn write_text(text: &[u8], to: &mut Vec<u8>) {
+    if text.is_empty() {
+        return;
+    }
+    to.extend_from_slice(b": ");
+    let start = to.len();
+    to.extend_from_slice(text);
+    for byte in &mut to[start..] {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+}
+
+/// The commands that are not printed yet.
+pub(crate) struct Replies {
+    order: Order,
+    slots: Vec<Slot>,
+    free: Vec<u16>,
+    /// With [`Order::Input`], the commands in the order of input.
+    sequence: VecDeque<RequestId>,
+    /// How many requests there were.
+    count: u64,
+    unanswered: usize,
+    held_bytes: usize,
+    printed: Vec<u8>,
+    any_failed: bool,
+}
+
+struct Slot {
+    request: RequestId,
+    state: State,
+}
+
+enum State {
+    Free,
+    Open(Task),
+    /// The reply waits for those of earlier commands.
+    Answered(Vec<u8>),
+}
+
+impl Replies {
+    pub fn new(order: Order) -> Replies {
+        Replies {
+            order,
+            slots: Vec::new(),
+            free: Vec::new(),
+            sequence: VecDeque::new(),
+            count: 0,
+            unanswered: 0,
+            held_bytes: 0,
+            printed: Vec::new(),
+            any_failed: false,
+        }
+    }
+
+    /// Whether there is room for another command.
+    pub fn has_room(&self) -> bool {
+        self.slots.len() - self.free.len() < COMMANDS_MAX && self.held_bytes < HELD_BYTES_MAX
+    }
+
+    /// Whether every command is answered.
+    pub fn all_answered(&self) -> bool {
+        self.unanswered == 0
+    }
+
+    /// Whether any command so far was answered with an error.
+    pub fn any_failed(&self) -> bool {
+        self.any_failed
+    }
+
+    /// The id of a request that no command waits for.
+    pub fn detached(&mut self) -> RequestId {
+        self.next_id(u16::MAX)
+    }
+
+    /// Takes in a command, which waits for its answer from now on.
+    pub fn open(&mut self, task: Task) -> RequestId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { request: NO_REQUEST, state: State::Free });
+            u16::try_from(self.slots.len() - 1).expect("the bound on commands is kept")
+        });
+        let request = self.next_id(index);
+        self.slots[usize::from(index)] = Slot { request, state: State::Open(task) };
+        self.unanswered += 1;
+        if self.order == Order::Input {
+            self.sequence.push_back(request);
+        }
+        request
+    }
+
+    /// The task of a command that waits for its answer.
+    pub fn task(&self, request: RequestId) -> Option<&Task> {
+        match &self.slots.get(index_of(request))? {
+            Slot { request: other, state: State::Open(task) } if *other == request => Some(task),
+            _ => None,
+        }
+    }
+
+    /// As [`Replies::task`].
+    pub fn task_mut(&mut self, request: RequestId) -> Option<&mut Task> {
+        match self.slots.get_mut(index_of(request))? {
+            Slot { request: other, state: State::Open(task) } if *other == request => Some(task),
+            _ => None,
+        }
+    }
+
+    /// The commands that wait for their answers, in the order of their slots.
+    pub fn tasks(&self) -> impl Iterator<Item = (RequestId, &Task)> {
+        self.slots.iter().filter_map(|slot| match &slot.state {
+            State::Open(task) => Some((slot.request, task)),
+            _ => None,
+        })
+    }
+
+    /// Answers a command, and returns its task. Does nothing when it does not wait for an answer.
+    pub fn answer(&mut self, request: RequestId, reply: Reply<'_>) -> Option<Task> {
+        self.task(request)?;
+        self.any_failed |= reply.is_error();
+        self.unanswered -= 1;
+        let is_next = self.order == Order::Completion || self.sequence.front() == Some(&request);
+        let state = if is_next {
+            reply.write(&mut self.printed);
+            State::Free
+        } else {
+            let mut text = Vec::new();
+            reply.write(&mut text);
+            self.held_bytes += text.len();
+            State::Answered(text)
+        };
+        let slot = &mut self.slots[index_of(request)];
+        let State::Open(task) = std::mem::replace(&mut slot.state, state) else {
+            unreachable!("the slot was open a moment ago");
+        };
+        if is_next {
+            self.release(request);
+            self.print_those_that_waited();
+        }
+        Some(task)
+    }
+
+    /// Prints a line that is no reply, at once.
+    pub fn notice(&mut self, line: &str) {
+        self.printed.extend_from_slice(line.as_bytes());
+        self.printed.push(b'\n');
+    }
+
+    /// What was printed since the last call.
+    pub fn take_printed(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.printed)
+    }
+
+    fn next_id(&mut self, index: u16) -> RequestId {
+        self.count += 1;
+        RequestId(self.count << SLOT_BITS | u64::from(index))
+    }
+
+    fn release(&mut self, request: RequestId) {
+        self.free.push(u16::try_from(index_of(request)).expect("it came from a slot"));
+        if self.order == Order::Input {
+            self.sequence.pop_front();
+        }
+    }
+
+    fn print_those_that_waited(&mut self) {
+        while let Some(request) = self.sequence.front().copied() {
+            let slot = &mut self.slots[index_of(request)];
+            let State::Answered(text) = &mut slot.state else { return };
+            self.held_bytes -= text.len();
+            self.printed.append(text);
+            slot.state = State::Free;
+            self.release(request);
+        }
+    }
+}
+
+fn index_of(request: RequestId) -> usize {
+    usize::from(request.0 as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Time;
+
+    fn answer(replies: &mut Replies, request: RequestId, text: &str) {
+        replies.answer(request, Reply::Ok(text));
+    }
+
+    fn printed(replies: &mut Replies) -> String {
+        String::from_utf8(replies.take_printed()).unwrap()
+    }
+
+    #[test]
+    fn replies_come_in_the_order_of_input() {
+        let mut replies = Replies::new(Order::Input);
+        let ids: Vec<_> = (0..3).map(|_| replies.open(Task::verb(Time::ZERO))).collect();
+        answer(&mut replies, ids[2], "c");
+        answer(&mut replies, ids[1], "b");
+        assert_eq!(printed(&mut replies), "");
+        assert!(!replies.all_answered());
+        replies.notice("notice");
+        answer(&mut replies, ids[0], "");
+        assert_eq!(printed(&mut replies), "notice\nOk\nOk: b\nOk: c\n");
+        assert!(replies.all_answered() && replies.held_bytes == 0);
+    }
+
+    #[test]
+    fn or_as_they_complete() {
+        let mut replies = Replies::new(Order::Completion);
+        let ids: Vec<_> = (0..2).map(|_| replies.open(Task::verb(Time::ZERO))).collect();
+        answer(&mut replies, ids[1], "b");
+        replies.answer(ids[0], Reply::ErrorOf(NodeId::compute(5).unwrap(), b"two\nlines"));
+        assert_eq!(printed(&mut replies), "Ok: b\nError:5: two lines\n");
+        assert!(replies.any_failed());
+    }
+
+    #[test]
+    fn nothing_is_answered_twice() {
+        let mut replies = Replies::new(Order::Input);
+        let first = replies.open(Task::verb(Time::ZERO));
+        answer(&mut replies, first, "once");
+        answer(&mut replies, first, "twice");
+        let second = replies.open(Task::verb(Time::ZERO));
+        assert_eq!(index_of(first), index_of(second));
+        answer(&mut replies, first, "late");
+        assert_eq!(printed(&mut replies), "Ok: once\n");
+        assert!(first < second && replies.task(second).is_some());
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_and_no_more() {
+        let mut replies = Replies::new(Order::Input);
+        let ids: Vec<_> = (0..COMMANDS_MAX).map(|_| replies.open(Task::verb(Time::ZERO))).collect();
+        assert!(!replies.has_room());
+        answer(&mut replies, ids[1], "answered, not printed");
+        assert!(!replies.has_room());
+        answer(&mut replies, ids[0], "");
+        assert!(replies.has_room());
+    }
+}

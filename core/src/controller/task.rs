@@ -1,0 +1,69 @@
+//! What one command of the console is waiting for.
+
+use crate::{Life, LinkId, NodeId, Time};
+
+/// A command that waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub work: Work,
+    /// When its request was sent; its deadline counts from here. `None` while it waits for others.
+    pub sent: Option<Time>,
+    /// What its request takes of the windows.
+    pub charge: Option<Charge>,
+}
+
+/// What a command does.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// A line for a node; empty once it has been sent.
+    Exec { node: NodeId, line: Vec<u8> },
+    /// A question whether a node lives.
+    Ping { node: NodeId },
+    /// A new life of a node. It is handed out when the request is sent.
+    Create { node: NodeId, parent: NodeId, life: Option<Life> },
+    /// The end of a node and all below it.
+    Remove { node: NodeId, stage: Removal },
+    /// A console command of a module, answered later.
+    Verb,
+}
+
+/// How far a removal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// It waits for its turn.
+    Waiting,
+    /// The node is asked whether it lives: one that can't be reached is not changed.
+    Asking,
+    /// Its parent was told to end it.
+    Ending,
+}
+
+/// A request's share of the windows, given back when it is answered or its link is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Charge {
+    /// Who it was sent to.
+    pub target: Life,
+    /// The control node's link on the way.
+    pub link: LinkId,
+    pub bytes: usize,
+}
+
+impl Task {
+    pub fn new(work: Work) -> Task {
+        Task { work, sent: None, charge: None }
+    }
+
+    /// A console command that a module answers later, sent at `now`.
+    pub fn verb(now: Time) -> Task {
+        Task { work: Work::Verb, sent: Some(now), charge: None }
+    }
+
+    /// The node whose answer is waited for, once the request is sent.
+    pub fn asked(&self) -> Option<NodeId> {
+        match self.work {
+            Work::Exec { node, .. } | Work::Ping { node } | Work::Remove { node, .. } => Some(node),
+            Work::Create { parent, .. } => Some(parent),
+            Work::Verb => None,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The tree as the control node knows it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use rustc_hash::FxHashMap;
+
+use super::windows::{Pace, Window};
+use crate::{Incarnation, Life, NodeId, RequestId, Time};
+
+/// Every node that exists or is about to.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    records: FxHashMap<NodeId, Record>,
+    top: BTreeSet<NodeId>,
+    incarnations: u32,
+}
+
+/// What is known of one node.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub state: State,
+    /// Its latest life; without meaning while it is absent.
+    pub incarnation: Incarnation,
+    pub parent: NodeId,
+    pub children: BTreeSet<NodeId>,
+    /// Its parent has heard nothing from it for too long.
+    pub silent: bool,
+    /// It can be reached, as far as is known; set only by a sign of life of this very node, and
+    /// never while one above it can't be reached.
+    pub reachable: bool,
+    /// The create or removal that is under way. Whatever else concerns the node waits for it.
+    pub held_by: Option<RequestId>,
+    /// The commands that wait to take effect, oldest first.
+    pub queue: VecDeque<RequestId>,
+    /// The question whether it lives that is under way, and the commands that wait for its answer.
+    pub probe: Option<RequestId>,
+    pub pings: Vec<RequestId>,
+    pub window: Window,
+    pub pace: Pace,
+    /// When it last answered anything.
+    pub heard: Time,
+}
+
+/// Whether a node is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is not: there are only commands that may bring it about.
+    Absent,
+    /// It has joined, and nothing is known of its end.
+    Up,
+    /// Its process, or one above it, is gone.
+    Lost,
+}
+
+impl Record {
+    fn absent() -> Record {
+        Record {
+            state: State::Absent,
+            incarnation: Incarnation(0),
+            parent: NodeId::CONTROL,
+            children: BTreeSet::new(),
+            silent: false,
+            reachable: false,
+            held_by: None,
+            queue: VecDeque::new(),
+            probe: None,
+            pings: Vec::new(),
+            window: Window::default(),
+            pace: Pace::Fine,
+            heard: Time::ZERO,
+        }
+    }
+
+    /// Whether no command is ahead of one that is typed now.
+    pub fn is_free(&self) -> bool {
+        self.held_by.is_none() && self.queue.is_empty()
+    }
+
+    /// Whether it is this command's turn.
+    pub fn is_turn_of(&self, request: RequestId) -> bool {
+        self.held_by.is_none() && self.queue.front() == Some(&request)
+    }
+
+    /// Queues a command among the others, in the order in which they were typed.
+    pub fn enqueue(&mut self, request: RequestId) {
+        if let Err(at) = self.queue.binary_search(&request) {
+            self.queue.insert(at, request);
+        }
+    }
+}
+
+impl Tree {
+    /// What is known of a node.
+    pub fn record(&self, node: NodeId) -> Option<&Record> {
+        self.records.get(&node)
+    }
+
+    /// As [`Tree::record`].
+    pub fn record_mut(&mut self, node: NodeId) -> Option<&mut Record> {
+        self.records.get_mut(&node)
+    }
+
+    /// The record of a node, which is absent if it is new.
+    pub fn entry(&mut self, node: NodeId) -> &mut Record {
+        self.records.entry(node).or_insert_with(Record::absent)
+    }
+
+    /// The record of this very life, when it is the latest of its node and not absent.
+    pub fn life_mut(&mut self, life: Life) -> Option<&mut Record> {
+        self.records.get_mut(&life.node).filter(|record| {
+            record.state != State::Absent && record.incarnation == life.incarnation
+        })
+    }
+
+    /// The latest life of a node that is not absent.
+    pub fn life(&self, node: NodeId) -> Option<Life> {
+        let record = self.record(node).filter(|record| record.state != State::Absent)?;
+        Some(Life { node, incarnation: record.incarnation })
+    }
+
+    /// Whether a node, or the control node, is there and can be reached.
+    pub fn is_reachable(&self, node: NodeId) -> bool {
+        node.is_control() || self.record(node).is_some_and(|record| record.reachable)
+    }
+
+    /// A life that nobody has had.
+    pub fn new_life(&mut self, node: NodeId) -> Life {
+        self.incarnations += 1;
+        Life { node, incarnation: Incarnation(self.incarnations) }
+    }
+
+    /// A life has joined below `parent`. What was below an earlier life of it stays below it.
+    pub fn join(&mut self, life: Life, parent: NodeId, now: Time) {
+        self.detach(life.node);
+        self.siblings(parent).insert(life.node);
+        let record = self.entry(life.node);
+        *record = Record {
+            state: State::Up,
+            incarnation: life.incarnation,
+            parent,
+            children: std::mem::take(&mut record.children),
+            reachable: true,
+            held_by: record.held_by,
+            queue: std::mem::take(&mut record.queue),
+            heard: now,
+            ..Record::absent()
+        };
+    }
+
+    /// A node is there no more. Commands that concern it keep their places.
+    pub fn remove(&mut self, node: NodeId) {
+        self.detach(node);
+        if let Some(record) = self.records.get_mut(&node) {
+            let (held_by, queue) = (record.held_by, std::mem::take(&mut record.queue));
+            *record = Record { held_by, queue, ..Record::absent() };
+        }
+        self.forget_if_unused(node);
+    }
+
+    /// Forgets a node that is absent and that no command concerns.
+    pub fn forget_if_unused(&mut self, node: NodeId) {
+        let unused = |record: &Record| record.state == State::Absent && record.is_free();
+        if self.record(node).is_some_and(unused) {
+            self.records.remove(&node);
+        }
+    }
+
+    /// A node and all below it, each after the one above it.
+    pub fn subtree(&self, node: NodeId) -> Vec<NodeId> {
+        let mut nodes = vec![node];
+        let mut next = 0;
+        while let Some(node) = nodes.get(next) {
+            nodes.extend(self.children(*node));
+            next += 1;
+        }
+        nodes
+    }
+
+    /// The nodes above a node, the nearest first, the control node left out.
+    pub fn ancestors(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+        let above = |node: &NodeId| self.record(*node).map(|record| record.parent);
+        let ancestors = std::iter::successors(above(&node), above);
+        ancestors.take_while(|node| !node.is_control())
+    }
+
+    /// How many levels there are below a node.
+    pub fn height(&self, node: NodeId) -> u32 {
+        let mut height = 0;
+        let mut level: Vec<_> = self.children(node).collect();
+        while !level.is_empty() {
+            height += 1;
+            level = level.into_iter().flat_map(|node| self.children(node)).collect();
+        }
+        height
+    }
+
+    fn children(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+        let children = if node.is_control() {
+            Some(&self.top)
+        } else {
+            self.record(node).map(|record| &record.children)
+        };
+        children.into_iter().flatten().copied()
+    }
+
+    fn siblings(&mut self, parent: NodeId) -> &mut BTreeSet<NodeId> {
+        if parent.is_control() { &mut self.top } else { &mut self.entry(parent).children }
+    }
+
+    fn detach(&mut self, node: NodeId) {
+        let Some(record) = self.record(node) else { return };
+        let parent = record.parent;
+        if parent.is_control() {
+            self.top.remove(&node);
+        } else if let Some(parent) = self.record_mut(parent) {
+            parent.children.remove(&node);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The protocol of hoptree as pure state machines, and the contracts around them.
+
+mod children;
+mod clock;
+mod command;
+mod controller;
+mod id;
+mod link;
+mod modules;
+mod node;
+mod registry;
+mod router;
+pub mod testkit;
+mod time;
+mod transport;
+mod wire;
+mod worker;
+
+pub use command::{
+    Args, Call, Change, Claim, Command, CommandSpec, Context, Example, Failure, Outcome, Reply,
+    Verb, Watch, Word, shown,
+};
+pub use controller::{Controller, ControllerConfig, Order};
+pub use id::{Incarnation, Life, LinkId, NodeId, RequestId, Token};
+pub use node::{Exit, Input, Node, Output};
+pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
+pub use router::{Hop, RouteTable, Router};
+pub use time::Time;
+pub use transport::{
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, SendError, Transport, TransportError,
+    TransportSpec, Waker,
+};
+pub use worker::{Worker, WorkerConfig};
+
+/// The longest line of the console, in bytes, its line end not counted.
+pub const LINE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The longest value that a module may publish, in bytes.
+pub const PUBLISHED_BYTES_MAX: usize = 1024;

@@ -1,0 +1,529 @@
+//! One connection to a neighbour: what waits to leave, what is unacknowledged, what is pending, and
+//! whether the neighbour shows signs of life.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use crate::time::earliest;
+use crate::wire::{
+    self, FRAME_HEADER_BYTES, HEADER_BYTES, Kind, Malformed, Message, Messages, PIECE_BYTES_MAX,
+};
+use crate::{FRAME_BYTES_MAX, LinkId, NodeId, Output, RequestId, Time};
+
+/// How many frames may be unacknowledged before data waits. Together with the next bound it keeps
+/// every library from the point where its send blocks or its queue grows.
+const CREDIT_FRAMES: usize = 64;
+
+/// How many bytes of frames may be unacknowledged before data waits.
+const CREDIT_BYTES: usize = 64 * 1024;
+
+/// How many frames may be unacknowledged before control messages wait as well. They pass waiting
+/// data, and are few, since those that wait are merged.
+const CREDIT_FRAMES_CONTROL: usize = 128;
+
+/// After how many frames, or bytes of them, an acknowledgement leaves that found no frame to travel
+/// with. A sender out of credit has at least one of them out, so it is never stuck.
+const ACK_FRAMES: u32 = 16;
+const ACK_BYTES: usize = 16 * 1024;
+
+/// Which control messages replace one another while they wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Merge {
+    /// It stands for itself.
+    Never,
+    /// Only the newest counts.
+    Beat,
+    /// Only the newest of this module counts.
+    Published(String),
+    /// Only the newest about this node's silence counts.
+    Silence(NodeId),
+}
+
+/// Which messages keep their order: those to one node on the way down, and the pieces of one answer
+/// on the way up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    To(NodeId),
+    Answer(RequestId),
+}
+
+impl Stream {
+    fn of(message: &Message<'_>) -> Stream {
+        match message.kind {
+            Kind::Answer => Stream::Answer(message.request),
+            _ => Stream::To(message.node),
+        }
+    }
+}
+
+/// A link, as one of its two ends sees it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    id: LinkId,
+    /// Control messages that wait, encoded. Bounded: see [`Merge`]; what does not merge comes once
+    /// for each node below or each request.
+    control: VecDeque<(Merge, Vec<u8>)>,
+    /// Whole messages that wait, as the frames that they will leave in. Bounded by the control
+    /// node's windows.
+    frames: VecDeque<Vec<u8>>,
+    /// Long messages that wait, a lane for each stream, served in turn. Bounded likewise.
+    lanes: VecDeque<Lane>,
+    queued_bytes: usize,
+    /// Whether the next data frame is to be a piece of a long message.
+    lane_next: bool,
+    unacked: VecDeque<usize>,
+    unacked_bytes: usize,
+    /// How many frames of ours the peer has acknowledged, modulo 2^32.
+    acked: u32,
+    /// How many frames came from the peer, how many of them we have acknowledged, and the bytes of
+    /// the rest.
+    received: u32,
+    acknowledged: u32,
+    unacknowledged_bytes: usize,
+    /// The requests that went out on this link and are not answered, with their targets.
+    pending: FxHashMap<RequestId, NodeId>,
+    heard: Time,
+    sent: Time,
+    beat_every: Option<Duration>,
+    silent_after: Option<Duration>,
+    silent: bool,
+}
+
+/// A long message in pieces, and what must not overtake it.
+#[derive(Debug)]
+struct Lane {
+    stream: Stream,
+    messages: VecDeque<Vec<u8>>,
+}
+
+impl Link {
+    pub fn new(id: LinkId, now: Time) -> Link {
+        Link {
+            id,
+            control: VecDeque::new(),
+            frames: VecDeque::new(),
+            lanes: VecDeque::new(),
+            queued_bytes: 0,
+            lane_next: false,
+            unacked: VecDeque::new(),
+            unacked_bytes: 0,
+            acked: 0,
+            received: 0,
+            acknowledged: 0,
+            unacknowledged_bytes: 0,
+            pending: FxHashMap::default(),
+            heard: now,
+            sent: now,
+            beat_every: None,
+            silent_after: None,
+            silent: false,
+        }
+    }
+
+    pub fn id(&self) -> LinkId {
+        self.id
+    }
+
+    /// How many bytes of data wait to leave.
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    /// Queues data, in pieces when it is long. It leaves when the link has credit.
+    pub fn send(&mut self, message: &Message<'_>) {
+        if message.body.len() <= PIECE_BYTES_MAX {
+            return self.queue(message);
+        }
+        let pieces = message.body.chunks(PIECE_BYTES_MAX);
+        let last = pieces.len() - 1;
+        for (index, body) in pieces.enumerate() {
+            let flags = message.flags.piece(index == 0, index == last);
+            self.queue(&Message { flags, body, ..*message });
+        }
+    }
+
+    /// Queues a message between neighbours or about the tree. It needs no credit for data.
+    pub fn send_control(&mut self, merge: Merge, message: &Message<'_>) {
+        debug_assert!(message.body.len() <= PIECE_BYTES_MAX);
+        let mut bytes = Vec::with_capacity(message.wire_bytes());
+        message.encode(&mut bytes);
+        let waiting = match merge {
+            Merge::Never => None,
+            _ => self.control.iter_mut().find(|(other, _)| *other == merge),
+        };
+        match waiting {
+            Some((_, old)) => *old = bytes,
+            None => self.control.push_back((merge, bytes)),
+        }
+    }
+
+    /// Remembers that an answer to `request` is to come back on this link.
+    pub fn expect_answer(&mut self, request: RequestId, from: NodeId) {
+        self.pending.insert(request, from);
+    }
+
+    /// Forgets a request that has been answered; says whether it was pending.
+    pub fn settle(&mut self, request: RequestId) -> bool {
+        self.pending.remove(&request).is_some()
+    }
+
+    /// Takes all pending requests, in ascending order.
+    pub fn take_pending(&mut self) -> Vec<(RequestId, NodeId)> {
+        let mut pending: Vec<_> = self.pending.drain().collect();
+        pending.sort_unstable();
+        pending
+    }
+
+    /// Takes in a frame: its acknowledgement is noted, its messages are the caller's.
+    pub fn receive<'f>(&mut self, now: Time, frame: &'f [u8]) -> Result<Messages<'f>, Malformed> {
+        let (ack, messages) = wire::open(frame)?;
+        let newly = ack.wrapping_sub(self.acked) as usize;
+        if newly > self.unacked.len() {
+            return Err(Malformed);
+        }
+        self.acked = ack;
+        self.unacked_bytes -= self.unacked.drain(..newly).sum::<usize>();
+        self.heard = now;
+        if !messages.is_empty() {
+            self.received = self.received.wrapping_add(1);
+            self.unacknowledged_bytes += frame.len();
+        }
+        Ok(messages)
+    }
+
+    /// Sends what waits, as far as credit goes. With `acknowledge` unset the peer gets no new
+    /// credit: what came from it has not found its way on.
+    pub fn flush(&mut self, now: Time, acknowledge: bool, out: &mut Vec<Output>) {
+        while let Some(mut frame) = self.next_frame() {
+            self.fill_with_control(&mut frame);
+            self.unacked.push_back(frame.len());
+            self.unacked_bytes += frame.len();
+            self.emit(now, frame, acknowledge, out);
+        }
+        let owed = self.received.wrapping_sub(self.acknowledged);
+        if acknowledge && (owed >= ACK_FRAMES || self.unacknowledged_bytes >= ACK_BYTES) {
+            self.emit(now, empty_frame(), acknowledge, out);
+        }
+    }
+
+    fn emit(&mut self, now: Time, mut frame: Vec<u8>, acknowledge: bool, out: &mut Vec<Output>) {
+        if acknowledge {
+            self.acknowledged = self.received;
+            self.unacknowledged_bytes = 0;
+        }
+        frame[..FRAME_HEADER_BYTES].copy_from_slice(&self.acknowledged.to_le_bytes());
+        self.sent = now;
+        out.push(Output::Send(self.id, frame));
+    }
+
+    /// The next frame of data that there is credit for, or an empty one when only control messages
+    /// may leave.
+    fn next_frame(&mut self) -> Option<Vec<u8>> {
+        let from_lane = !self.lanes.is_empty() && (self.lane_next || self.frames.is_empty());
+        let bytes = if from_lane {
+            self.lanes.front().and_then(|lane| lane.messages.front()).map(Vec::len)
+        } else {
+            self.frames.front().map(Vec::len)
+        };
+        match bytes {
+            Some(bytes) if self.has_credit(bytes) => {
+                self.lane_next = !from_lane;
+                let frame = if from_lane { self.pop_lane() } else { self.frames.pop_front() };
+                self.queued_bytes -= bytes;
+                frame
+            }
+            _ if self.control.is_empty() || self.unacked.len() >= CREDIT_FRAMES_CONTROL => None,
+            _ => Some(empty_frame()),
+        }
+    }
+
+    fn has_credit(&self, bytes: usize) -> bool {
+        self.unacked.len() < CREDIT_FRAMES && self.unacked_bytes + bytes <= CREDIT_BYTES
+    }
+
+    fn pop_lane(&mut self) -> Option<Vec<u8>> {
+        let mut lane = self.lanes.pop_front()?;
+        let frame = lane.messages.pop_front();
+        if !lane.messages.is_empty() {
+            self.lanes.push_back(lane);
+        }
+        frame
+    }
+
+    fn fill_with_control(&mut self, frame: &mut Vec<u8>) {
+        while let Some((_, message)) = self.control.front()
+            && frame.len() + message.len() <= FRAME_BYTES_MAX
+        {
+            frame.extend_from_slice(message);
+            self.control.pop_front();
+        }
+    }
+
+    fn queue(&mut self, message: &Message<'_>) {
+        let stream = Stream::of(message);
+        let lane = match self.lanes.iter().position(|lane| lane.stream == stream) {
+            Some(lane) => Some(lane),
+            None if message.flags.is_whole() => None,
+            None => {
+                self.lanes.push_back(Lane { stream, messages: VecDeque::new() });
+                Some(self.lanes.len() - 1)
+            }
+        };
+        let Some(lane) = lane else { return self.queue_whole(message) };
+        let mut frame = empty_frame();
+        message.encode(&mut frame);
+        self.queued_bytes += frame.len();
+        self.lanes[lane].messages.push_back(frame);
+    }
+
+    fn queue_whole(&mut self, message: &Message<'_>) {
+        let fits = |frame: &Vec<u8>| frame.len() + message.wire_bytes() <= FRAME_BYTES_MAX;
+        if !self.frames.back().is_some_and(fits) {
+            self.frames.push_back(empty_frame());
+            self.queued_bytes += FRAME_HEADER_BYTES;
+        }
+        let frame = self.frames.back_mut().expect("one was pushed if there was none");
+        message.encode(frame);
+        self.queued_bytes += message.wire_bytes();
+    }
+}
+
+/// A frame with room for its acknowledgement.
+fn empty_frame() -> Vec<u8> {
+    vec![0; FRAME_HEADER_BYTES]
+}
+
+// A piece, its frame's header, and some control messages beside it must fit in one frame.
+const _: () = assert!(FRAME_HEADER_BYTES + HEADER_BYTES + PIECE_BYTES_MAX <= FRAME_BYTES_MAX);
+const _: () = assert!(CREDIT_BYTES >= 2 * FRAME_BYTES_MAX && ACK_BYTES <= FRAME_BYTES_MAX);
+
+/// Signs of life.
+impl Link {
+    /// Sends a beat whenever nothing else has been sent for `every`. Starts its clock anew.
+    pub fn beat_every(&mut self, every: Option<Duration>, now: Time) {
+        self.beat_every = every;
+        self.sent = now;
+    }
+
+    /// Holds the peer for silent when nothing has come from it for `after`. Starts its clock anew.
+    pub fn silent_after(&mut self, after: Option<Duration>, now: Time) {
+        self.silent_after = after;
+        self.heard = now;
+    }
+
+    /// When [`Link::beat_if_due`] or [`Link::fell_silent`] has something to do.
+    pub fn deadline(&self) -> Option<Time> {
+        let can_beat = self.unacked.len() < CREDIT_FRAMES_CONTROL;
+        let beat = self.beat_every.filter(|_| can_beat).map(|every| self.sent + every);
+        let silence = self.silent_after.filter(|_| !self.silent).map(|after| self.heard + after);
+        earliest(beat, silence)
+    }
+
+    /// Queues a beat when it is time for one.
+    pub fn beat_if_due(&mut self, now: Time) {
+        if self.beat_every.is_some_and(|every| now >= self.sent + every) {
+            self.send_control(Merge::Beat, &Message::neighbour(Kind::Beat, &[]));
+        }
+    }
+
+    /// Whether the peer has just turned out to be silent; true once for each silence.
+    pub fn fell_silent(&mut self, now: Time) -> bool {
+        let silent = self.silent_after.is_some_and(|after| now >= self.heard + after);
+        silent && !std::mem::replace(&mut self.silent, true)
+    }
+
+    /// Whether the peer was held for silent until now; true once for each silence. To be called
+    /// when something came from it.
+    pub fn broke_silence(&mut self) -> bool {
+        std::mem::take(&mut self.silent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::ZERO;
+
+    fn node(id: u32) -> NodeId {
+        NodeId::compute(id).unwrap()
+    }
+
+    fn exec(to: u32, request: u64, body: &[u8]) -> Message<'_> {
+        Message::new(Kind::Exec, node(to), RequestId(request), body)
+    }
+
+    fn flush(link: &mut Link) -> Vec<Vec<u8>> {
+        let mut out = Vec::new();
+        link.flush(NOW, true, &mut out);
+        out.into_iter()
+            .map(|output| match output {
+                Output::Send(_, frame) => frame,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    /// Moves frames both ways until nothing moves, and says which requests arrived whole, with the
+    /// length of their bodies.
+    fn exchange(from: &mut Link, to: &mut Link) -> Vec<(u64, usize)> {
+        let (mut arrived, mut open) = (Vec::new(), FxHashMap::default());
+        loop {
+            let frames = flush(from);
+            for frame in &frames {
+                assert!(frame.len() <= FRAME_BYTES_MAX);
+                for message in to.receive(NOW, frame).unwrap() {
+                    let message = message.unwrap();
+                    let request = message.request.0;
+                    assert_eq!(message.flags.is_first(), !open.contains_key(&request));
+                    *open.entry(request).or_insert(0) += message.body.len();
+                    if message.flags.is_last() {
+                        arrived.push((request, open.remove(&request).unwrap()));
+                    }
+                }
+            }
+            let acks = flush(to);
+            for ack in &acks {
+                assert!(from.receive(NOW, ack).unwrap().is_empty());
+            }
+            if frames.is_empty() && acks.is_empty() {
+                assert!(open.is_empty());
+                return arrived;
+            }
+        }
+    }
+
+    fn pair() -> (Link, Link) {
+        (Link::new(LinkId(1), NOW), Link::new(LinkId(2), NOW))
+    }
+
+    #[test]
+    fn one_turn_leaves_in_one_frame() {
+        let (mut link, mut peer) = pair();
+        for request in 0..100 {
+            link.send(&exec(1, request, b"time"));
+        }
+        assert_eq!(link.queued_bytes(), FRAME_HEADER_BYTES + 100 * (HEADER_BYTES + 4));
+        let frames = flush(&mut link);
+        assert_eq!(frames.len(), 1);
+        assert_eq!(peer.receive(NOW, &frames[0]).unwrap().count(), 100);
+        assert_eq!(link.queued_bytes(), 0);
+    }
+
+    #[test]
+    fn nothing_leaves_beyond_the_credit() {
+        let mut link = Link::new(LinkId(1), NOW);
+        let mut frames = 0;
+        for request in 0..1_000 {
+            link.send(&exec(1, request, b"x"));
+            frames += flush(&mut link).len();
+        }
+        assert_eq!(frames, CREDIT_FRAMES);
+
+        let mut link = Link::new(LinkId(1), NOW);
+        for request in 0..100 {
+            link.send(&exec(1, request, &[0; 10_000]));
+        }
+        let bytes: usize = flush(&mut link).iter().map(Vec::len).sum();
+        assert!(bytes <= CREDIT_BYTES && bytes > CREDIT_BYTES - FRAME_BYTES_MAX, "{bytes}");
+    }
+
+    #[test]
+    fn acknowledgements_bring_everything_across() {
+        let (mut link, mut peer) = pair();
+        for request in 0..5_000 {
+            link.send(&exec(1, request, &[0; 200]));
+        }
+        let arrived = exchange(&mut link, &mut peer);
+        assert_eq!(arrived, (0..5_000).map(|request| (request, 200)).collect::<Vec<_>>());
+        assert_eq!((link.queued_bytes(), link.unacked_bytes < CREDIT_BYTES), (0, true));
+    }
+
+    #[test]
+    fn a_peer_that_withholds_acknowledgements_stops_the_sender() {
+        let (mut link, mut peer) = pair();
+        for request in 0..1_000 {
+            link.send(&exec(1, request, &[0; 1_000]));
+        }
+        let mut answers = Vec::new();
+        for frame in flush(&mut link) {
+            peer.receive(NOW, &frame).unwrap();
+            peer.flush(NOW, false, &mut answers);
+        }
+        assert_eq!(answers, []);
+        assert!(flush(&mut link).is_empty(), "there is no credit left");
+
+        for ack in flush(&mut peer) {
+            link.receive(NOW, &ack).unwrap();
+        }
+        assert!(!flush(&mut link).is_empty());
+    }
+
+    #[test]
+    fn long_messages_share_the_link_with_others_and_keep_their_order() {
+        let (mut link, mut peer) = pair();
+        link.send(&exec(1, 1, &[0; 1_000_000]));
+        link.send(&exec(1, 2, b"behind the long one"));
+        link.send(&exec(2, 3, &[0; 500_000]));
+        link.send(&exec(3, 4, b"to someone else"));
+        let arrived = exchange(&mut link, &mut peer);
+        let order: Vec<_> = arrived.iter().map(|(request, _)| *request).collect();
+        assert_eq!(order, [4, 3, 1, 2]);
+        assert_eq!(arrived[2], (1, 1_000_000));
+    }
+
+    #[test]
+    fn answers_need_not_wait_for_a_long_one_of_the_same_node() {
+        let (mut link, mut peer) = pair();
+        let long = vec![0; 100_000];
+        link.send(&Message::answer(node(1), RequestId(1), wire::Status::Ok, &long));
+        link.send(&Message::answer(node(1), RequestId(2), wire::Status::Ok, b"short"));
+        assert_eq!(exchange(&mut link, &mut peer), [(2, 5), (1, 100_000)]);
+    }
+
+    #[test]
+    fn control_messages_pass_waiting_data_but_are_bounded_too() {
+        let mut link = Link::new(LinkId(1), NOW);
+        for request in 0..200 {
+            link.send(&exec(1, request, &[0; 10_000]));
+        }
+        flush(&mut link);
+        let mut control_frames = 0;
+        for _ in 0..1_000 {
+            link.send_control(Merge::Beat, &Message::neighbour(Kind::Beat, &[]));
+            control_frames += flush(&mut link).len();
+        }
+        assert!(control_frames > 100 && link.unacked.len() == CREDIT_FRAMES_CONTROL);
+        assert_eq!(link.control.len(), 1, "those that wait are merged");
+    }
+
+    #[test]
+    fn silence_is_told_once_and_so_is_its_end() {
+        let after = Duration::from_millis(40);
+        let mut link = Link::new(LinkId(1), NOW);
+        link.silent_after(Some(after), NOW);
+        assert_eq!(link.deadline(), Some(NOW + after));
+        assert!(!link.fell_silent(NOW + after - Duration::from_nanos(1)));
+        assert!(link.fell_silent(NOW + after) && !link.fell_silent(NOW + after));
+        assert_eq!(link.deadline(), None);
+        assert!(link.broke_silence() && !link.broke_silence());
+    }
+
+    #[test]
+    fn a_beat_leaves_when_nothing_else_has() {
+        let (mut link, every) = (Link::new(LinkId(1), NOW), Duration::from_millis(10));
+        link.beat_every(Some(every), NOW);
+        link.beat_if_due(NOW + every / 2);
+        assert!(flush(&mut link).is_empty());
+        link.beat_if_due(NOW + every);
+        assert_eq!(flush(&mut link).len(), 1);
+    }
+
+    #[test]
+    fn an_acknowledgement_of_what_was_never_sent_is_malformed() {
+        let mut link = Link::new(LinkId(1), NOW);
+        assert_eq!(link.receive(NOW, &9u32.to_le_bytes()).err(), Some(Malformed));
+    }
+}

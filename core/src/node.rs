@@ -1,0 +1,89 @@
+//! The contract of a node: what goes in, what comes out.
+
+use std::fmt;
+
+use crate::{Life, LinkId, Time};
+
+/// A node as a pure state machine. [`crate::Controller`] and [`crate::Worker`] are the two there
+/// are; a driver feeds them from sockets, processes and a clock, a test from an in-memory network.
+///
+/// A turn of the driver's loop is any number of [`Node::handle`], then one [`Node::flush`], then a
+/// wait until [`Node::deadline`]. Outputs are to be carried out in their order.
+pub trait Node {
+    /// Takes in one thing that has happened. Never blocks and never fails: what is wrong with an
+    /// input ends in an output or a log line.
+    ///
+    /// `now` never goes back from call to call.
+    fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>);
+
+    /// Ends a turn: all that it produced for a link leaves in as few frames as possible, and all
+    /// that it printed in one output.
+    fn flush(&mut self, now: Time, out: &mut Vec<Output>);
+
+    /// When it next wants [`Input::Timeout`], also if nothing else happens; `None` is never.
+    fn deadline(&self) -> Option<Time>;
+}
+
+/// What can happen to a node.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The console read a line, without its line end. Only for the control node.
+    Line(&'a [u8]),
+    /// The console read a line of more than [`crate::LINE_BYTES_MAX`] bytes and dropped it.
+    LineTooLong,
+    /// The console will read no more lines.
+    EndOfInput,
+    /// The user wants the tree to end, now and in order: a signal, or nobody reads the output.
+    Interrupt,
+    /// A link can carry frames; the first thing that is told of it.
+    Up(LinkId),
+    /// A frame came.
+    Frame(LinkId, &'a [u8]),
+    /// A link is gone; the last thing that is told of it.
+    Down(LinkId),
+    /// The process of a child that [`Output::Spawn`] asked for could not be started. The text says
+    /// why, in words for the user.
+    SpawnFailed(Life, &'a str),
+    /// The process of a child has ended and has been reaped.
+    ChildExited(Life, Exit),
+    /// [`Node::deadline`] has come. All that happened before it has been told before.
+    Timeout,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned this exit status.
+    Status(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Exit::Status(status) => write!(f, "exit status {status}"),
+            Exit::Signal(signal) => write!(f, "killed by signal {signal}"),
+        }
+    }
+}
+
+/// What a node wants done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send a frame. When the transport does not take it, the link is to be closed and reported as
+    /// [`Input::Down`]: the credit of a link leaves no other reason.
+    Send(LinkId, Vec<u8>),
+    /// Close a link; no [`Input::Down`] follows.
+    Close(LinkId),
+    /// Start a child's process, with this node as its parent. It connects and says hello, or
+    /// [`Input::SpawnFailed`] or [`Input::ChildExited`] follows.
+    Spawn(Life),
+    /// End a child's process with SIGKILL. [`Input::ChildExited`] follows. Nothing happens when
+    /// there is no such process any more.
+    Kill(Life),
+    /// Write to the user, at once: whole lines of UTF-8. Only from the control node.
+    Print(Vec<u8>),
+    /// The node is done: after what was output before, its process ends. Nothing follows.
+    Exit,
+}

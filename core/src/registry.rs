@@ -1,0 +1,197 @@
+//! What is linked: the modules and transports that registered themselves, checked once at start.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::{Claim, CommandSpec, TransportSpec, Verb, Word};
+
+/// Verbs that belong to the console itself.
+pub const CONSOLE_VERBS: [&str; 8] =
+    ["create", "exec", "exit", "help", "ping", "remove", "sleep", "wait"];
+
+/// The linked command modules.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    modules: Vec<&'static CommandSpec>,
+    words: BTreeMap<&'static str, usize>,
+    integer: Option<usize>,
+    verbs: BTreeMap<&'static str, usize>,
+}
+
+/// Why a set of modules or transports can't work together. The text names the packages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryError(String);
+
+impl fmt::Display for RegistryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for RegistryError {}
+
+impl Registry {
+    /// The modules that are linked into this program.
+    ///
+    /// # Errors
+    ///
+    /// See [`Registry::new`].
+    pub fn linked() -> Result<Registry, RegistryError> {
+        Registry::new(inventory::iter::<CommandSpec>)
+    }
+
+    /// These modules, in any order.
+    ///
+    /// # Errors
+    ///
+    /// When two claim the same name, word or verb, one claims a verb of the console, or one is
+    /// without help or examples.
+    pub fn new(
+        modules: impl IntoIterator<Item = &'static CommandSpec>,
+    ) -> Result<Registry, RegistryError> {
+        let mut modules: Vec<_> = modules.into_iter().collect();
+        modules.sort_by_key(|module| (module.name, module.package));
+        let mut registry =
+            Registry { modules, words: BTreeMap::new(), integer: None, verbs: BTreeMap::new() };
+        for index in 0..registry.modules.len() {
+            registry.check_help(index)?;
+            registry.claim_words(index)?;
+            registry.claim_verbs(index)?;
+        }
+        Ok(registry)
+    }
+
+    /// The modules, by name.
+    pub fn modules(&self) -> impl ExactSizeIterator<Item = &'static CommandSpec> {
+        self.modules.iter().copied()
+    }
+
+    /// Every word of `exec`, by module.
+    pub fn words(&self) -> impl Iterator<Item = &'static Word> {
+        self.modules().flat_map(|module| module.words)
+    }
+
+    /// Every console command of a module, by module.
+    pub fn verbs(&self) -> impl Iterator<Item = &'static Verb> {
+        self.modules().flat_map(|module| module.verbs)
+    }
+
+    /// Every spelling of every console command of a module.
+    pub fn verb_spellings(&self) -> impl Iterator<Item = &'static str> {
+        self.verbs.keys().copied()
+    }
+
+    /// The module with this index in [`Registry::modules`].
+    pub(crate) fn module(&self, index: usize) -> &'static CommandSpec {
+        self.modules[index]
+    }
+
+    /// The index, in [`Registry::modules`], of the module that answers `word`.
+    pub(crate) fn module_of_word(&self, word: &str) -> Option<usize> {
+        match self.words.get(word) {
+            Some(index) => Some(*index),
+            None if is_integer(word) => self.integer,
+            None => None,
+        }
+    }
+
+    /// The index, in [`Registry::modules`], of the module that answers `verb`.
+    pub(crate) fn module_of_verb(&self, verb: &str) -> Option<usize> {
+        self.verbs.get(verb).copied()
+    }
+
+    fn check_help(&self, index: usize) -> Result<(), RegistryError> {
+        let module = self.modules[index];
+        let lacks = |what: &str| {
+            Err(RegistryError(format!("module '{}' of {} {what}", module.name, module.package)))
+        };
+        if let Some(twin) = index.checked_sub(1).map(|before| self.modules[before])
+            && twin.name == module.name
+        {
+            return lacks(&format!("has the same name as one of {}", twin.package));
+        }
+        let texts = module
+            .words
+            .iter()
+            .flat_map(|word| [word.usage, word.help])
+            .chain(module.verbs.iter().flat_map(|verb| [verb.usage, verb.help]))
+            .chain([module.name, module.summary]);
+        if texts.into_iter().any(|text| text.trim().is_empty()) {
+            return lacks("has an empty help text");
+        }
+        if module.examples.is_empty() {
+            return lacks("has no example");
+        }
+        Ok(())
+    }
+
+    fn claim_words(&mut self, index: usize) -> Result<(), RegistryError> {
+        let module = self.modules[index];
+        for word in module.words {
+            let earlier = match word.claim {
+                Claim::Word(text) if text.is_empty() || text.contains(char::is_whitespace) => {
+                    return Err(RegistryError(format!(
+                        "module '{}' of {} claims '{text}', which is no word",
+                        module.name, module.package
+                    )));
+                }
+                Claim::Word(text) => self.words.insert(text, index),
+                Claim::Integer => self.integer.replace(index),
+            };
+            self.refuse_twin(earlier, index, &format!("the word '{}'", word.claim))?;
+        }
+        Ok(())
+    }
+
+    fn claim_verbs(&mut self, index: usize) -> Result<(), RegistryError> {
+        let module = self.modules[index];
+        for spelling in module.verbs.iter().flat_map(|verb| verb.spellings) {
+            if CONSOLE_VERBS.contains(spelling) {
+                return Err(RegistryError(format!(
+                    "module '{}' of {} claims '{spelling}', which belongs to the console",
+                    module.name, module.package
+                )));
+            }
+            let earlier = self.verbs.insert(spelling, index);
+            self.refuse_twin(earlier, index, &format!("the console command '{spelling}'"))?;
+        }
+        Ok(())
+    }
+
+    fn refuse_twin(
+        &self,
+        earlier: Option<usize>,
+        index: usize,
+        what: &str,
+    ) -> Result<(), RegistryError> {
+        let Some(earlier) = earlier else { return Ok(()) };
+        Err(RegistryError(format!(
+            "both {} and {} claim {what}",
+            self.modules[earlier].package, self.modules[index].package
+        )))
+    }
+}
+
+/// The transports that are linked into this program, by name.
+///
+/// # Errors
+///
+/// When two have the same name.
+pub fn linked_transports() -> Result<Vec<&'static TransportSpec>, RegistryError> {
+    let mut transports: Vec<_> = inventory::iter::<TransportSpec>.into_iter().collect();
+    transports.sort_by_key(|transport| (transport.name, transport.package));
+    for pair in transports.windows(2) {
+        if pair[0].name == pair[1].name {
+            return Err(RegistryError(format!(
+                "both {} and {} bring the transport '{}'",
+                pair[0].package, pair[1].package, pair[0].name
+            )));
+        }
+    }
+    Ok(transports)
+}
+
+fn is_integer(word: &str) -> bool {
+    let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -1,0 +1,157 @@
+//! The contract between a node's driver and a message library.
+//!
+//! A transport knows links and opaque frames. It has never heard of node ids, requests or
+//! commands, and it does not retry, reorder or merge anything.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::LinkId;
+
+/// The longest frame that is ever sent, in bytes. A transport refuses longer ones on receive.
+pub const FRAME_BYTES_MAX: usize = 32 * 1024;
+
+/// How many frames [`Transport::wait`] delivers before it returns, so that one busy neighbour
+/// can't keep the loop from everything else.
+pub const FRAMES_PER_WAIT_MAX: usize = 64;
+
+/// Where a peer may connect. Only the transport that made it can read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address(pub String);
+
+/// What happened on a link, as [`Transport::wait`] tells it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The link can carry frames: an accepted peer has sent its first one, or a connect succeeded.
+    /// Comes once, before anything else of that link.
+    Up(LinkId),
+    /// A whole frame, in the order in which the peer sent it.
+    Frame(LinkId, &'a [u8]),
+    /// The peer is gone or was never there. Comes exactly once, after every frame that arrived
+    /// before the end, and nothing of that link follows. Does not come for a link that
+    /// [`Transport::close`] was called on.
+    Down(LinkId),
+}
+
+/// Why [`Transport::send`] did not take a frame. Nothing of the frame was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The peer does not read and the library holds no more for it. The link still stands.
+    Full,
+    /// The link is down, or was closed; when it was not closed, `Down` has been or will be told.
+    Gone,
+}
+
+/// A transport that can't do its work at all. What it had open is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportError(pub String);
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TransportError {}
+
+/// Ends a [`Transport::wait`] from any thread.
+///
+/// A wake is never lost: when nobody waits, the next wait returns at once. Several wakes may be
+/// seen as one. Calling it never blocks, and does nothing once the transport is gone.
+#[derive(Clone)]
+pub struct Waker(Arc<dyn Fn() + Send + Sync>);
+
+impl Waker {
+    /// A waker that calls `wake`, which must not block.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Waker {
+        Waker(Arc::new(wake))
+    }
+
+    /// Ends the current wait, or the next one.
+    pub fn wake(&self) {
+        (self.0)();
+    }
+}
+
+/// A message library, as one process uses it. Used from one thread.
+///
+/// No method blocks, except [`Transport::wait`] until its deadline and [`Transport::finish`] until
+/// its own.
+pub trait Transport {
+    /// Starts listening, on this machine only, at a place that the system chooses, and says where.
+    /// Later calls may return the same address or another one; every address that was returned
+    /// stays good for any number of peers.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses, for instance for want of descriptors. The links that stand are
+    /// not harmed, and the call may be repeated.
+    fn listen(&mut self) -> Result<Address, TransportError>;
+
+    /// Begins to connect. `Up` or `Down` follows from [`Transport::wait`], also for an address
+    /// that nobody listens at or that makes no sense. There is no retry, and no reconnection after
+    /// `Down`.
+    fn connect(&mut self, to: &Address) -> LinkId;
+
+    /// Hands one frame of 1 to [`FRAME_BYTES_MAX`] bytes to the library. Frames of one link arrive
+    /// in the order of their sending, whole and once, as long as the link stands.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`].
+    fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError>;
+
+    /// Waits until something happens, a waker is used, or `until` has come (rounded up to whole
+    /// milliseconds; `None` is for ever), then delivers what is there, at most
+    /// [`FRAMES_PER_WAIT_MAX`] frames, and returns. What it leaves, the next wait delivers at once.
+    /// It may return early with nothing. A deadline that has passed makes it look without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Only when the library can't go on at all; no peer can bring that about.
+    fn wait(
+        &mut self,
+        until: Option<Instant>,
+        deliver: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TransportError>;
+
+    /// A handle that ends a wait.
+    fn waker(&self) -> Waker;
+
+    /// Gives a link up: nothing more of it is delivered, and sending on it is `Gone`. Frames sent
+    /// before still go out. A library that can't close a single peer drops what comes from it, with
+    /// bounded memory, so a peer that is to know of it must be told in a frame.
+    fn close(&mut self, link: LinkId);
+
+    /// Ends the transport: gives frames that were sent up to `within` to leave, then closes
+    /// everything.
+    fn finish(self: Box<Self>, within: Duration);
+}
+
+/// A linked transport, as it registers itself:
+///
+/// ```ignore
+/// inventory::submit! { TransportSpec { name: "zmq", /* ... */ } }
+/// ```
+#[derive(Debug)]
+pub struct TransportSpec {
+    /// What `--transport` calls it.
+    pub name: &'static str,
+    /// The package that brings it.
+    pub package: &'static str,
+    /// The library underneath and its version.
+    pub library: fn() -> String,
+    /// What its bytes travel over.
+    pub runs_over: &'static str,
+    /// Opens it, once a process.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses what every node needs.
+    pub open: fn() -> Result<Box<dyn Transport>, TransportError>,
+}
+
+inventory::collect!(TransportSpec);

@@ -1,0 +1,347 @@
+//! What travels: frames of messages, and their codec.
+//!
+//! A frame is a cumulative acknowledgement (4 bytes, how many frames of the peer have been taken
+//! in) and any number of messages. A message is its length (4 bytes, of what follows), kind, flags,
+//! node (4 bytes), request (8 bytes), and a body. All numbers are little-endian. Whoever only
+//! passes a message on reads its header and copies its body. Bodies that are not text are postcard.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::{Life, NodeId, RequestId, Token};
+
+/// Changes with every change of what travels; two ends with different versions do not talk.
+pub(crate) const VERSION: u16 = 1;
+
+/// The acknowledgement that every frame begins with, in bytes.
+pub(crate) const FRAME_HEADER_BYTES: usize = 4;
+
+/// What a message has in front of its body, in bytes.
+pub(crate) const HEADER_BYTES: usize = 18;
+
+/// The longest body of one message, in bytes; longer ones travel in pieces of this size. Half a
+/// frame, so that a piece and what waits beside it share one.
+pub(crate) const PIECE_BYTES_MAX: usize = 16 * 1024;
+
+/// What a message is about, and with it which way it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// Up, one hop, first on a link: [`Hello`].
+    Hello = 1,
+    /// Down, one hop: the hello is accepted.
+    Welcome,
+    /// Up, one hop: a sign of life.
+    Beat,
+    /// Down, one hop: end yourself and all below you, leaves first; your children have this `Duration`.
+    Shutdown,
+    /// Down, to everyone: [`Published`].
+    Publish,
+    /// Down: the line of an exec, for a node.
+    Exec,
+    /// Down: answer if you live.
+    Ping,
+    /// Down, to the parent: start this [`Life`].
+    Create,
+    /// Down, to the parent: end this [`Life`] and all below it, leaves first, within a `Duration`.
+    Remove,
+    /// Down, to the parent: this [`Life`] is over, whatever it still does.
+    Discard,
+    /// Up: the answer to a request; `node` is who answers.
+    Answer,
+    /// Up: the answer to a create that succeeded: [`Joined`]. Relays learn the way from it.
+    Joined,
+    /// Up: the link to this [`Life`] is gone.
+    Lost,
+    /// Up: nothing has been heard of this [`Life`] for too long.
+    Silent,
+    /// Up: this [`Life`], which was silent, has spoken.
+    Heard,
+    /// Up: to these lives, a `Vec<Life>`, there is no way any more.
+    Forget,
+}
+
+impl Kind {
+    const ALL: [Kind; 16] = [
+        Kind::Hello,
+        Kind::Welcome,
+        Kind::Beat,
+        Kind::Shutdown,
+        Kind::Publish,
+        Kind::Exec,
+        Kind::Ping,
+        Kind::Create,
+        Kind::Remove,
+        Kind::Discard,
+        Kind::Answer,
+        Kind::Joined,
+        Kind::Lost,
+        Kind::Silent,
+        Kind::Heard,
+        Kind::Forget,
+    ];
+
+    fn from_wire(byte: u8) -> Option<Kind> {
+        Kind::ALL.get(usize::from(byte).checked_sub(1)?).copied()
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Status {
+    /// The body is the result.
+    Ok = 0,
+    /// The body says what was wrong.
+    Failed = 1,
+    /// The node can't be reached.
+    Unavailable = 2,
+}
+
+/// The flags of a message: whether it is the first and the last piece of its body, and the status
+/// of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flags(u8);
+
+impl Flags {
+    const FIRST: u8 = 1;
+    const LAST: u8 = 2;
+    const STATUS_SHIFT: u8 = 2;
+
+    pub fn new(status: Status) -> Flags {
+        Flags(Self::FIRST | Self::LAST | (status as u8) << Self::STATUS_SHIFT)
+    }
+
+    /// The flags of a piece of a message that has these.
+    pub fn piece(self, first: bool, last: bool) -> Flags {
+        let status = self.0 & !(Self::FIRST | Self::LAST);
+        Flags(status | u8::from(first) * Self::FIRST | u8::from(last) * Self::LAST)
+    }
+
+    pub fn is_first(self) -> bool {
+        self.0 & Self::FIRST != 0
+    }
+
+    pub fn is_last(self) -> bool {
+        self.0 & Self::LAST != 0
+    }
+
+    pub fn is_whole(self) -> bool {
+        self.is_first() && self.is_last()
+    }
+
+    pub fn status(self) -> Status {
+        match self.0 >> Self::STATUS_SHIFT {
+            0 => Status::Ok,
+            1 => Status::Failed,
+            _ => Status::Unavailable,
+        }
+    }
+}
+
+/// One message, or one piece of a long one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Message<'a> {
+    pub kind: Kind,
+    pub flags: Flags,
+    /// Down: who it is for. Up: who it is about or from.
+    pub node: NodeId,
+    pub request: RequestId,
+    pub body: &'a [u8],
+}
+
+/// The request of messages that are not part of one.
+pub(crate) const NO_REQUEST: RequestId = RequestId(0);
+
+impl<'a> Message<'a> {
+    pub fn new(kind: Kind, node: NodeId, request: RequestId, body: &'a [u8]) -> Message<'a> {
+        Message { kind, flags: Flags::new(Status::Ok), node, request, body }
+    }
+
+    pub fn answer(node: NodeId, request: RequestId, status: Status, body: &'a [u8]) -> Message<'a> {
+        Message { kind: Kind::Answer, flags: Flags::new(status), node, request, body }
+    }
+
+    /// A message between neighbours that concerns nobody else.
+    pub fn neighbour(kind: Kind, body: &'a [u8]) -> Message<'a> {
+        Message::new(kind, NodeId::CONTROL, NO_REQUEST, body)
+    }
+
+    /// How many bytes it takes in a frame.
+    pub fn wire_bytes(&self) -> usize {
+        HEADER_BYTES + self.body.len()
+    }
+
+    pub fn encode(&self, frame: &mut Vec<u8>) {
+        let length = u32::try_from(self.wire_bytes() - 4).expect("a body fits in a frame");
+        let mut header = [0; HEADER_BYTES];
+        header[..4].copy_from_slice(&length.to_le_bytes());
+        header[4] = self.kind as u8;
+        header[5] = self.flags.0;
+        header[6..10].copy_from_slice(&self.node.to_wire().to_le_bytes());
+        header[10..].copy_from_slice(&self.request.0.to_le_bytes());
+        frame.extend_from_slice(&header);
+        frame.extend_from_slice(self.body);
+    }
+
+    /// The body as a `T`, or `None` when it is none.
+    pub fn decode<T: DeserializeOwned>(&self) -> Option<T> {
+        postcard::from_bytes(self.body).ok()
+    }
+
+    fn parse(bytes: &'a [u8]) -> Option<(Message<'a>, &'a [u8])> {
+        let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+        let number = |at: usize| {
+            u32::from_le_bytes(header[at..at + 4].try_into().expect("the range is 4 long"))
+        };
+        let body_bytes = (number(0) as usize).checked_sub(HEADER_BYTES - 4)?;
+        let (body, rest) = rest.split_at_checked(body_bytes)?;
+        let request = u64::from_le_bytes(header[10..].try_into().expect("the range is 8 long"));
+        let message = Message {
+            kind: Kind::from_wire(header[4])?,
+            flags: Flags(header[5]),
+            node: NodeId::from_wire(number(6)),
+            request: RequestId(request),
+            body,
+        };
+        Some((message, rest))
+    }
+}
+
+/// The postcard form of a body.
+pub(crate) fn body<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("plain values in memory can be serialised")
+}
+
+/// What was wrong with a frame; its sender speaks another language and is not to be listened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// The acknowledgement and the messages of a frame.
+pub(crate) fn open(frame: &[u8]) -> Result<(u32, Messages<'_>), Malformed> {
+    let (ack, rest) = frame.split_first_chunk::<FRAME_HEADER_BYTES>().ok_or(Malformed)?;
+    Ok((u32::from_le_bytes(*ack), Messages { rest }))
+}
+
+/// The messages of a frame, one after the other; ends after the first that is malformed.
+#[derive(Clone, Debug)]
+pub(crate) struct Messages<'a> {
+    rest: &'a [u8],
+}
+
+impl Messages<'_> {
+    /// Whether the frame has no messages: it only acknowledges.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Result<Message<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        match Message::parse(self.rest) {
+            Some((message, rest)) => {
+                self.rest = rest;
+                Some(Ok(message))
+            }
+            None => {
+                self.rest = &[];
+                Some(Err(Malformed))
+            }
+        }
+    }
+}
+
+/// What a link begins with, from the child.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    pub version: u16,
+    pub token: Token,
+    pub life: Life,
+    pub pid: u32,
+}
+
+/// That a new life has said its hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Joined {
+    pub life: Life,
+    pub pid: u32,
+}
+
+/// What a module has published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Published {
+    pub module: String,
+    pub value: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(messages: &[Message<'_>]) -> Vec<u8> {
+        let mut frame = 7u32.to_le_bytes().to_vec();
+        for message in messages {
+            message.encode(&mut frame);
+        }
+        frame
+    }
+
+    fn sample(kind: Kind) -> Message<'static> {
+        let node = NodeId::compute(12).unwrap();
+        Message::new(kind, node, RequestId(u64::MAX - 3), b"a body")
+    }
+
+    #[test]
+    fn every_kind_survives_the_journey() {
+        for kind in Kind::ALL {
+            let sent = [sample(kind), Message::neighbour(kind, b"")];
+            let frame = frame(&sent);
+            let (ack, messages) = open(&frame).unwrap();
+            assert_eq!(ack, 7);
+            assert_eq!(messages.collect::<Result<Vec<_>, _>>().unwrap(), sent);
+        }
+    }
+
+    #[test]
+    fn flags_keep_status_and_piece_apart() {
+        for status in [Status::Ok, Status::Failed, Status::Unavailable] {
+            let whole = Flags::new(status);
+            assert!(whole.is_whole());
+            for (first, last) in [(true, false), (false, false), (false, true)] {
+                let piece = whole.piece(first, last);
+                assert_eq!(
+                    (piece.is_first(), piece.is_last(), piece.status()),
+                    (first, last, status)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_cut_off_is_malformed() {
+        let whole = frame(&[sample(Kind::Exec)]);
+        for end in 0..FRAME_HEADER_BYTES {
+            assert_eq!(open(&whole[..end]).err(), Some(Malformed));
+        }
+        for end in FRAME_HEADER_BYTES + 1..whole.len() {
+            let (_, mut messages) = open(&whole[..end]).unwrap();
+            assert_eq!(messages.next(), Some(Err(Malformed)), "cut at {end}");
+            assert_eq!(messages.next(), None);
+        }
+    }
+
+    #[test]
+    fn a_length_or_kind_that_makes_no_sense_is_malformed() {
+        for (at, value) in [(4, 0), (7, 255), (8, 0), (8, 200)] {
+            let mut bytes = frame(&[sample(Kind::Exec)]);
+            bytes[at] = value;
+            let (_, mut messages) = open(&bytes).unwrap();
+            assert_eq!(messages.next(), Some(Err(Malformed)), "byte {at}");
+        }
+    }
+}

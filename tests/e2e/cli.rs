@@ -1,0 +1,142 @@
+//! The command line, and what it says about what is linked.
+
+use std::process::{Command, Output, Stdio};
+
+use hoptree as _;
+use hoptree_core::{Registry, linked_transports};
+
+use crate::console::Console;
+use crate::scratch::Scratch;
+
+/// Runs `hoptree` with these arguments and no input.
+fn hoptree(args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_hoptree"))
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[test]
+fn bad_usage_is_2_and_says_why_on_the_standard_error() {
+    for (args, mention) in [
+        (&["--no-such-flag"][..], "--no-such-flag"),
+        (&["--timeout", "soon"], "soon"),
+        (&["--timeout"], "--timeout"),
+        (&["--order", "sideways"], "sideways"),
+        (&["no-such-script.txt"], "no-such-script.txt"),
+        (&["--transport", "pigeon"], "pigeon"),
+    ] {
+        let (status, output, errors) = hoptree(args);
+        assert_eq!((status, &*output), (2, ""), "{args:?}");
+        assert!(errors.contains(mention) && !errors.contains("panicked"), "{args:?}: {errors}");
+    }
+}
+
+#[test]
+fn an_unknown_transport_is_answered_with_the_linked_ones() {
+    let (_, _, errors) = hoptree(&["--transport", "pigeon"]);
+    let transports = linked_transports().unwrap();
+    assert!(!transports.is_empty());
+    for transport in transports {
+        assert!(errors.contains(transport.name), "{errors}");
+    }
+}
+
+#[test]
+fn every_linked_transport_is_listed_and_works() {
+    let (status, listed, _) = hoptree(&["transports"]);
+    assert_eq!(status, 0);
+    let transports = linked_transports().unwrap();
+    assert!(!transports.is_empty());
+    for transport in transports {
+        assert!(listed.contains(transport.name), "{listed}");
+        let finished =
+            Console::run(&["--transport", transport.name], "create 1\nexec 1 echo hello\n");
+        assert_eq!(finished.lines()[1], "Ok:1: hello");
+    }
+}
+
+#[test]
+fn every_linked_command_is_listed_with_help_and_examples() {
+    let (status, listed, _) = hoptree(&["commands"]);
+    assert_eq!(status, 0);
+    let registry = Registry::linked().unwrap();
+    assert!(registry.modules().len() > 0);
+    for module in registry.modules() {
+        let words = module.words.iter().flat_map(|word| [word.usage, word.help]);
+        let verbs = module.verbs.iter().flat_map(|verb| [verb.usage, verb.help]);
+        let examples = module.examples.iter().map(|example| example.line);
+        for text in words.chain(verbs).chain(examples).chain([module.name, module.summary]) {
+            assert!(listed.contains(text), "'{text}' is not in\n{listed}");
+        }
+    }
+}
+
+#[test]
+fn help_tells_every_word_and_verb() {
+    let (status, usage, _) = hoptree(&["--help"]);
+    assert_eq!(status, 0);
+    for flag in ["--transport", "--timeout", "--order", "--log-dir", "--strict", "SCRIPT"] {
+        assert!(usage.contains(flag), "'{flag}' is not in\n{usage}");
+    }
+
+    let help = Console::run(&[], "help\n").output;
+    assert!(help.lines().count() > 1);
+    let registry = Registry::linked().unwrap();
+    let words = registry.words().map(|word| word.usage);
+    let verbs = registry.verbs().map(|verb| verb.usage);
+    for text in words.chain(verbs).chain(hoptree_core::CONSOLE_VERBS) {
+        assert!(help.contains(text), "'{text}' is not in\n{help}");
+    }
+}
+
+#[test]
+fn version() {
+    let (status, output, _) = hoptree(&["--version"]);
+    assert_eq!((status, output), (0, format!("hoptree {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn strict_tells_of_failed_commands_in_the_exit_status() {
+    for (script, status) in [
+        ("create 1\nping 1\nexec 1 echo\n", 0),
+        ("ping 1\n", 1),
+        ("create 1\nexec 1 3 1 2\nping 1\n", 1),
+        ("no-such-verb\n", 1),
+    ] {
+        assert_eq!(Console::run(&["--strict"], script).status, status, "{script}");
+        assert_eq!(Console::run(&[], script).status, 0, "{script}");
+    }
+}
+
+#[test]
+fn a_script_is_read_in_place_of_the_input() {
+    let scratch = Scratch::new();
+    let path = scratch.file("session.txt", "# a session\ncreate 1\nexec 1 echo scripted\n");
+    let (status, output, errors) = hoptree(&[&path]);
+    assert_eq!(status, 0);
+    assert_eq!(output.lines().nth(1), Some("Ok:1: scripted"));
+    assert_eq!(errors, "");
+}
+
+#[test]
+fn logs_go_to_a_file_for_each_node() {
+    let scratch = Scratch::new();
+    let directory = scratch.path().join("logs");
+    std::fs::create_dir(&directory).unwrap();
+    let args = ["-v", "--log-dir", directory.to_str().unwrap()];
+    let finished = Console::run(&args, "create 1\ncreate 2 1\nexec 2 echo quiet\n");
+    assert_eq!(finished.lines()[2..], ["Ok:2: quiet"]);
+    assert_eq!(finished.status, 0);
+    let files = std::fs::read_dir(&directory).unwrap().count();
+    assert!(files >= 3, "{files} files for the control node and two nodes");
+}
+
+#[test]
+fn nothing_is_logged_to_the_output() {
+    let finished = Console::run(&["-v"], "create 1\nexec 1 echo quiet\n");
+    assert_eq!(finished.lines()[1..], ["Ok:1: quiet"]);
+}

@@ -1,0 +1,219 @@
+//! A node is killed, or stopped: who notices, what is answered, and what goes on.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
+
+use crate::console::Console;
+use crate::deadline::{AT_ONCE, PATIENCE, eventually, pass};
+use crate::load;
+use crate::process::Process;
+
+#[test]
+fn spares_all_that_is_not_below() {
+    let _timed = load::timed();
+    let mut console = Console::start(&[]);
+    let nodes = console.create_chain(3);
+    console.create(4, 1);
+    console.create(5, -1);
+    nodes[1].kill();
+
+    for lost in [2, 3] {
+        let reply = format!("Error:{lost}: Node is unavailable");
+        assert!(console.ask(&format!("exec {lost} echo lost"), &reply).took() < AT_ONCE);
+        assert!(console.ask(&format!("ping {lost}"), "Ok: 0").took() < AT_ONCE);
+    }
+    for spared in [1, 4, 5] {
+        console.ask(&format!("exec {spared} echo here"), &format!("Ok:{spared}: here"));
+        console.ask(&format!("ping {spared}"), "Ok: 1");
+    }
+    eventually("what is below a dead node exits", PATIENCE, || nodes[2].is_reaped());
+}
+
+#[test]
+fn ping_is_the_first_to_be_told() {
+    let _timed = load::timed();
+    for depth in [1, 3] {
+        let mut console = Console::start(&[]);
+        let nodes = console.create_chain(depth);
+        nodes[depth as usize - 1].kill();
+        assert!(console.ask(&format!("ping {depth}"), "Ok: 0").took() < AT_ONCE);
+    }
+}
+
+#[test]
+fn create_below_a_dead_node_is_refused() {
+    let _timed = load::timed();
+    for depth in [1, 3] {
+        let mut console = Console::start(&[]);
+        let nodes = console.create_chain(depth);
+        nodes[depth as usize - 1].kill();
+        let command = format!("create 9 {depth}");
+        assert!(console.ask(&command, "Error: Parent is unavailable").took() < AT_ONCE);
+        console.ask("ping 9", "Error: Not found");
+    }
+}
+
+#[test]
+fn create_below_what_hung_on_a_dead_node_is_refused() {
+    let mut console = Console::start(&[]);
+    let nodes = console.create_chain(3);
+    nodes[0].kill();
+    for parent in [3, 2, 1] {
+        console.ask(&format!("create 9 {parent}"), "Error: Parent is unavailable");
+    }
+}
+
+/// Node 3 waits behind its ancestors; whichever of the three is lost while the request is on its
+/// way, the link above that one goes down and the request is answered.
+#[test]
+fn a_request_on_its_way_is_answered_at_once() {
+    let _timed = load::timed();
+    for victim in 0..3 {
+        let mut console = Console::start(&["--order", "completion"]);
+        let nodes = console.create_chain(3);
+        console.create(9, -1);
+        nodes[victim].stop();
+        console.send("exec 3 echo into the dark");
+        console.send("ping 3");
+        // Once this is answered, what was typed before it has been sent.
+        console.ask("exec 9 echo sent", "Ok:9: sent");
+        console.expect_silence(Duration::from_millis(50));
+
+        nodes[victim].kill();
+        let killed = Instant::now();
+        let mut replies = [console.line(), console.line()];
+        assert!(replies.iter().all(|reply| reply.at - killed < AT_ONCE));
+        replies.sort_by(|one, other| one.text.cmp(&other.text));
+        assert_eq!(replies[0].text, "Error:3: Node is unavailable");
+        assert_eq!(replies[1].text, "Ok: 0");
+    }
+}
+
+#[test]
+fn a_dead_id_lives_again() {
+    let mut console = Console::start(&[]);
+    console.create(1, -1);
+    let mut node = console.create(2, 1);
+    for _ in 0..5 {
+        console.ask("exec 2 start", "Ok:2");
+        node.kill();
+        console.ask("ping 2", "Ok: 0");
+        let reborn = console.create(2, 1);
+        assert_ne!(reborn, node);
+        node = reborn;
+        console.ask("exec 2 time", "Ok:2: 0");
+    }
+}
+
+#[test]
+fn a_whole_lost_branch_lives_again_elsewhere() {
+    let mut console = Console::start(&[]);
+    let nodes = console.create_chain(3);
+    nodes[0].kill();
+    console.ask("ping 1", "Ok: 0");
+    let three = console.create(3, -1);
+    let one = console.create(1, 3);
+    assert_eq!(one.parent(), three.pid());
+    console.ask("exec 1 echo again", "Ok:1: again");
+    console.ask("ping 2", "Ok: 0");
+}
+
+#[test]
+fn remove_of_a_dead_node_changes_nothing() {
+    let mut console = Console::start(&[]);
+    let nodes = console.create_chain(2);
+    nodes[0].kill();
+    console.ask("ping 1", "Ok: 0");
+    for node in [1, 2] {
+        console.ask(&format!("remove {node}"), "Error: Node is unavailable");
+        console.ask(&format!("ping {node}"), "Ok: 0");
+    }
+}
+
+#[test]
+fn unavailable_comes_before_any_other_fault() {
+    let mut console = Console::start(&[]);
+    let nodes = console.create_chain(1);
+    nodes[0].kill();
+    console.ask("ping 1", "Ok: 0");
+    console.ask("exec 1 no-such-word", "Error:1: Node is unavailable");
+    console.create(2, -1);
+    console.ask("create 2 1", "Error: Already exists");
+}
+
+/// No heartbeat says anything here: the deadline of the request does.
+#[test]
+fn a_stopped_node_costs_a_request_its_deadline_and_no_more() {
+    let _timed = load::timed();
+    let timeout = Duration::from_millis(500);
+    let mut console = Console::start(&["--timeout", "500"]);
+    let nodes = console.create_chain(2);
+    console.create(3, -1);
+    nodes[1].stop();
+    for (command, reply) in
+        [("exec 2 echo hello", "Error:2: Node is unavailable"), ("ping 2", "Ok: 0")]
+    {
+        let took = console.ask(command, reply).took();
+        assert!(took >= timeout && took < timeout + AT_ONCE, "{command}: {took:?}");
+    }
+    console.ask("exec 3 echo elsewhere", "Ok:3: elsewhere");
+
+    nodes[1].go_on();
+    console.ask("exec 2 echo back", "Ok:2: back");
+    // The node answers what it was asked while it stood still, too; nobody is to hear of it.
+    console.expect_silence(Duration::from_millis(300));
+}
+
+/// Silence of the control node is never its death, and it must not take its own for that of others.
+#[test]
+fn a_stopped_console_harms_nothing() {
+    let _timed = load::timed();
+    for signal in [Signal::TSTP, Signal::STOP] {
+        let mut console = Console::start(&[]);
+        console.create_chain(3);
+        console.ask("heartbeat 100", "Ok");
+        console.process().signal(signal);
+        pass(Duration::from_millis(900));
+        console.process().go_on();
+        for node in 1..=3 {
+            console.ask(&format!("ping {node}"), "Ok: 1");
+        }
+        console.expect_silence(Duration::from_millis(600));
+    }
+}
+
+#[test]
+fn a_create_that_fails_leaves_no_trace() {
+    let mut console = Console::start(&[]);
+    console.create(9, -1);
+    let pid = Pid::from_raw(console.process().pid());
+    let usual = getrlimit(Resource::Nofile);
+    // With no descriptor left, no child can be started.
+    prlimit(pid, Resource::Nofile, Rlimit { current: Some(3), maximum: usual.maximum }).unwrap();
+
+    console.send("create 1\ncreate 2 1\nexec 1 echo a\nping 2");
+    let failure = console.line().text;
+    assert!(failure.starts_with("Error: ") && failure.len() > "Error: ".len(), "{failure}");
+    console.expect("Error: Parent not found");
+    console.expect("Error:1: Not found");
+    console.expect("Error: Not found");
+    console.ask("exec 9 echo unharmed", "Ok:9: unharmed");
+
+    prlimit(pid, Resource::Nofile, usual).unwrap();
+    console.create(1, -1);
+    console.ask("exec 1 echo now", "Ok:1: now");
+}
+
+#[test]
+fn killing_everything_leaves_a_working_console() {
+    let mut console = Console::start(&[]);
+    let nodes = console.create_chain(4);
+    nodes.iter().for_each(Process::kill);
+    for node in 1..=4 {
+        console.ask(&format!("ping {node}"), "Ok: 0");
+    }
+    console.create(1, -1);
+    console.ask("exec 1 echo again", "Ok:1: again");
+    assert_eq!(console.finish().status, 0);
+}

@@ -1,0 +1,164 @@
+//! A process, as `/proc` shows it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::deadline::{PATIENCE, eventually};
+
+/// A process of this machine, told from a later one with the same pid by the time of its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Process {
+    pid: i32,
+    started: u64,
+}
+
+impl Process {
+    /// The process that has this pid now.
+    pub fn of(pid: i32) -> Option<Process> {
+        Stat::of(pid).map(|stat| Process { pid, started: stat.started })
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Whether it has not ended. A zombie has.
+    pub fn runs(&self) -> bool {
+        self.stat().is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'))
+    }
+
+    /// Whether nothing is left of it, not even a zombie.
+    pub fn is_reaped(&self) -> bool {
+        self.stat().is_none()
+    }
+
+    pub fn parent(&self) -> i32 {
+        self.stat().unwrap().parent
+    }
+
+    pub fn group(&self) -> i32 {
+        self.stat().unwrap().group
+    }
+
+    /// Every process below it that has not ended, in no particular order.
+    pub fn descendants(&self) -> Vec<Process> {
+        let all: Vec<_> = pids().filter_map(|pid| Some((pid, Stat::of(pid)?))).collect();
+        let mut family = vec![*self];
+        let mut visited = 0;
+        while let Some(parent) = family.get(visited).map(Process::pid) {
+            let children =
+                all.iter().filter(|(_, stat)| stat.parent == parent && stat.state != 'Z');
+            family.extend(children.map(|(pid, stat)| Process { pid: *pid, started: stat.started }));
+            visited += 1;
+        }
+        family.split_off(1)
+    }
+
+    pub fn children(&self) -> BTreeSet<Process> {
+        let is_child = |process: &Process| process.stat().is_some_and(|it| it.parent == self.pid);
+        self.descendants().into_iter().filter(is_child).collect()
+    }
+
+    /// Sends a signal. A process that is gone already is left in peace, and so is a later one with
+    /// its pid.
+    pub fn signal(&self, signal: Signal) {
+        if self.stat().is_some() {
+            let _ = kill_process(Pid::from_raw(self.pid).unwrap(), signal);
+        }
+    }
+
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Stops it, and returns when it stands still.
+    pub fn stop(&self) {
+        self.signal(Signal::STOP);
+        eventually("a process stops at SIGSTOP", PATIENCE, || {
+            self.stat().is_none_or(|stat| stat.state == 'T')
+        });
+    }
+
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// The processor time that all its threads used.
+    pub fn processor_time(&self) -> Duration {
+        // `stat` would round 50 nearly idle processes down to ten milliseconds each.
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
+        let nanoseconds = threads.filter_map(|thread| {
+            let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanoseconds.sum())
+    }
+
+    /// The memory that it holds, in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// What its descriptors refer to, such as `pipe:[1234]`.
+    pub fn descriptors(&self) -> Vec<String> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.pid)).unwrap();
+        let targets = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        targets.map(|target| target.to_string_lossy().into_owned()).collect()
+    }
+
+    /// What one of its descriptors refers to.
+    pub fn descriptor(&self, number: u32) -> String {
+        let target = fs::read_link(format!("/proc/{}/fd/{number}", self.pid)).unwrap();
+        target.to_string_lossy().into_owned()
+    }
+
+    pub fn arguments(&self) -> Vec<String> {
+        strings(&fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap()).collect()
+    }
+
+    pub fn environment(&self) -> BTreeSet<String> {
+        strings(&fs::read(format!("/proc/{}/environ", self.pid)).unwrap()).collect()
+    }
+
+    fn stat(&self) -> Option<Stat> {
+        Stat::of(self.pid).filter(|stat| stat.started == self.started)
+    }
+}
+
+/// The fields of `/proc/PID/stat` that matter here.
+struct Stat {
+    state: char,
+    parent: i32,
+    group: i32,
+    started: u64,
+}
+
+impl Stat {
+    fn of(pid: i32) -> Option<Stat> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name before it is in parentheses and may hold anything.
+        let fields: Vec<_> = text[text.rfind(')')? + 2..].split(' ').collect();
+        Some(Stat {
+            state: fields[0].chars().next()?,
+            parent: fields[1].parse().ok()?,
+            group: fields[2].parse().ok()?,
+            started: fields[19].parse().ok()?,
+        })
+    }
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+fn strings(bytes: &[u8]) -> impl Iterator<Item = String> {
+    let parts = bytes.split(|byte| *byte == 0).filter(|part| !part.is_empty());
+    parts.map(|part| String::from_utf8_lossy(part).into_owned())
+}

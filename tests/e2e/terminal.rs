@@ -1,0 +1,112 @@
+//! hoptree on a terminal.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustix::process::Signal;
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
+
+use crate::deadline::{PATIENCE, eventually};
+use crate::process::Process;
+
+/// A pseudo-terminal without echo, and hoptree on it.
+struct Terminal {
+    keyboard: File,
+    screen: Arc<Mutex<String>>,
+    child: Child,
+    process: Process,
+}
+
+impl Terminal {
+    fn start() -> Terminal {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let near = openpt(flags).unwrap();
+        grantpt(&near).unwrap();
+        unlockpt(&near).unwrap();
+        let far = ioctl_tiocgptpeer(&near, flags).unwrap();
+        let mut modes = tcgetattr(&far).unwrap();
+        modes.local_modes.remove(LocalModes::ECHO);
+        modes.output_modes.remove(OutputModes::OPOST);
+        tcsetattr(&far, OptionalActions::Now, &modes).unwrap();
+
+        let child = Command::new(env!("CARGO_BIN_EXE_hoptree"))
+            .stdin(Stdio::from(far.try_clone().unwrap()))
+            .stdout(far)
+            .spawn()
+            .unwrap();
+        let keyboard = File::from(near);
+        let screen = Arc::default();
+        watch(keyboard.try_clone().unwrap(), Arc::clone(&screen));
+        let process = Process::of(child.id().try_into().unwrap()).unwrap();
+        Terminal { keyboard, screen, child, process }
+    }
+
+    fn type_in(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+    }
+
+    fn shows(&self, text: &str) -> bool {
+        self.screen.lock().unwrap().contains(text)
+    }
+
+    fn wait_for(&self, text: &str) {
+        eventually(&format!("the terminal shows '{text}'"), PATIENCE, || self.shows(text));
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let tree = self.process.descendants();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        tree.iter().for_each(Process::kill);
+    }
+}
+
+fn watch(mut terminal: File, screen: Arc<Mutex<String>>) {
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = terminal.read(&mut buffer) {
+            screen.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+    });
+}
+
+/// That nothing else is printed when the input is a pipe is what every other test sees.
+#[test]
+fn shows_a_prompt_and_ends_at_control_d() {
+    let mut terminal = Terminal::start();
+    terminal.wait_for("> ");
+    terminal.type_in("create 1\n");
+    terminal.wait_for("Ok: ");
+    terminal.type_in("exec 1 echo hello\n");
+    terminal.wait_for("Ok:1: hello");
+    terminal.type_in("\x04");
+    let mut status = None;
+    eventually("hoptree exits", PATIENCE, || {
+        status = terminal.child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(0));
+}
+
+#[test]
+fn shows_replies_as_they_complete() {
+    let mut terminal = Terminal::start();
+    terminal.type_in("create 1\ncreate 2\nwait\nexec 2 echo ready\n");
+    terminal.wait_for("Ok:2: ready");
+    let nodes = terminal.process.descendants();
+    nodes[0].signal(Signal::STOP);
+    terminal.type_in("exec 1 echo one\nexec 2 echo two\n");
+    eventually("the node that runs answers", PATIENCE, || {
+        terminal.shows("Ok:1: one") || terminal.shows("Ok:2: two")
+    });
+    assert!(!(terminal.shows("Ok:1: one") && terminal.shows("Ok:2: two")));
+    nodes[0].go_on();
+    terminal.wait_for("Ok:1: one");
+    terminal.wait_for("Ok:2: two");
+}

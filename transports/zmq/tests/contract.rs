@@ -1,0 +1,494 @@
+//! The contract of a transport, held against real sockets.
+
+#![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hoptree_core::{
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport,
+    linked_transports,
+};
+use hoptree_zmq::Zmq;
+
+/// How long anything may take that has to happen at all.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long nothing must happen before it is taken not to happen.
+const SILENCE: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Seen {
+    Up(LinkId),
+    Frame(LinkId, Vec<u8>),
+    Down(LinkId),
+}
+
+use Seen::{Down, Frame, Up};
+
+/// A transport and all that it has told.
+struct Node {
+    zmq: Box<Zmq>,
+    seen: Vec<Seen>,
+}
+
+impl Node {
+    fn new() -> Node {
+        Node { zmq: Box::new(Zmq::open().unwrap()), seen: Vec::new() }
+    }
+
+    /// Waits once, and says how many frames that gave.
+    fn wait(&mut self, until: Option<Instant>) -> usize {
+        let mut frames = 0;
+        let seen = &mut self.seen;
+        self.zmq
+            .wait(until, &mut |event| {
+                seen.push(match event {
+                    Event::Up(link) => Up(link),
+                    Event::Frame(link, bytes) => {
+                        frames += 1;
+                        Frame(link, bytes.to_vec())
+                    }
+                    Event::Down(link) => Down(link),
+                });
+            })
+            .unwrap();
+        assert!(frames <= FRAMES_PER_WAIT_MAX);
+        frames
+    }
+
+    #[track_caller]
+    fn until(&mut self, is_done: impl Fn(&[Seen]) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_done(&self.seen) {
+            let last: Vec<_> = self.seen.iter().rev().take(3).collect();
+            assert!(Instant::now() < deadline, "{} events, last {last:?}", self.seen.len());
+            self.wait(Some(deadline));
+        }
+    }
+
+    #[track_caller]
+    fn until_seen(&mut self, event: &Seen) {
+        self.until(|seen| seen.contains(event));
+    }
+
+    #[track_caller]
+    fn stays_silent(&mut self) {
+        let before = self.seen.len();
+        let end = Instant::now() + SILENCE;
+        while Instant::now() < end {
+            self.wait(Some(end));
+        }
+        assert_eq!(self.seen[before..], []);
+    }
+
+    fn ups(&self) -> Vec<LinkId> {
+        self.seen
+            .iter()
+            .filter_map(|seen| if let Up(link) = seen { Some(*link) } else { None })
+            .collect()
+    }
+
+    fn downs(&self) -> usize {
+        self.seen.iter().filter(|seen| matches!(seen, Down(_))).count()
+    }
+}
+
+/// A parent, a child that has said hello to it, and the link as each of them names it.
+struct Pair {
+    parent: Node,
+    child: Node,
+    down: LinkId,
+    up: LinkId,
+}
+
+impl Pair {
+    #[track_caller]
+    fn new() -> Pair {
+        let mut parent = Node::new();
+        let address = parent.zmq.listen().unwrap();
+        let (child, up) = join(&address);
+        parent.until(|seen| seen.len() == 2);
+        let down = parent.ups()[0];
+        assert_eq!(parent.seen, [Up(down), Frame(down, b"hello".to_vec())]);
+        Pair { parent, child, down, up }
+    }
+}
+
+#[track_caller]
+fn join(address: &Address) -> (Node, LinkId) {
+    let mut node = Node::new();
+    let link = node.zmq.connect(address);
+    node.until(|seen| !seen.is_empty());
+    assert_eq!(node.seen, [Up(link)]);
+    node.zmq.send(link, b"hello").unwrap();
+    (node, link)
+}
+
+fn raw(address: &Address) -> TcpStream {
+    TcpStream::connect(address.0.strip_prefix("tcp://").unwrap()).unwrap()
+}
+
+/// A DEALER without any of our options, for what no hoptree would send.
+fn stranger(address: &Address) -> zmq::Socket {
+    let socket = zmq::Context::new().socket(zmq::DEALER).unwrap();
+    socket.set_linger(0).unwrap();
+    socket.connect(&address.0).unwrap();
+    socket
+}
+
+#[test]
+fn it_is_registered() {
+    // Naming the crate links it.
+    let _ = Node::new();
+    let spec = linked_transports().unwrap()[0];
+    assert_eq!((spec.name, spec.package), ("zmq", "hoptree-zmq"));
+    (spec.open)().unwrap().finish(Duration::ZERO);
+}
+
+#[test]
+fn frames_of_every_length_arrive_in_order_both_ways() {
+    let mut pair = Pair::new();
+    let frames: Vec<Vec<u8>> =
+        [1, 2, 33, 34, 255, 256, 8_191, 8_192, 8_193, FRAME_BYTES_MAX - 1, FRAME_BYTES_MAX]
+            .iter()
+            .map(|&length| (0..length).map(|at| (at * 31 + length) as u8).collect())
+            .collect();
+    for frame in &frames {
+        pair.child.zmq.send(pair.up, frame).unwrap();
+        pair.parent.zmq.send(pair.down, frame).unwrap();
+    }
+    let told = |link| frames.iter().map(|frame| Frame(link, frame.clone())).collect::<Vec<_>>();
+    pair.parent.until(|seen| seen.len() == 2 + frames.len());
+    assert_eq!(pair.parent.seen[2..], told(pair.down));
+    pair.child.until(|seen| seen.len() == 1 + frames.len());
+    assert_eq!(pair.child.seen[1..], told(pair.up));
+}
+
+#[test]
+fn one_byte_too_many_drops_only_that_peer() {
+    let mut pair = Pair::new();
+    let address = pair.parent.zmq.listen().unwrap();
+    let (mut offender, up) = join(&address);
+    pair.parent.until(|seen| seen.len() == 4);
+    let link = pair.parent.ups()[1];
+    offender.zmq.send(up, b"last").unwrap();
+    offender.zmq.send(up, &vec![0; FRAME_BYTES_MAX + 1]).unwrap();
+    offender.until_seen(&Down(up));
+    pair.parent.until_seen(&Down(link));
+    pair.child.zmq.send(pair.up, b"still here").unwrap();
+    pair.parent.until_seen(&Frame(pair.down, b"still here".to_vec()));
+    assert_eq!((pair.parent.ups().len(), pair.parent.downs()), (2, 1));
+}
+
+#[test]
+fn connecting_to_nobody_ends_the_link() {
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Address(format!("tcp://{}", listener.local_addr().unwrap()))
+    };
+    let mut node = Node::new();
+    let link = node.zmq.connect(&nobody);
+    node.until_seen(&Down(link));
+    assert_eq!(node.zmq.send(link, b"x"), Err(SendError::Gone));
+    node.stays_silent();
+    assert_eq!(node.seen, [Down(link)]);
+}
+
+#[test]
+fn an_address_that_makes_no_sense_ends_the_link_at_once() {
+    let mut node = Node::new();
+    let links: Vec<_> = ["", "nonsense", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:1\0"]
+        .map(|text| node.zmq.connect(&Address(text.to_owned())))
+        .into();
+    assert_eq!(node.zmq.send(links[0], b"x"), Err(SendError::Gone));
+    node.zmq.close(links[1]);
+    node.wait(None);
+    assert_eq!(node.seen, [Down(links[0]), Down(links[2]), Down(links[3])]);
+    node.stays_silent();
+}
+
+#[test]
+fn a_wake_ends_a_wait_and_is_never_lost() {
+    let mut node = Node::new();
+    let waker = node.zmq.waker();
+    waker.wake();
+    waker.wake();
+    node.wait(None);
+    let before = Instant::now();
+    node.wait(Some(before + SILENCE));
+    assert!(before.elapsed() >= SILENCE, "two wakes are one");
+    let other = thread::spawn({
+        let waker = waker.clone();
+        move || waker.wake()
+    });
+    node.wait(None);
+    other.join().unwrap();
+    drop(node);
+    waker.wake();
+}
+
+#[test]
+fn a_wait_ends_at_its_deadline_and_not_before() {
+    let mut pair = Pair::new();
+    for milliseconds in [0, 1, 30] {
+        let until = Instant::now() + Duration::from_millis(milliseconds);
+        pair.parent.wait(Some(until));
+        assert!(Instant::now() >= until);
+    }
+    pair.parent.wait(Some(Instant::now()));
+    assert_eq!(pair.parent.seen.len(), 2);
+}
+
+#[test]
+fn a_peer_that_goes_is_down_once_after_all_its_frames() {
+    let mut pair = Pair::new();
+    let frames: Vec<_> = (0..100u8).map(|number| vec![number; 700]).collect();
+    for frame in &frames {
+        pair.child.zmq.send(pair.up, frame).unwrap();
+    }
+    pair.child.zmq.finish(PATIENCE);
+    pair.parent.until_seen(&Down(pair.down));
+    pair.parent.stays_silent();
+    let told: Vec<_> = frames.into_iter().map(|frame| Frame(pair.down, frame)).collect();
+    assert_eq!(pair.parent.seen[2..102], told);
+    assert_eq!(pair.parent.seen[102..], [Down(pair.down)]);
+    assert_eq!(pair.parent.zmq.send(pair.down, b"x"), Err(SendError::Gone));
+}
+
+/// The other direction, and nothing is read until the parent is long gone.
+#[test]
+fn a_parent_that_goes_is_down_once_after_all_its_frames() {
+    let mut pair = Pair::new();
+    for number in 0..100u8 {
+        pair.parent.zmq.send(pair.down, &[number; 700]).unwrap();
+    }
+    pair.parent.zmq.finish(PATIENCE);
+    pair.child.until_seen(&Down(pair.up));
+    pair.child.stays_silent();
+    let told: Vec<_> = (0..100u8).map(|number| Frame(pair.up, vec![number; 700])).collect();
+    assert_eq!(pair.child.seen[1..101], told);
+    assert_eq!(pair.child.seen[101..], [Down(pair.up)]);
+    assert_eq!(pair.child.zmq.send(pair.up, b"x"), Err(SendError::Gone));
+}
+
+#[test]
+fn peers_that_speak_and_vanish_at_once_are_told_in_full() {
+    let mut parent = Node::new();
+    let address = parent.zmq.listen().unwrap();
+    for round in 0..50 {
+        let (child, _) = join(&address);
+        child.zmq.finish(PATIENCE);
+        if round % 10 == 9 {
+            parent.until(|seen| seen.len() == 3 * (round + 1));
+        }
+    }
+    parent.stays_silent();
+    for link in parent.ups() {
+        let own: Vec<_> = parent
+            .seen
+            .iter()
+            .filter(|seen| matches!(seen, Up(of) | Frame(of, _) | Down(of) if *of == link))
+            .collect();
+        assert_eq!(own, [&Up(link), &Frame(link, b"hello".to_vec()), &Down(link)]);
+    }
+}
+
+#[test]
+fn sending_to_one_that_is_gone_fails_and_down_is_told_once() {
+    let mut pair = Pair::new();
+    drop(pair.child);
+    let deadline = Instant::now() + PATIENCE;
+    while pair.parent.zmq.send(pair.down, b"anyone?") != Err(SendError::Gone) {
+        assert!(Instant::now() < deadline);
+        thread::yield_now();
+    }
+    pair.parent.wait(None);
+    assert_eq!(pair.parent.seen[2..], [Down(pair.down)]);
+    pair.parent.stays_silent();
+}
+
+#[test]
+fn a_link_closed_by_the_listener_is_silent() {
+    let mut pair = Pair::new();
+    pair.parent.zmq.send(pair.down, b"goodbye").unwrap();
+    pair.parent.zmq.close(pair.down);
+    assert_eq!(pair.parent.zmq.send(pair.down, b"x"), Err(SendError::Gone));
+    pair.child.until_seen(&Frame(pair.up, b"goodbye".to_vec()));
+    for _ in 0..100 {
+        pair.child.zmq.send(pair.up, b"unwanted").unwrap();
+    }
+    pair.child.zmq.finish(PATIENCE);
+    pair.parent.stays_silent();
+}
+
+#[test]
+fn a_link_closed_by_the_connecting_side_ends_at_the_other() {
+    let mut pair = Pair::new();
+    pair.parent.zmq.send(pair.down, b"too late").unwrap();
+    pair.child.zmq.send(pair.up, b"goodbye").unwrap();
+    pair.child.zmq.close(pair.up);
+    assert_eq!(pair.child.zmq.send(pair.up, b"x"), Err(SendError::Gone));
+    pair.child.stays_silent();
+    pair.parent.until_seen(&Down(pair.down));
+    assert_eq!(pair.parent.seen[2..], [Frame(pair.down, b"goodbye".to_vec()), Down(pair.down)]);
+}
+
+#[test]
+fn finishing_lets_the_last_frames_leave() {
+    for (length, round) in [(1_024, 0), (1_024, 1), (FRAME_BYTES_MAX, 2)] {
+        let mut pair = Pair::new();
+        let reader = thread::spawn(move || {
+            pair.parent.until(|seen| seen.contains(&Down(pair.down)));
+            pair.parent.seen.len()
+        });
+        for _ in 0..100 {
+            pair.child.zmq.send(pair.up, &vec![7; length]).unwrap();
+        }
+        pair.child.zmq.finish(PATIENCE);
+        assert_eq!(reader.join().unwrap(), 2 + 100 + 1, "round {round}");
+    }
+}
+
+#[test]
+fn finishing_ends_in_time_though_a_peer_never_reads() {
+    let mut pair = Pair::new();
+    while pair.parent.zmq.send(pair.down, &vec![7; FRAME_BYTES_MAX]).is_ok() {}
+    let before = Instant::now();
+    pair.parent.zmq.finish(Duration::from_millis(50));
+    assert!(before.elapsed() < PATIENCE);
+}
+
+#[test]
+fn a_peer_that_does_not_read_fills_up_and_costs_nobody_else() {
+    let mut pair = Pair::new();
+    let address = pair.parent.zmq.listen().unwrap();
+    let (mut other, other_up) = join(&address);
+    pair.parent.until(|seen| seen.len() == 4);
+    let other_down = pair.parent.ups()[1];
+    let mut sent = 0;
+    let frame = vec![7; FRAME_BYTES_MAX];
+    let refusal = loop {
+        match pair.parent.zmq.send(pair.down, &frame) {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+        assert!(sent < 10_000, "nothing bounds what is held");
+    };
+    assert_eq!(refusal, SendError::Full);
+    assert!(sent >= 128, "a link may have 128 frames under way, {sent} were taken");
+    pair.parent.zmq.send(other_down, b"you").unwrap();
+    other.until_seen(&Frame(other_up, b"you".to_vec()));
+    pair.child.until(|seen| seen.len() > sent);
+    assert_eq!(pair.child.seen.len(), 1 + sent);
+}
+
+/// The window of a link: 128 frames under way at any time, read in the largest gulps.
+#[test]
+fn a_window_of_128_frames_is_never_full() {
+    let mut pair = Pair::new();
+    let mut answered = 2;
+    for _ in 0..40 {
+        for _ in 0..128 {
+            pair.child.zmq.send(pair.up, b"x").unwrap();
+        }
+        answered += 128;
+        pair.parent.until(|seen| seen.len() == answered);
+    }
+}
+
+#[test]
+fn garbage_harms_nobody() {
+    let mut pair = Pair::new();
+    let address = pair.parent.zmq.listen().unwrap();
+    let greeting = [&[0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0][..], &[b'N', 0xff, 0x80]].concat();
+    let scraps: [&[u8]; 5] = [b"", b"GET / HTTP/1.1\r\n\r\n", &[0xff; 300], &[0; 300], &greeting];
+    let mut kept = Vec::new();
+    for scrap in scraps {
+        for is_kept in [false, true] {
+            let mut stream = raw(&address);
+            // The other side may already have hung up.
+            let _ = stream.write_all(scrap);
+            if is_kept {
+                kept.push(stream);
+            }
+        }
+    }
+    pair.child.zmq.send(pair.up, b"still here").unwrap();
+    pair.parent.until_seen(&Frame(pair.down, b"still here".to_vec()));
+    pair.parent.stays_silent();
+    let refused = &mut kept[2];
+    refused.set_read_timeout(Some(PATIENCE)).unwrap();
+    let end = refused.read_to_end(&mut Vec::new());
+    assert!(!end.is_err_and(|error| error.kind() == ErrorKind::WouldBlock), "it was hung up on");
+    pair.parent.stays_silent();
+}
+
+#[test]
+fn messages_that_no_hoptree_sends_are_no_frames() {
+    let mut parent = Node::new();
+    let address = parent.zmq.listen().unwrap();
+    let named = stranger(&address);
+    named.disconnect(&address.0).unwrap();
+    named.set_identity(b"name").unwrap();
+    named.connect(&address.0).unwrap();
+    named.send("I have a name", 0).unwrap();
+    let odd = stranger(&address);
+    odd.send("", 0).unwrap();
+    odd.send_multipart(["a", "b", "c"], 0).unwrap();
+    odd.send("plain", 0).unwrap();
+    parent.until(|seen| seen.len() == 2);
+    parent.stays_silent();
+    let link = parent.ups()[0];
+    assert_eq!(parent.seen, [Up(link), Frame(link, b"plain".to_vec())]);
+}
+
+#[test]
+fn two_hundred_join_at_once() {
+    const PEERS: usize = 200;
+    let mut parent = Node::new();
+    let address = parent.zmq.listen().unwrap();
+    assert_eq!(parent.zmq.listen().unwrap(), address);
+    let mut crowd = Node::new();
+    let links: Vec<_> = (0..PEERS).map(|_| crowd.zmq.connect(&address)).collect();
+    for link in &links {
+        crowd.zmq.send(*link, &link.0.to_be_bytes()).unwrap();
+    }
+    crowd.until(|seen| seen.len() == PEERS);
+    parent.until(|seen| seen.len() == 2 * PEERS);
+    for link in parent.ups() {
+        parent.zmq.send(link, b"welcome").unwrap();
+    }
+    crowd.until(|seen| seen.len() == 2 * PEERS);
+    crowd.zmq.finish(PATIENCE);
+    parent.until(|seen| seen.len() == 3 * PEERS);
+    assert_eq!(parent.downs(), PEERS);
+}
+
+#[test]
+fn one_busy_peer_does_not_keep_the_others_waiting() {
+    let mut middle = Node::new();
+    let address = middle.zmq.listen().unwrap();
+    let mut parent = Node::new();
+    let to_parent = middle.zmq.connect(&parent.zmq.listen().unwrap());
+    middle.until_seen(&Up(to_parent));
+    middle.zmq.send(to_parent, b"hello").unwrap();
+    parent.until(|seen| seen.len() == 2);
+    let (mut child, up) = join(&address);
+    middle.until(|seen| seen.len() == 3);
+    for _ in 0..128 {
+        child.zmq.send(up, b"work").unwrap();
+    }
+    let down = parent.ups()[0];
+    parent.zmq.send(down, b"order").unwrap();
+    // All is surely there once the last of it is; the frames are counted wait by wait.
+    let deadline = Instant::now() + PATIENCE;
+    let mut frames = 0;
+    while frames < 129 {
+        assert!(Instant::now() < deadline);
+        frames += middle.wait(Some(deadline));
+    }
+    assert!(middle.seen.contains(&Frame(to_parent, b"order".to_vec())));
+}
