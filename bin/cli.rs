@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use hoptree_core::Order;
 
 use crate::failure::Failure;
-use crate::{control, listing};
+use crate::{bench, control, listing};
 
 /// A tree of worker processes, driven from one console over a message queue.
 ///
@@ -34,6 +34,8 @@ enum Task {
     Transports,
     /// List the command modules that are linked, with their help and examples.
     Commands,
+    /// Measure this build on this machine.
+    Bench(BenchOptions),
 }
 
 /// How to run a console.
@@ -68,6 +70,31 @@ pub struct Options {
     /// A file of commands to run instead of standard input; one named like a subcommand is
     /// written ./NAME.
     pub script: Option<PathBuf>,
+}
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub struct BenchOptions {
+    /// What to measure.
+    #[arg(long, value_name = "NAME", default_value = "rtt")]
+    pub measure: Measure,
+
+    /// Over which transports, in turn [default: all that are linked]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub transports: Vec<String>,
+
+    /// How many rounds count, after those for warming up. More take longer and tell more of rare
+    /// delays.
+    #[arg(long, value_name = "N", default_value = "300",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rounds: u32,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Measure {
+    /// The round trip of `echo`.
+    Rtt,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -107,12 +134,17 @@ pub fn main() -> ExitCode {
         None => control::run(&cli.options),
         Some(Task::Transports) => listing::transports().and_then(|text| print(&text)),
         Some(Task::Commands) => listing::commands().and_then(|text| print(&text)),
+        Some(Task::Bench(options)) => bench::run(&options),
     };
     done.unwrap_or_else(|failure| failure.report())
 }
 
 /// Writes `text` to stdout. A reader that has seen enough has closed it, which is fine.
-fn print(text: &str) -> Result<ExitCode, Failure> {
+///
+/// # Errors
+///
+/// When it can't be written for another reason.
+pub fn print(text: &str) -> Result<ExitCode, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -179,6 +211,8 @@ mod tests {
             "hoptree --order random",
             "hoptree --no-such-option",
             "hoptree one.txt two.txt",
+            "hoptree bench --measure patience",
+            "hoptree bench --rounds 0",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -1,8 +1,6 @@
 //! The console: lines in, replies and notices out, around the driver of the control node.
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use hoptree_core::{Controller, Input, TransportError, Waker};
@@ -49,11 +47,15 @@ impl Console {
         signals: Signals,
         waker: Waker,
     ) -> Console {
-        let open = || io::stdout().as_fd().try_clone_to_owned().map(File::from);
         Console {
             driver,
             stdin,
-            stdout: Writer::new("stdout", STDOUT_ROOM_BYTES, open, move || waker.wake()),
+            stdout: Writer::new(
+                "stdout",
+                STDOUT_ROOM_BYTES,
+                || Ok(io::stdout()),
+                move || waker.wake(),
+            ),
             prompt: Prompt::new(prompting),
             signals,
             screen: Vec::new(),
@@ -128,9 +130,7 @@ impl Console {
         if let Some(signal) = self.signals.interrupt() {
             log::info!("ending after signal {signal}");
         } else if let Some(kind) = self.stdout.failure() {
-            if kind != ErrorKind::BrokenPipe {
-                log::error!("can't write to stdout: {kind}");
-            }
+            log::info!("ending after stdout failed: {kind}");
         } else if self.stdout.backlog() > STDOUT_BYTES_MAX {
             log::error!("nobody reads stdout: {STDOUT_BYTES_MAX} bytes are waiting");
         } else {

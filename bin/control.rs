@@ -75,9 +75,11 @@ fn run_to_the_end(
     let unwritten = last_words.speak();
     ran.map_err(Failure::doing("go on"))?;
     match unwritten {
-        None | Some(io::ErrorKind::BrokenPipe) if !failed => Ok(ExitCode::SUCCESS),
-        _ => Ok(ExitCode::FAILURE),
+        // A reader that has seen enough has closed it, which is fine.
+        None | Some(io::ErrorKind::BrokenPipe) => {}
+        Some(kind) => return Err(Failure::doing("write to stdout")(kind)),
     }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn token() -> Result<Token, Failure> {

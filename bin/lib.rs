@@ -8,6 +8,7 @@
 //! One program plays both parts. `control` is what a user starts, `node` what a node starts for each
 //! of its children; both come down to a `driver`, which is the place to start reading.
 
+mod bench;
 mod cli;
 mod console;
 mod control;

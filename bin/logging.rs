@@ -107,8 +107,7 @@ fn append(path: &PathBuf) -> io::Result<File> {
 
 fn to_stderr(tag: &str, level: LevelFilter) -> Box<dyn SharedLogger> {
     let config = plain().set_time_level(LevelFilter::Off).build();
-    let open = || io::stderr().as_fd().try_clone_to_owned().map(File::from);
-    WriteLogger::new(level, config, Lines::new(format!("hoptree: {tag}: "), open))
+    WriteLogger::new(level, config, Lines::new(format!("hoptree: {tag}: "), || Ok(io::stderr())))
 }
 
 fn to_file(
@@ -136,7 +135,10 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(tag: String, open: impl FnOnce() -> io::Result<File> + Send + 'static) -> Lines {
+    fn new<F: AsFd + 'static>(
+        tag: String,
+        open: impl FnOnce() -> io::Result<F> + Send + 'static,
+    ) -> Lines {
         let writer = Writer::new("log", BACKLOG_BYTES_MAX, open, || ());
         Lines { tag, line: Vec::new(), dropped: 0, writer }
     }
@@ -192,7 +194,7 @@ mod tests {
 
     fn lines() -> (File, Lines) {
         let (read, write) = rustix::pipe::pipe().unwrap();
-        (read.into(), Lines::new("node 7: ".to_owned(), move || Ok(write.into())))
+        (read.into(), Lines::new("node 7: ".to_owned(), || Ok(write)))
     }
 
     fn read(pipe: &mut File, length: usize) -> String {

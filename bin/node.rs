@@ -2,21 +2,25 @@
 
 use std::process::ExitCode;
 
-use hoptree_core::{Registry, Worker, WorkerConfig};
+use hoptree_core::{Address, Life, Registry, Worker, WorkerConfig};
 
 use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
-use crate::process::{Boot, Children};
+use crate::process::{Boot, Children, Heritage, Role};
 use crate::signals::Signals;
-use crate::{logging, plugins, process};
+use crate::{bench, logging, plugins, process};
 
-/// Runs a compute node until the tree, or its place in it, has ended.
+/// Runs a compute node, or what else was asked for, until the tree or its place in it has ended.
 pub fn main() -> ExitCode {
-    let boot = match Boot::receive() {
+    let Boot { role, parent, heritage, .. } = match Boot::receive() {
         Ok(boot) => boot,
         Err(text) => return Failure::Usage(text).report(),
     };
-    let done = run(boot);
+    let done = match role {
+        Role::Node(life) => run(life, &parent, heritage),
+        Role::Relay { below } => bench::relay(below, &parent, heritage),
+        Role::Floor => bench::floor(&parent, &heritage),
+    };
     logging::finish();
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -24,14 +28,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(boot: Boot) -> Result<(), Failure> {
-    let Boot { life, parent, heritage, .. } = boot;
+fn run(life: Life, parent: &Address, heritage: Heritage) -> Result<(), Failure> {
     let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
     logging::start_compute_node(&heritage.logs, life);
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let mut transport = (plugins::transport(&heritage.transport)?.open)()
         .map_err(Failure::doing("open the transport"))?;
-    let parent = transport.connect(&parent);
+    let parent = transport.connect(parent);
     let signals = Signals::of_compute_node(lifeline, transport.waker())
         .map_err(Failure::doing("handle signals"))?;
     let worker = Worker::new(WorkerConfig {

@@ -11,11 +11,11 @@ mod detach;
 mod lifeline;
 mod strays;
 
-pub use boot::{Boot, Heritage};
+pub use boot::{Boot, Heritage, Role};
 pub use children::Children;
 pub use detach::detach;
 pub use lifeline::Lifeline;
 
-/// The first argument of a process that is a compute node. A second one, its id, is for people who
-/// look at `ps`.
+/// The first argument of a process that is a compute node, or has another [`Role`]. A second one,
+/// the node's id, is for people who look at `ps`.
 pub const NODE_WORD: &str = "node";

@@ -1,13 +1,14 @@
 //! Output that must not stop the loop: a terminal may be stopped, and a reader slow.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::mem;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 /// The most that is written in one go, so that the count of what is left is up to date.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
@@ -34,9 +35,12 @@ struct Shared {
     notify: Box<dyn Fn() + Send + Sync>,
 }
 
+/// Opens the file, in the writer's thread.
+type Open = Box<dyn FnOnce() -> io::Result<Box<dyn AsFd>> + Send>;
+
 struct State {
     /// How to open the file, until the thread has been started.
-    open: Option<Box<dyn FnOnce() -> io::Result<File> + Send>>,
+    open: Option<Open>,
     pending: Vec<u8>,
     /// How much of the block that the thread has taken is not written yet.
     in_hand: usize,
@@ -50,14 +54,14 @@ impl Writer {
     /// `notify` is called from that thread when there is room again after [`Writer::has_room`] has
     /// denied it, which means no more than `room_bytes` in the backlog, and when the file has
     /// failed.
-    pub fn new(
+    pub fn new<File: AsFd + 'static>(
         name: &'static str,
         room_bytes: usize,
         open: impl FnOnce() -> io::Result<File> + Send + 'static,
         notify: impl Fn() + Send + Sync + 'static,
     ) -> Writer {
         let state = State {
-            open: Some(Box::new(open)),
+            open: Some(Box::new(|| Ok(Box::new(open()?)))),
             pending: Vec::new(),
             in_hand: 0,
             room_wanted: false,
@@ -147,20 +151,20 @@ impl Shared {
     }
 
     /// The writer's thread.
-    fn run(&self, open: Box<dyn FnOnce() -> io::Result<File> + Send>) {
-        let Err(error) = open().and_then(|file| self.write_all(file));
+    fn run(&self, open: Open) {
+        let Err(error) = open().and_then(|file| self.write_all(&*file));
         self.lock().fail(error.kind());
         self.changed.notify_all();
         (self.notify)();
     }
 
-    fn write_all(&self, mut file: File) -> io::Result<std::convert::Infallible> {
+    fn write_all(&self, file: &dyn AsFd) -> io::Result<std::convert::Infallible> {
         let mut block = Vec::new();
         loop {
             self.take(&mut block);
             let mut rest = &block[..];
             while !rest.is_empty() {
-                let written = write_some(&mut file, &rest[..rest.len().min(WRITE_BYTES_MAX)])?;
+                let written = write_some(file, &rest[..rest.len().min(WRITE_BYTES_MAX)])?;
                 rest = &rest[written..];
                 self.note_progress(rest.len());
             }
@@ -196,22 +200,24 @@ impl Shared {
 }
 
 /// One write, waited for also when somebody has made the file non-blocking.
-fn write_some(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
+fn write_some(file: &dyn AsFd, bytes: &[u8]) -> io::Result<usize> {
     loop {
-        match file.write(bytes) {
+        match rustix::io::write(file, bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Ok(written) => return Ok(written),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
                 // Interrupted or not, the write is tried again.
-                let _ = poll(&mut [PollFd::new(file, PollFlags::OUT)], None);
+                let _ = poll(&mut [PollFd::new(&file, PollFlags::OUT)], None);
             }
-            done => return done,
+            Err(error) => return Err(error.into()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Read;
     use std::sync::mpsc;
 
@@ -227,7 +233,7 @@ mod tests {
     #[test]
     fn what_is_written_arrives() {
         let (mut read, write) = pipe();
-        let writer = Writer::new("test", 100, move || Ok(write), || ());
+        let writer = Writer::new("test", 100, || Ok(write), || ());
         assert!(writer.drain(Duration::ZERO));
         writer.write(b"one\n");
         writer.write(b"two\n");
@@ -242,7 +248,7 @@ mod tests {
     fn a_slow_reader_is_counted_and_its_progress_told() {
         let (mut read, write) = pipe();
         let (notify, told) = mpsc::channel();
-        let writer = Writer::new("test", 100, move || Ok(write), move || notify.send(()).unwrap());
+        let writer = Writer::new("test", 100, || Ok(write), move || notify.send(()).unwrap());
         let block = vec![b'x'; 4 * WRITE_BYTES_MAX];
         writer.write(&block);
         assert!(!writer.has_room() && writer.backlog() > 100);
@@ -260,7 +266,7 @@ mod tests {
         let (read, write) = pipe();
         drop(read);
         let (notify, told) = mpsc::channel();
-        let writer = Writer::new("test", 100, move || Ok(write), move || notify.send(()).unwrap());
+        let writer = Writer::new("test", 100, || Ok(write), move || notify.send(()).unwrap());
         writer.write(b"x");
         told.recv_timeout(LONG).unwrap();
         assert_eq!(writer.failure(), Some(ErrorKind::BrokenPipe));
@@ -272,7 +278,7 @@ mod tests {
     fn a_file_that_is_not_blocking_is_waited_for() {
         let (mut read, write) = pipe();
         rustix::io::ioctl_fionbio(&write, true).unwrap();
-        let writer = Writer::new("test", 100, move || Ok(write), || ());
+        let writer = Writer::new("test", 100, || Ok(write), || ());
         let block = vec![b'x'; 4 * WRITE_BYTES_MAX];
         writer.write(&block);
         let mut bytes = vec![0; block.len()];

@@ -1,5 +1,6 @@
-//! What a new node is told by its parent, through its standard input.
+//! What a new process is told by its parent, through its standard input.
 
+use std::fmt;
 use std::os::fd::RawFd;
 
 use hoptree_core::{Address, Life, Token};
@@ -11,20 +12,45 @@ use crate::logging::LogConfig;
 /// a fresh one never waits for the child.
 pub const BOOT_BYTES_MAX: usize = 4096;
 
-/// What a node is told when it starts.
+/// What a process is told when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Boot {
     /// The program's version, which must be the child's own.
     version: String,
-    /// Which node it is.
-    pub life: Life,
+    /// What it is to be.
+    pub role: Role,
     /// Where its parent listens.
     pub parent: Address,
     /// What the whole tree has in common.
     pub heritage: Heritage,
 }
 
-/// What each node hands on to its children unchanged.
+/// What a process is started as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// The compute node with this life.
+    Node(Life),
+    /// In a benchmark: one of a chain that passes frames on, with so many below it.
+    Relay {
+        /// None for the one at the end, which sends back what comes.
+        below: usize,
+    },
+    /// In a benchmark: the far end of [`hoptree_core::Floor`].
+    Floor,
+}
+
+/// What people see who look at `ps`.
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Role::Node(life) => write!(f, "{}", life.node),
+            Role::Relay { .. } => f.write_str("bench-relay"),
+            Role::Floor => f.write_str("bench-floor"),
+        }
+    }
+}
+
+/// What each process hands on to its children unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heritage {
     /// The name of the tree's transport.
@@ -38,9 +64,9 @@ pub struct Heritage {
 }
 
 impl Boot {
-    /// The boot message of `life`, for a child whose parent listens at `parent`.
-    pub fn new(life: Life, parent: Address, heritage: Heritage) -> Boot {
-        Boot { version: env!("CARGO_PKG_VERSION").to_owned(), life, parent, heritage }
+    /// The boot message of a child whose parent listens at `parent`.
+    pub fn new(role: Role, parent: Address, heritage: Heritage) -> Boot {
+        Boot { version: env!("CARGO_PKG_VERSION").to_owned(), role, parent, heritage }
     }
 
     /// The message as bytes.
@@ -103,7 +129,7 @@ mod tests {
             lifeline: 5,
             logs: LogConfig { verbosity: 2, dir: Some("/tmp/logs".into()) },
         };
-        Boot::new(life, Address("tcp://127.0.0.1:5555".to_owned()), heritage)
+        Boot::new(Role::Node(life), Address("tcp://127.0.0.1:5555".to_owned()), heritage)
     }
 
     #[test]

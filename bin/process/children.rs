@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process};
 
 use super::NODE_WORD;
-use super::boot::{Boot, Heritage};
+use super::boot::{Boot, Heritage, Role};
 use super::strays::strays;
 
 /// How long a node may take to notice that the tree has ended.
@@ -41,23 +41,37 @@ impl Children {
     ///
     /// Says to the user what the system refused, and what to do.
     pub fn spawn(&mut self, life: Life, parent: &Address) -> Result<(), String> {
-        let boot = Boot::new(life, parent.clone(), self.heritage.clone()).encode()?;
+        let pid = self.start(Role::Node(life), parent)?;
+        self.lives.insert(pid.as_raw_pid(), life);
+        Ok(())
+    }
+
+    /// Starts a process that is no node, as [`Children::spawn`] does. Nobody is told of its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Children::spawn`].
+    pub fn spawn_helper(&self, role: Role, parent: &Address) -> Result<(), String> {
+        self.start(role, parent).map(drop)
+    }
+
+    fn start(&self, role: Role, parent: &Address) -> Result<Pid, String> {
+        let boot = Boot::new(role, parent.clone(), self.heritage.clone()).encode()?;
         let mut child = Command::new("/proc/self/exe")
             .arg0("hoptree")
-            .args([NODE_WORD, &life.node.to_string()])
+            .args([NODE_WORD, &role.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .map_err(|error| explain(&error))?;
-        let pid = Pid::from_child(&child).as_raw_pid();
-        log::debug!("{life} is process {pid}");
-        self.lives.insert(pid, life);
+        let pid = Pid::from_child(&child);
+        log::debug!("{role:?} is process {pid}");
         let mut stdin = child.stdin.take().expect("stdin is piped");
         if let Err(error) = stdin.write_all(&boot) {
             // It has ended already, and its end is about to be told.
-            log::debug!("{life} did not take its boot message: {error}");
+            log::debug!("{role:?} did not take its boot message: {error}");
         }
-        Ok(())
+        Ok(pid)
     }
 
     /// Ends a child at once, if it still runs.

@@ -312,6 +312,7 @@ impl Children {
         let messages = child.link.receive(now, frame)?;
         self.touched.insert(id);
         if child.link.broke_silence() {
+            self.wake = earliest(self.wake, child.link.deadline());
             report(Kind::Heard, child.life, up);
         }
         for message in messages {

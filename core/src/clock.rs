@@ -8,6 +8,10 @@ use crate::Time;
 /// scheduler cost.
 const LATENESS: Duration = Duration::from_millis(5);
 
+/// How long before its deadline a late node goes on at most, since what others sent while it did not
+/// run may take a moment to reach it: the library's own threads did not run either.
+const HEARING: Duration = Duration::from_millis(50);
+
 /// The time in which a node judges others.
 ///
 /// A process that was stopped, or starved on a busy machine, wakes long after its deadlines. The
@@ -16,15 +20,21 @@ const LATENESS: Duration = Duration::from_millis(5);
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     stood: Duration,
+    last: Time,
 }
 
 impl Clock {
-    /// The node's own time, given its own deadline: what it was to be woken for at the latest.
+    /// The node's own time, given its own deadline: what it was to be woken for at the latest. It
+    /// never goes back.
     pub fn read(&mut self, now: Time, deadline: Option<Time>) -> Time {
         let own = now - self.stood;
-        let late = deadline.map_or(Duration::ZERO, |deadline| own.since(deadline + LATENESS));
-        self.stood += late;
-        own - late
+        let late = deadline.map_or(Duration::ZERO, |deadline| own.since(deadline));
+        if late > LATENESS {
+            let granted = (late + late.min(HEARING)).min(own.since(self.last));
+            self.stood += granted;
+        }
+        self.last = now - self.stood;
+        self.last
     }
 
     /// When a moment of the node's own time comes, as things stand.
@@ -50,11 +60,20 @@ mod tests {
     #[test]
     fn it_stands_while_its_owner_does_not_run() {
         let mut clock = Clock::default();
-        let deadline = Time::ZERO + 200 * MS;
-        let own = clock.read(Time::ZERO + 10_000 * MS, Some(deadline));
-        assert_eq!(own, deadline + LATENESS);
-        assert_eq!(clock.real(own), Time::ZERO + 10_000 * MS);
-        let next = clock.read(Time::ZERO + 10_001 * MS, Some(own + 100 * MS));
-        assert_eq!(next, own + MS);
+        let start = Time::ZERO;
+        clock.read(start + 100 * MS, None);
+        let own = clock.read(start + 10_000 * MS, Some(start + 200 * MS));
+        assert_eq!(own, start + 200 * MS - HEARING, "there is time to hear what was sent meanwhile");
+        assert_eq!(clock.real(own), start + 10_000 * MS);
+        assert_eq!(clock.read(start + 10_001 * MS, Some(start + 200 * MS)), own + MS);
+    }
+
+    #[test]
+    fn it_never_goes_back() {
+        let mut clock = Clock::default();
+        let start = Time::ZERO;
+        let own = clock.read(start + 100 * MS, None);
+        assert_eq!(clock.read(start + 200 * MS, Some(start + 110 * MS)), own);
+        assert_eq!(clock.read(start + 201 * MS, Some(start + 110 * MS)), own + MS);
     }
 }

@@ -4,6 +4,7 @@ mod children;
 mod clock;
 mod command;
 mod controller;
+mod floor;
 mod id;
 mod link;
 mod modules;
@@ -21,6 +22,7 @@ pub use command::{
     Verb, Watch, Word, shown,
 };
 pub use controller::{Controller, ControllerConfig, Order};
+pub use floor::{Floor, RoundTrip};
 pub use id::{Incarnation, Life, LinkId, NodeId, RequestId, Token};
 pub use node::{Exit, Input, Node, Output};
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};

@@ -93,12 +93,17 @@ impl Modules {
     }
 
     fn unknown_word(&self, word: &str) -> Failure {
-        let mut text = format!("unknown command '{}': expected one of", shown(word));
+        Failure(format!("unknown command '{}': expected {}", shown(word), self.words()))
+    }
+
+    /// Every word that a user may write after `exec ID`.
+    pub fn words(&self) -> String {
+        let mut text = "one of".to_owned();
         for (index, word) in self.registry.words().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             write!(text, "{comma} {}", word.claim).expect("writing to a String can't fail");
         }
-        Failure(text)
+        text
     }
 }
 

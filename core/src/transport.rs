@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::LinkId;
+use crate::{Floor, LinkId};
 
 /// The longest frame that is ever sent, in bytes. A transport refuses longer ones on receive.
 pub const FRAME_BYTES_MAX: usize = 32 * 1024;
@@ -152,6 +152,8 @@ pub struct TransportSpec {
     ///
     /// When the system refuses what every node needs.
     pub open: fn() -> Result<Box<dyn Transport>, TransportError>,
+    /// What a benchmark measures it against, beside itself.
+    pub floor: Option<Floor>,
 }
 
 inventory::collect!(TransportSpec);

@@ -213,6 +213,7 @@ impl Node for Worker {
         let is_parent = |link: LinkId| link == self.parent.id();
         match input {
             Input::Up(link) if is_parent(link) => {
+                log::debug!("{} says hello to its parent", self.hello.life);
                 let hello = wire::body(&self.hello);
                 let hello = Message::neighbour(Kind::Hello, &hello);
                 self.parent.send_control(Merge::Never, &hello);

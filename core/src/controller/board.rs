@@ -145,7 +145,7 @@ impl Board {
             Some(Work::Remove { node, .. }) => {
                 let node = *node;
                 if status == Status::Ok {
-                    self.removed(node);
+                    self.removed(request, node);
                     self.replies.answer(request, Reply::Ok(""));
                 } else {
                     self.removal_failed(request);
@@ -177,7 +177,7 @@ impl Board {
         log::debug!("the answer to request {} came late: dropped", request.0);
         self.settle(now, late.charge, status);
         if let (Some(node), Status::Ok) = (late.removed, status) {
-            self.removed(node);
+            self.removed(request, node);
         }
     }
 
@@ -230,7 +230,7 @@ impl Board {
         self.settle(now, charge, Status::Ok);
         self.end_earlier_life(life.node);
         self.tree.join(life, parent, now);
-        self.release(request, &[life.node]);
+        self.create_over(request, life.node, parent);
         self.replies.answer(request, Reply::Ok(&pid.to_string()));
     }
 
@@ -377,10 +377,18 @@ impl Board {
 
     fn create_failed(&mut self, request: RequestId, text: &str) {
         if let Some(task) = self.replies.answer(request, Reply::Error(text))
-            && let Work::Create { node, .. } = task.work
+            && let Work::Create { node, parent, .. } = task.work
         {
-            self.release(request, &[node]);
+            self.create_over(request, node, parent);
         }
+    }
+
+    /// A create has been answered; what waited for it may go on.
+    pub fn create_over(&mut self, request: RequestId, node: NodeId, parent: NodeId) {
+        if let Some(record) = self.tree.record_mut(parent) {
+            record.coming.remove(&request);
+        }
+        self.release(request, [node, parent]);
     }
 
     fn removal_failed(&mut self, request: RequestId) {
@@ -388,32 +396,30 @@ impl Board {
         if let Some(task) = self.replies.answer(request, unavailable)
             && let Work::Remove { node, .. } = task.work
         {
-            let nodes = self.tree.subtree(node);
-            self.release(request, &nodes);
+            let nodes = self.tree.subtree_and_coming(node);
+            self.release(request, nodes);
         }
     }
 
     /// A node and all below it have ended; their ids are free.
-    fn removed(&mut self, node: NodeId) {
+    fn removed(&mut self, request: RequestId, node: NodeId) {
+        let nodes = self.tree.subtree_and_coming(node);
         for node in self.tree.subtree(node).into_iter().rev() {
-            if let Some(record) = self.tree.record_mut(node) {
-                record.held_by = None;
-                self.ready.push(node);
-            }
             self.changes.push((node, Change::Ended));
             self.tree.remove(node);
         }
+        self.release(request, nodes);
     }
 
     /// Ends the hold of a command on nodes; what waited for it may go on.
-    pub fn release(&mut self, request: RequestId, nodes: &[NodeId]) {
+    pub fn release(&mut self, request: RequestId, nodes: impl IntoIterator<Item = NodeId>) {
         for node in nodes {
-            let Some(record) = self.tree.record_mut(*node) else { continue };
+            let Some(record) = self.tree.record_mut(node) else { continue };
             if record.held_by == Some(request) {
                 record.held_by = None;
             }
             record.queue.retain(|other| *other != request);
-            self.ready.push(*node);
+            self.ready.push(node);
         }
     }
 }

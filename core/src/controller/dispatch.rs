@@ -56,7 +56,9 @@ impl Controller {
         }
         self.board.tree.entry(node).enqueue(request);
         if !parent.is_control() {
-            self.board.tree.entry(parent).enqueue(request);
+            let parent = self.board.tree.entry(parent);
+            parent.enqueue(request);
+            parent.coming.insert(request, node);
         }
         self.board.ready.push(node);
     }
@@ -67,7 +69,7 @@ impl Controller {
         if self.board.tree.record(node).is_none() {
             return self.answer(request, Reply::Error("Not found"));
         }
-        for node in self.board.tree.subtree(node) {
+        for node in self.board.tree.subtree_and_coming(node) {
             self.board.tree.entry(node).enqueue(request);
         }
         self.board.ready.push(node);
@@ -197,7 +199,7 @@ impl Controller {
             }
         };
         self.answer(request, Reply::Error(refused));
-        self.board.release(request, &[node, parent]);
+        self.board.create_over(request, node, parent);
         true
     }
 
@@ -215,7 +217,7 @@ impl Controller {
         {
             *given = Some(life);
         }
-        self.board.release(request, &[node, parent]);
+        self.board.release(request, [node, parent]);
         self.board.tree.entry(node).held_by = Some(request);
         self.note_sent(now, request, charge);
         let body = wire::body(&life);
@@ -224,7 +226,7 @@ impl Controller {
 
     /// Begins to end a node and all below it, or answers why not. False when it has to wait.
     fn send_removal(&mut self, now: Time, request: RequestId, node: NodeId) -> bool {
-        let nodes = self.board.tree.subtree(node);
+        let nodes = self.board.tree.subtree_and_coming(node);
         let mut is_turn = true;
         for node in &nodes {
             let record = self.board.tree.entry(*node);
@@ -236,7 +238,7 @@ impl Controller {
         if !is_turn {
             return false;
         }
-        self.board.release(request, &nodes);
+        self.board.release(request, nodes.iter().copied());
         let record = self.board.tree.entry(node);
         let refused = match record.state {
             State::Absent => "Not found",

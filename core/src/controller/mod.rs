@@ -109,6 +109,10 @@ impl Controller {
             Err(wrong) => self.answer_at_once(now, Reply::Error(&wrong)),
             Ok(Line::Blank) => {}
             Ok(Line::Create { node, parent }) => self.create(node, parent),
+            Ok(Line::Exec { line: "", .. }) => {
+                let wrong = format!("WORD is missing: expected {}", self.modules.words());
+                self.answer_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
+            }
             Ok(Line::Exec { node, line }) => self.exec(now, node, line),
             Ok(Line::Ping(node)) => self.ping(now, node),
             Ok(Line::Remove(node)) => self.remove(node),

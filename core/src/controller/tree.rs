@@ -1,6 +1,6 @@
 //! The tree as the control node knows it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
 
@@ -23,6 +23,8 @@ pub(crate) struct Record {
     pub incarnation: Incarnation,
     pub parent: NodeId,
     pub children: BTreeSet<NodeId>,
+    /// The nodes that are to be created below it, by the commands that say so.
+    pub coming: BTreeMap<RequestId, NodeId>,
     /// Its parent has heard nothing from it for too long.
     pub silent: bool,
     /// It can be reached, as far as is known; set only by a sign of life of this very node, and
@@ -59,6 +61,7 @@ impl Record {
             incarnation: Incarnation(0),
             parent: NodeId::CONTROL,
             children: BTreeSet::new(),
+            coming: BTreeMap::new(),
             silent: false,
             reachable: false,
             held_by: None,
@@ -139,6 +142,7 @@ impl Tree {
             incarnation: life.incarnation,
             parent,
             children: std::mem::take(&mut record.children),
+            coming: std::mem::take(&mut record.coming),
             reachable: true,
             held_by: record.held_by,
             queue: std::mem::take(&mut record.queue),
@@ -151,8 +155,12 @@ impl Tree {
     pub fn remove(&mut self, node: NodeId) {
         self.detach(node);
         if let Some(record) = self.records.get_mut(&node) {
-            let (held_by, queue) = (record.held_by, std::mem::take(&mut record.queue));
-            *record = Record { held_by, queue, ..Record::absent() };
+            *record = Record {
+                coming: std::mem::take(&mut record.coming),
+                held_by: record.held_by,
+                queue: std::mem::take(&mut record.queue),
+                ..Record::absent()
+            };
         }
         self.forget_if_unused(node);
     }
@@ -172,6 +180,19 @@ impl Tree {
         while let Some(node) = nodes.get(next) {
             nodes.extend(self.children(*node));
             next += 1;
+        }
+        nodes
+    }
+
+    /// As [`Tree::subtree`], with the nodes that are to be created there, in no particular order.
+    pub fn subtree_and_coming(&self, node: NodeId) -> BTreeSet<NodeId> {
+        let mut nodes = BTreeSet::new();
+        let mut next = vec![node];
+        while let Some(node) = next.pop() {
+            if nodes.insert(node) {
+                next.extend(self.children(node));
+                next.extend(self.record(node).into_iter().flat_map(|record| record.coming.values()));
+            }
         }
         nodes
     }

@@ -6,6 +6,7 @@
 
 mod connection;
 mod doorbell;
+mod floor;
 mod listener;
 mod monitored;
 mod poll;
@@ -32,6 +33,7 @@ inventory::submit! {
         library,
         runs_over: "TCP on the loopback interface",
         open: || Ok(Box::new(Zmq::open()?)),
+        floor: Some(floor::FLOOR),
     }
 }
 

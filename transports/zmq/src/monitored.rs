@@ -130,9 +130,10 @@ impl Monitored {
 }
 
 impl Drop for Monitored {
-    /// A report that nobody can receive blocks libzmq's thread for good, and a full queue of them
-    /// blocks whoever silences the monitor. So the queue is emptied first, then the monitor is
-    /// silenced, by putting one that reports nothing in its place, and only then may the fields go.
+    /// A report that nobody can receive blocks libzmq's thread, and with it all sockets, until the
+    /// context ends; and a full queue of them blocks whoever silences the monitor. So the queue is
+    /// emptied first, then the monitor is silenced, by putting one that reports nothing in its
+    /// place, and only then may the fields go.
     fn drop(&mut self) {
         while let Ok(Some(_)) = self.report() {}
         // The old monitor has stopped even if the new one could not begin.
