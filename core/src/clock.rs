@@ -63,7 +63,11 @@ mod tests {
         let start = Time::ZERO;
         clock.read(start + 100 * MS, None);
         let own = clock.read(start + 10_000 * MS, Some(start + 200 * MS));
-        assert_eq!(own, start + 200 * MS - HEARING, "there is time to hear what was sent meanwhile");
+        assert_eq!(
+            own,
+            start + 200 * MS - HEARING,
+            "there is time to hear what was sent meanwhile"
+        );
         assert_eq!(clock.real(own), start + 10_000 * MS);
         assert_eq!(clock.read(start + 10_001 * MS, Some(start + 200 * MS)), own + MS);
     }

@@ -8,10 +8,14 @@ mod floor;
 mod id;
 mod link;
 mod modules;
+#[cfg(test)]
+mod network;
 mod node;
 mod registry;
 mod router;
 pub mod testkit;
+#[cfg(test)]
+mod tests;
 mod time;
 mod transport;
 mod wire;

@@ -109,13 +109,19 @@ impl Flags {
     const STATUS_SHIFT: u8 = 2;
 
     pub fn new(status: Status) -> Flags {
-        Flags(Self::FIRST | Self::LAST | (status as u8) << Self::STATUS_SHIFT)
+        Flags(Self::FIRST | Self::LAST | ((status as u8) << Self::STATUS_SHIFT))
     }
 
     /// The flags of a piece of a message that has these.
     pub fn piece(self, first: bool, last: bool) -> Flags {
-        let status = self.0 & !(Self::FIRST | Self::LAST);
-        Flags(status | u8::from(first) * Self::FIRST | u8::from(last) * Self::LAST)
+        let mut flags = self.0 & !(Self::FIRST | Self::LAST);
+        if first {
+            flags |= Self::FIRST;
+        }
+        if last {
+            flags |= Self::LAST;
+        }
+        Flags(flags)
     }
 
     pub fn is_first(self) -> bool {

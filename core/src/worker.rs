@@ -70,12 +70,7 @@ impl Worker {
         }
     }
 
-    fn from_parent(
-        &mut self,
-        now: Time,
-        frame: &[u8],
-        out: &mut Vec<Output>,
-    ) -> Result<(), Malformed> {
+    fn take_in(&mut self, now: Time, frame: &[u8], out: &mut Vec<Output>) -> Result<(), Malformed> {
         for message in self.parent.receive(now, frame)? {
             let message = message?;
             match message.kind {
@@ -219,7 +214,7 @@ impl Node for Worker {
                 self.parent.send_control(Merge::Never, &hello);
             }
             Input::Frame(link, frame) if is_parent(link) => {
-                if self.from_parent(now, frame, out).is_err() {
+                if self.take_in(now, frame, out).is_err() {
                     log::error!("node {}: its parent sent nonsense", self.hello.life.node);
                     self.end(now, END_GRACE, out);
                 }

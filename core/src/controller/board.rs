@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::replies::{Replies, Reply};
-use super::task::{Charge, Removal, Task, Work};
+use super::task::{Charge, Creation, Removal, Task, Work};
 use super::tree::{State, Tree};
 use super::windows::{Pace, Window};
 use crate::children::{END_GRACE, END_GRACE_STEP};
@@ -19,6 +19,9 @@ use crate::{Change, Life, LinkId, NodeId, RequestId, Time};
 
 /// What is printed where a node, or a request's way to it, is gone.
 const UNAVAILABLE: &[u8] = b"Node is unavailable";
+
+/// What is printed where a node that is to be created is there.
+pub(crate) const ALREADY_EXISTS: &str = "Already exists";
 
 pub(crate) struct Board {
     pub timeout: Duration,
@@ -62,6 +65,17 @@ struct Late {
     /// The life that is not wanted any more, and its parent.
     created: Option<(Life, NodeId)>,
     removed: Option<NodeId>,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// Its node, or the way there, is gone.
+    Lost,
+    /// Its node shows no sign of life until the deadline.
+    Silent,
+    /// Its node lives, but the deadline has come.
+    Slow,
 }
 
 impl Board {
@@ -223,7 +237,11 @@ impl Board {
     fn joined(&mut self, now: Time, request: RequestId, joined: Joined) {
         let Joined { life, pid } = joined;
         let parent = match self.replies.task_mut(request).map(|task| &task.work) {
-            Some(Work::Create { parent, life: Some(awaited), .. }) if *awaited == life => *parent,
+            Some(Work::Create { parent, stage: Creation::Starting(awaited), .. })
+                if *awaited == life =>
+            {
+                *parent
+            }
             _ => return self.joined_late(now, request),
         };
         let charge = self.replies.task_mut(request).and_then(|task| task.charge.take());
@@ -313,9 +331,6 @@ impl Board {
         lost.sort_unstable();
         for node in &lost {
             self.changes.push((*node, if *node == root { change } else { Change::Lost }));
-            if let Some(record) = self.tree.record_mut(*node) {
-                record.pings.clear();
-            }
         }
         let concerned = |task: &Task| match task.work {
             Work::Remove { node, stage: Removal::Ending } => {
@@ -328,50 +343,75 @@ impl Board {
         let mut requests: Vec<_> = tasks.map(|(request, _)| request).collect();
         requests.sort_unstable();
         for request in requests {
-            self.give_up(request, false);
+            self.give_up(request, Why::Lost);
         }
         self.ready.extend(lost);
     }
 
-    /// Answers a request whose node does not: it can't be reached, or, when it `lives`, it takes too
-    /// long.
-    fn give_up(&mut self, request: RequestId, lives: bool) {
+    /// Answers a request whose node does not.
+    fn give_up(&mut self, request: RequestId, why: Why) {
         let no_answer = format!("No answer within {} ms", self.timeout.as_millis());
         let Some(task) = self.replies.task_mut(request) else { return };
         let mut late = Late { charge: task.charge.take(), created: None, removed: None };
         match task.work {
             Work::Exec { node, .. } => {
-                let text = if lives { no_answer.as_bytes() } else { UNAVAILABLE };
+                let text = if why == Why::Slow { no_answer.as_bytes() } else { UNAVAILABLE };
                 self.replies.answer(request, Reply::ErrorOf(node, text));
             }
             Work::Ping { node } => {
-                if let Some(record) = self.tree.record_mut(node) {
-                    record.pings.retain(|other| *other != request);
-                }
+                self.forget_ping(node, request);
                 self.replies.answer(request, Reply::Ok("0"));
-                return;
             }
-            Work::Create { parent, life, .. } => {
-                late.created = life.map(|life| (life, parent));
-                if let Some((life, parent)) = late.created {
+            Work::Create { node, stage: Creation::Asking, .. } => {
+                self.forget_ping(node, request);
+                if why == Why::Lost {
+                    self.resume_create(request);
+                } else {
+                    self.create_failed(request, ALREADY_EXISTS);
+                }
+            }
+            Work::Create { parent, stage, .. } => {
+                if let Creation::Starting(life) = stage {
+                    late.created = Some((life, parent));
                     self.discard(life, parent);
                 }
-                let text = if lives { &no_answer } else { "Parent is unavailable" };
+                let text = if why == Why::Slow { &no_answer } else { "Parent is unavailable" };
                 self.create_failed(request, text);
             }
             Work::Remove { node, stage } => {
-                if stage == Removal::Ending {
-                    late.removed = Some(node);
-                }
+                self.forget_ping(node, request);
+                late.removed = (stage == Removal::Ending).then_some(node);
                 self.removal_failed(request);
             }
             Work::Verb => {
                 self.replies.answer(request, Reply::Error(&no_answer));
-                return;
             }
         }
         if late.charge.is_some() || late.created.is_some() || late.removed.is_some() {
             self.late.insert(request, late);
+        }
+    }
+
+    fn forget_ping(&mut self, node: NodeId, request: RequestId) {
+        if let Some(record) = self.tree.record_mut(node) {
+            record.pings.retain(|other| *other != request);
+        }
+    }
+
+    /// The node that seemed to exist is gone, so its id may have a new life after all.
+    fn resume_create(&mut self, request: RequestId) {
+        let Some(Task { work: Work::Create { node, parent, stage }, sent, .. }) =
+            self.replies.task_mut(request)
+        else {
+            return;
+        };
+        (*stage, *sent) = (Creation::Waiting, None);
+        let (node, parent) = (*node, *parent);
+        self.release(request, [node]);
+        for node in [node, parent] {
+            if let Some(record) = self.tree.record_mut(node) {
+                record.enqueue(request);
+            }
         }
     }
 
@@ -469,6 +509,8 @@ impl Board {
                     let reply = if lives { Reply::Ok("1") } else { Reply::Ok("0") };
                     self.replies.answer(request, reply);
                 }
+                Some(Work::Create { .. }) if lives => self.create_failed(request, ALREADY_EXISTS),
+                Some(Work::Create { .. }) => self.resume_create(request),
                 Some(Work::Remove { .. }) if lives => self.end_node(now, request, life),
                 Some(Work::Remove { .. }) => self.removal_failed(request),
                 _ => {}
@@ -531,7 +573,7 @@ impl Board {
         // The control node itself lives, or nobody would ask.
         let heard = asked.and_then(|node| self.tree.record(node)).map_or(now, |node| node.heard);
         if now >= end {
-            self.give_up(request, heard >= half);
+            self.give_up(request, if heard >= half { Why::Slow } else { Why::Silent });
             return;
         }
         if now >= half

@@ -2,15 +2,16 @@
 //! in the windows, then its request is sent.
 
 use super::Controller;
-use super::board::Outgoing;
+use super::board::{ALREADY_EXISTS, Outgoing};
 use super::replies::Reply;
-use super::task::{Charge, Removal, Task, Work};
-use super::tree::State;
+use super::task::{Charge, Creation, Removal, Task, Work};
+use super::tree::{Record, State};
 use super::windows::{LINK_WINDOW, NODE_WINDOW, PATIENCE, Pace};
 use crate::wire::{self, Kind, Message};
 use crate::{NodeId, RequestId, Time};
 
 const TOO_MANY: &str = "Too many requests are waiting";
+const PARENT_NOT_FOUND: &str = "Parent not found";
 
 /// Whether a request may be sent to a node.
 enum Admission {
@@ -47,18 +48,24 @@ impl Controller {
 
     /// Takes in `create`.
     pub(super) fn create(&mut self, node: NodeId, parent: NodeId) {
-        let request = self.open(Work::Create { node, parent, life: None });
-        if self.exists_for_good(node) {
-            return self.answer(request, Reply::Error("Already exists"));
-        }
-        if !parent.is_control() && self.board.tree.record(parent).is_none() {
-            return self.answer(request, Reply::Error("Parent not found"));
-        }
-        self.board.tree.entry(node).enqueue(request);
-        if !parent.is_control() {
-            let parent = self.board.tree.entry(parent);
-            parent.enqueue(request);
-            parent.coming.insert(request, node);
+        let request = self.open(Work::Create { node, parent, stage: Creation::Waiting });
+        let exists = match self.board.tree.record(node) {
+            Some(record) if self.is_coming(node, record) => {
+                return self.answer(request, Reply::Error(ALREADY_EXISTS));
+            }
+            record => record.is_some(),
+        };
+        let tree = &mut self.board.tree;
+        if parent.is_control() {
+            tree.entry(node).enqueue(request);
+        } else if let Some(record) = tree.record_mut(parent) {
+            record.enqueue(request);
+            record.coming.insert(request, node);
+            tree.entry(node).enqueue(request);
+        } else if exists {
+            tree.entry(node).enqueue(request);
+        } else {
+            return self.answer(request, Reply::Error(PARENT_NOT_FOUND));
         }
         self.board.ready.push(node);
     }
@@ -75,20 +82,19 @@ impl Controller {
         self.board.ready.push(node);
     }
 
-    /// Whether a node is there or on its way, and nothing typed so far is about to end it.
-    fn exists_for_good(&self, node: NodeId) -> bool {
-        let Some(record) = self.board.tree.record(node) else { return false };
-        let work = |request: &RequestId| self.board.replies.task(*request).map(|task| &task.work);
-        let coming = record.held_by.iter().chain(&record.queue).filter_map(work);
-        let mut exists = record.reachable;
-        for work in coming {
-            match work {
-                Work::Create { node: created, .. } if *created == node => exists = true,
-                Work::Remove { .. } => return false,
+    /// Whether a node is on its way, and nothing typed so far is about to end it.
+    fn is_coming(&self, node: NodeId, record: &Record) -> bool {
+        let mut coming = false;
+        for request in record.held_by.iter().chain(&record.queue) {
+            match self.board.replies.task(*request).map(|task| &task.work) {
+                Some(Work::Create { node: other, stage, .. }) if *other == node => {
+                    coming = *stage != Creation::Asking;
+                }
+                Some(Work::Remove { .. }) => return false,
                 _ => {}
             }
         }
-        exists
+        coming
     }
 
     /// Lets the commands that wait for a node take effect, as far as it is their turn.
@@ -182,10 +188,12 @@ impl Controller {
             return false;
         }
         let is_there = tree.record(parent).is_some_and(|record| record.state != State::Absent);
-        let refused = if tree.is_reachable(node) {
-            "Already exists"
-        } else if !parent.is_control() && !is_there {
-            "Parent not found"
+        if tree.is_reachable(node) {
+            self.ask_before_create(now, request, node, parent);
+            return true;
+        }
+        let refused = if !parent.is_control() && !is_there {
+            PARENT_NOT_FOUND
         } else if !tree.is_reachable(parent) {
             "Parent is unavailable"
         } else {
@@ -203,6 +211,28 @@ impl Controller {
         true
     }
 
+    /// Asks a node that seems to exist whether it does: it may just have died.
+    fn ask_before_create(&mut self, now: Time, request: RequestId, node: NodeId, parent: NodeId) {
+        self.hold_for_create(request, node, parent, Creation::Asking);
+        self.board.ask(now, node, request);
+    }
+
+    fn hold_for_create(
+        &mut self,
+        request: RequestId,
+        node: NodeId,
+        parent: NodeId,
+        new_stage: Creation,
+    ) {
+        if let Some(Task { work: Work::Create { stage, .. }, .. }) =
+            self.board.replies.task_mut(request)
+        {
+            *stage = new_stage;
+        }
+        self.board.release(request, [node, parent]);
+        self.board.tree.entry(node).held_by = Some(request);
+    }
+
     fn start_create(
         &mut self,
         now: Time,
@@ -212,13 +242,7 @@ impl Controller {
         charge: Option<Charge>,
     ) {
         let life = self.board.tree.new_life(node);
-        if let Some(Task { work: Work::Create { life: given, .. }, .. }) =
-            self.board.replies.task_mut(request)
-        {
-            *given = Some(life);
-        }
-        self.board.release(request, [node, parent]);
-        self.board.tree.entry(node).held_by = Some(request);
+        self.hold_for_create(request, node, parent, Creation::Starting(life));
         self.note_sent(now, request, charge);
         let body = wire::body(&life);
         self.board.outbox.push(Outgoing { kind: Kind::Create, node: parent, request, body });

@@ -210,7 +210,7 @@ impl Replies {
 
     fn next_id(&mut self, index: u16) -> RequestId {
         self.count += 1;
-        RequestId(self.count << SLOT_BITS | u64::from(index))
+        RequestId((self.count << SLOT_BITS) | u64::from(index))
     }
 
     fn release(&mut self, request: RequestId) {

@@ -19,12 +19,23 @@ pub(crate) enum Work {
     Exec { node: NodeId, line: Vec<u8> },
     /// A question whether a node lives.
     Ping { node: NodeId },
-    /// A new life of a node. It is handed out when the request is sent.
-    Create { node: NodeId, parent: NodeId, life: Option<Life> },
+    /// A new life of a node.
+    Create { node: NodeId, parent: NodeId, stage: Creation },
     /// The end of a node and all below it.
     Remove { node: NodeId, stage: Removal },
     /// A console command of a module, answered later.
     Verb,
+}
+
+/// How far a create is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Creation {
+    /// It waits for its turn.
+    Waiting,
+    /// A node with this id exists, as far as is known, and is asked whether it still lives.
+    Asking,
+    /// The parent was told to start this life.
+    Starting(Life),
 }
 
 /// How far a removal is.
@@ -62,6 +73,7 @@ impl Task {
     pub fn asked(&self) -> Option<NodeId> {
         match self.work {
             Work::Exec { node, .. } | Work::Ping { node } | Work::Remove { node, .. } => Some(node),
+            Work::Create { node, stage: Creation::Asking, .. } => Some(node),
             Work::Create { parent, .. } => Some(parent),
             Work::Verb => None,
         }

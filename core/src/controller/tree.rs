@@ -191,7 +191,9 @@ impl Tree {
         while let Some(node) = next.pop() {
             if nodes.insert(node) {
                 next.extend(self.children(node));
-                next.extend(self.record(node).into_iter().flat_map(|record| record.coming.values()));
+                next.extend(
+                    self.record(node).into_iter().flat_map(|record| record.coming.values()),
+                );
             }
         }
         nodes

@@ -13,7 +13,7 @@ pub(crate) const LINK_WINDOW: Limit = Limit { requests: 4_096, bytes: 2 * 1024 *
 
 /// For how long the console waits for a node with a full window to answer anything, before it
 /// refuses what else is for that node and reads on.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The bound of a window.
 #[derive(Clone, Copy, Debug)]

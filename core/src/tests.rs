@@ -1,0 +1,471 @@
+//! Whole trees in memory.
+
+use std::time::Duration;
+
+use crate::command::{CommandSpec, Example, Verb, Watch, Word};
+use crate::network::{Network, stranger};
+use crate::wire::{self, Hello, Kind, Message};
+use crate::{
+    Call, Change, Claim, Command, Context, FRAME_BYTES_MAX, LINE_BYTES_MAX, NodeId, Order, Outcome,
+    Registry, Reply, RequestId, Token,
+};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A module with all that a test needs: words that answer at once, with much, later or never, and a
+/// watch that tells what it sees.
+#[derive(Default)]
+struct Probe {
+    later: Option<(RequestId, crate::Time)>,
+}
+
+static PROBE: CommandSpec = CommandSpec {
+    name: "probe",
+    package: "tests",
+    summary: "for tests",
+    words: &[
+        Word { claim: Claim::Word("echo"), usage: "echo ARG", help: "repeat" },
+        Word { claim: Claim::Word("bytes"), usage: "bytes N", help: "N times x" },
+        Word { claim: Claim::Word("never"), usage: "never", help: "no answer" },
+        Word { claim: Claim::Word("later"), usage: "later MS", help: "answer after MS" },
+    ],
+    verbs: &[Verb { spellings: &["watch"], usage: "watch MS", help: "watch everyone" }],
+    examples: &[Example { line: "exec 1 echo", reply: "Ok:1" }],
+    create: || Box::new(Probe::default()),
+};
+
+impl Command for Probe {
+    fn call(&mut self, cx: &mut Context<'_>, call: &Call<'_>) -> Outcome {
+        match call.word {
+            "echo" => Ok(call.args.iter().collect::<Vec<_>>().join(" ").into()),
+            "bytes" => Ok("x".repeat(call.args.only("N", "a number")?).into()),
+            "never" => Ok(Reply::Later),
+            "later" => {
+                let ms = call.args.only("MS", "a number")?;
+                self.later = Some((call.id, cx.now() + Duration::from_millis(ms)));
+                Ok(Reply::Later)
+            }
+            _ => {
+                let ms: u64 = call.args.only("MS", "a number")?;
+                cx.publish(ms.to_le_bytes().to_vec());
+                self.published(cx, &ms.to_le_bytes());
+                Ok(Reply::EMPTY)
+            }
+        }
+    }
+
+    fn published(&mut self, cx: &mut Context<'_>, value: &[u8]) {
+        let beat_every = MS * u32::try_from(u64::from_le_bytes(value.try_into().unwrap())).unwrap();
+        cx.watch(Some(Watch { beat_every, silent_after: 4 * beat_every }));
+    }
+
+    fn node_changed(&mut self, cx: &mut Context<'_>, node: NodeId, change: Change) {
+        if change != Change::Ended {
+            cx.notice(format!("{node} {change:?}"));
+        }
+    }
+
+    fn timeout(&mut self, cx: &mut Context<'_>) {
+        if let Some((call, _)) = self.later.take() {
+            cx.answer(call, Ok("late".to_owned()));
+        }
+    }
+
+    fn deadline(&self) -> Option<crate::Time> {
+        self.later.map(|(_, due)| due)
+    }
+}
+
+fn network() -> Network {
+    Network::new(Registry::new([&PROBE]).unwrap(), Order::Input)
+}
+
+/// A network with a chain of nodes 1 to `depth`.
+fn chain(depth: u32) -> Network {
+    let mut network = network();
+    network.enter("create 1");
+    for node in 2..=depth {
+        network.enter(&format!("create {node} {}", node - 1));
+    }
+    network.replies("");
+    network
+}
+
+#[test]
+fn a_session_from_the_first_line_to_the_last() {
+    let mut network = network();
+    let replies = network.replies(
+        "create 1\nping 1\nexec 1 echo a  b\ncreate 2\nexec 2 echo\nping 2\nping 99\nexec 9 echo\n\
+         create 1\ncreate 3 9\nexec 1 nonsense\nremove 9\n\n# a comment\nfrobnicate",
+    );
+    assert_eq!(
+        replies,
+        [
+            "Ok: 1001",
+            "Ok: 1",
+            "Ok:1: a b",
+            "Ok: 1002",
+            "Ok:2",
+            "Ok: 1",
+            "Error: Not found",
+            "Error:9: Not found",
+            "Error: Already exists",
+            "Error: Parent not found",
+            "Error:1: unknown command 'nonsense': expected one of echo, bytes, never, later",
+            "Error: Not found",
+            "Error: unknown command 'frobnicate': 'help' lists what there is",
+        ]
+    );
+    network.finish();
+    assert!(network.alive().is_empty());
+}
+
+#[test]
+fn what_names_a_node_takes_effect_in_the_order_typed() {
+    let replies = network().replies(
+        "create 1\ncreate 2 1\nexec 2 echo a\nexec 1 echo b\ncreate 1\ncreate 5 99\nping 5\n\
+         remove 1\ncreate 1\nping 2\nexec 1 echo c\ncreate 2 1\nremove 2\ncreate 2\nping 2",
+    );
+    assert_eq!(
+        replies,
+        [
+            "Ok: 1001",
+            "Ok: 1002",
+            "Ok:2: a",
+            "Ok:1: b",
+            "Error: Already exists",
+            "Error: Parent not found",
+            "Error: Not found",
+            "Ok",
+            "Ok: 1001",
+            "Error: Not found",
+            "Ok:1: c",
+            "Ok: 1002",
+            "Ok",
+            "Ok: 1002",
+            "Ok: 1",
+        ]
+    );
+}
+
+#[test]
+fn independent_work_runs_at_the_same_time() {
+    let mut network = Network::new(Registry::new([&PROBE]).unwrap(), Order::Completion);
+    network.replies("create 1\ncreate 2");
+    let replies = network.replies("exec 1 later 100\nexec 1 echo a\ncreate 3 2\nexec 2 echo b");
+    assert_eq!(replies, ["Ok:1: a", "Ok:2: b", "Ok: 1003", "Ok:1: late"]);
+}
+
+#[test]
+fn requests_go_hop_by_hop() {
+    let mut network = chain(64);
+    let before = network.frames.clone();
+    assert_eq!(network.replies("exec 64 echo deep"), ["Ok:64: deep"]);
+    for node in 1..=63 {
+        let who = Some(network.life(node));
+        let frames = network.frames[&who] - before[&who];
+        assert_eq!(frames, 2, "node {node} passes one frame on in each direction");
+    }
+}
+
+#[test]
+fn many_requests_share_few_frames() {
+    let mut network = chain(1);
+    let script = "exec 1 echo x\n".repeat(10_000);
+    assert_eq!(network.replies(&script).len(), 10_000);
+}
+
+#[test]
+fn whoever_is_not_below_a_killed_node_goes_on() {
+    let mut network = chain(10);
+    network.kill(network.life(6));
+    network.pass(10 * MS);
+    network.printed();
+    let replies = network.replies(
+        "exec 5 echo up\nexec 6 echo\nexec 10 echo\nping 6\nping 8\ncreate 11 7\nremove 7\n\
+         create 6 5\nping 6\nping 7\nexec 6 echo new",
+    );
+    assert_eq!(
+        replies,
+        [
+            "Ok:5: up",
+            "Error:6: Node is unavailable",
+            "Error:10: Node is unavailable",
+            "Ok: 0",
+            "Ok: 0",
+            "Error: Parent is unavailable",
+            "Error: Node is unavailable",
+            "Ok: 1006",
+            "Ok: 1",
+            "Ok: 0",
+            "Ok:6: new"
+        ]
+    );
+    assert_eq!(network.alive(), (1..=6).collect());
+}
+
+#[test]
+fn the_first_command_after_a_death_is_right_already() {
+    let mut network = chain(3);
+    network.kill(network.life(2));
+    let replies = network.replies("exec 3 echo\ncreate 2 1\nping 3");
+    assert_eq!(
+        replies.iter().filter(|line| !line.contains("Lost")).collect::<Vec<_>>(),
+        ["Error:3: Node is unavailable", "Ok: 1002", "Ok: 0"]
+    );
+}
+
+#[test]
+fn what_is_under_way_to_a_killed_node_is_answered_at_once() {
+    let mut network = chain(3);
+    network.enter("exec 3 never\nexec 2 never\ncreate 4 3");
+    network.stop(Some(network.life(3)));
+    network.enter("exec 3 echo\nping 3");
+    network.pass(100 * MS);
+    network.kill(network.life(2));
+    network.printed();
+    network.pass(MS);
+    let unavailable = |id| format!("Error:{id}: Node is unavailable");
+    let printed = network.printed();
+    assert_eq!(printed[..2], [unavailable(3), unavailable(2)]);
+    assert_eq!(printed[2..4], ["Error: Parent is unavailable".to_owned(), unavailable(3)]);
+    assert_eq!(printed[4], "Ok: 0");
+}
+
+#[test]
+fn at_the_deadline_a_slow_command_and_a_hung_node_are_told_apart() {
+    let mut network = chain(2);
+    assert_eq!(network.replies("exec 2 never"), ["Error:2: No answer within 5000 ms"]);
+    network.stop(Some(network.life(2)));
+    let before = network.now;
+    assert_eq!(
+        network.replies("exec 2 echo\nping 2\nremove 2\ncreate 3 2"),
+        [
+            "Error:2: Node is unavailable",
+            "Ok: 0",
+            "Error: Node is unavailable",
+            "Error: Parent is unavailable",
+        ]
+    );
+    // The create waits for the removal, and has a deadline of its own.
+    assert!(network.now.since(before) < 10_500 * MS);
+    network.go_on(Some(network.life(2)));
+    assert_eq!(network.replies("exec 2 echo back\nexec 1 echo"), ["Ok:2: back", "Ok:1"]);
+    network.pass(6_000 * MS);
+    assert_eq!(network.alive(), [1, 2].into(), "what was to be created late is not wanted");
+}
+
+#[test]
+fn silence_is_told_every_time_and_those_below_return_with_their_parent() {
+    let mut network = chain(3);
+    network.replies("watch 100");
+    for _ in 0..3 {
+        network.pass(2_000 * MS);
+        assert_eq!(network.printed(), [""; 0]);
+        let before = network.now;
+        network.stop(Some(network.life(2)));
+        network.run_until(|network| network.now.since(before) > 501 * MS);
+        assert_eq!(network.printed(), ["2 Silent", "3 Lost"]);
+        assert_eq!(
+            network.replies("exec 3 echo\nping 2"),
+            ["Error:3: Node is unavailable", "Ok: 0"]
+        );
+        network.go_on(Some(network.life(2)));
+        network.pass(100 * MS);
+        assert_eq!(network.printed(), ["2 Returned", "3 Returned"]);
+    }
+}
+
+#[test]
+fn a_node_that_did_not_run_takes_nobody_for_silent() {
+    let mut network = chain(3);
+    network.replies("watch 100");
+    for who in [None, Some(network.life(1))] {
+        network.pass(1_000 * MS);
+        network.stop(who);
+        network.pass(250 * MS);
+        network.go_on(who);
+        network.pass(1_000 * MS);
+        assert_eq!(network.printed(), [""; 0]);
+    }
+    network.stop(None);
+    network.pass(30_000 * MS);
+    network.go_on(None);
+    assert_eq!(network.replies("ping 3"), ["Ok: 1"]);
+}
+
+#[test]
+fn a_new_life_fences_off_the_old_one() {
+    let mut network = chain(2);
+    network.replies("watch 100");
+    let old = network.life(2);
+    network.stop(Some(old));
+    network.pass(1_000 * MS);
+    network.printed();
+    assert_eq!(network.replies("create 2\nexec 2 echo new"), ["Ok: 1002", "Ok:2: new"]);
+    network.pass(1_000 * MS);
+    assert_eq!(network.alive(), [1, 2].into());
+    assert_ne!(network.life(2), old);
+    assert_eq!(network.replies("remove 1\nping 2"), ["Ok", "Ok: 1"]);
+}
+
+#[test]
+fn a_new_life_fences_off_one_below_a_node_that_hangs() {
+    let mut network = chain(3);
+    network.replies("watch 100");
+    let hung = network.life(2);
+    network.stop(Some(hung));
+    network.pass(1_000 * MS);
+    let replies = network.replies("create 3\nexec 3 echo new");
+    assert_eq!(replies.last().unwrap(), "Ok:3: new");
+    network.go_on(Some(hung));
+    network.pass(1_000 * MS);
+    let replies = network.replies("exec 3 echo new\nping 2\nremove 2\nping 3");
+    assert_eq!(replies, ["Ok:3: new", "Ok: 1", "Ok", "Ok: 1"]);
+    assert_eq!(network.alive(), [1, 3].into());
+}
+
+#[test]
+fn a_flood_to_a_node_that_hangs_holds_up_nobody_else() {
+    let mut network = chain(2);
+    network.replies("create 3");
+    network.stop(Some(network.life(2)));
+    let frames = network.frames[&Some(network.life(1))];
+    let before = network.now;
+    network.enter(&"exec 2 echo flood\n".repeat(3_000));
+    network.enter("exec 3 echo here\nexec 1 echo here");
+    assert!(network.now.since(before) < 1_000 * MS);
+    let sent = network.frames[&Some(network.life(1))] - frames;
+    assert!(sent <= 1_100, "{sent} frames left for a node that does not answer");
+    let replies = network.replies("");
+    assert_eq!(replies.len(), 3_002);
+    let count = |text: &str| replies.iter().filter(|reply| reply.ends_with(text)).count();
+    assert_eq!(count("Node is unavailable"), 1_024);
+    assert_eq!(count("Too many requests are waiting"), 3_000 - 1_024);
+    assert_eq!(replies[3_000..], ["Ok:3: here", "Ok:1: here"]);
+
+    // What was answered for it counts until it has answered itself.
+    let replies = network.replies(&"exec 2 echo flood\n".repeat(10));
+    assert!(replies.iter().all(|reply| reply.ends_with("Too many requests are waiting")));
+    network.go_on(Some(network.life(2)));
+    network.pass(10 * MS);
+    assert_eq!(network.replies("exec 2 echo back"), ["Ok:2: back"]);
+}
+
+#[test]
+fn long_lines_and_answers_pass_in_pieces_and_let_others_by() {
+    let mut network = Network::new(Registry::new([&PROBE]).unwrap(), Order::Completion);
+    network.replies("create 1\ncreate 2 1\ncreate 3 2\ncreate 4 1");
+    let long = "y".repeat(LINE_BYTES_MAX - "exec 3 echo ".len());
+    let replies = network.replies(&format!("exec 3 echo {long}\nexec 4 echo short\nexec 3 echo b"));
+    assert_eq!(replies[0], "Ok:4: short");
+    assert_eq!(replies[1].len(), "Ok:3: ".len() + long.len());
+    assert_eq!(replies[2], "Ok:3: b");
+
+    let replies = network.replies("exec 3 bytes 5000000\nexec 3 echo short");
+    assert_eq!(replies[0], "Ok:3: short");
+    assert_eq!(replies[1].len(), "Ok:3: ".len() + 5_000_000);
+
+    let too_long = format!("exec 3 echo {long}z");
+    let replies = network.replies(&too_long);
+    assert_eq!(replies, ["Error: the line is longer than 1048576 bytes"]);
+}
+
+#[test]
+fn many_long_answers_at_once_come_through_a_narrow_tree() {
+    let mut network = chain(4);
+    let replies = network.replies(&"exec 4 bytes 40000\nexec 3 bytes 20000\n".repeat(400));
+    assert_eq!(replies.len(), 800);
+    assert!(replies.iter().all(|reply| reply.len() > 20_000 && reply.starts_with("Ok:")));
+}
+
+#[test]
+fn the_end_of_the_input_waits_for_answers_and_leaves_nobody() {
+    let mut network = chain(3);
+    network.enter("exec 3 later 700\nexec 3 never");
+    network.stop(Some(network.life(2)));
+    network.pass(100 * MS);
+    network.go_on(Some(network.life(2)));
+    network.finish();
+    assert_eq!(network.printed(), ["Ok:3: late", "Error:3: No answer within 5000 ms"]);
+    assert!(network.alive().is_empty());
+}
+
+#[test]
+fn whoever_hangs_at_the_end_is_killed_by_its_parent() {
+    for hung in 1..=4 {
+        let mut network = chain(4);
+        network.stop(Some(network.life(hung)));
+        let before = network.now;
+        network.finish();
+        assert!(network.now.since(before) < 1_000 * MS);
+        network.pass(1_000 * MS);
+        assert!(network.alive().is_empty(), "{:?}", network.alive());
+    }
+}
+
+#[test]
+fn what_is_below_a_killed_node_ends_with_it() {
+    let mut network = chain(5);
+    network.stop(Some(network.life(4)));
+    network.kill(network.life(2));
+    network.pass(1_000 * MS);
+    assert_eq!(network.alive(), [1].into());
+}
+
+#[test]
+fn a_removal_ends_the_whole_subtree_although_some_of_it_hangs() {
+    let mut network = chain(4);
+    network.stop(Some(network.life(4)));
+    assert_eq!(network.replies("remove 2\nping 3\nping 1"), ["Ok", "Error: Not found", "Ok: 1"]);
+    assert_eq!(network.alive(), [1].into());
+}
+
+#[test]
+fn whoever_has_no_valid_hello_is_cut_off() {
+    let mut network = chain(1);
+    let hello = |version, token, life| {
+        let body = wire::body(&Hello { version, token: Token(token), life, pid: 1 });
+        let mut frame = vec![0; wire::FRAME_HEADER_BYTES];
+        Message::neighbour(Kind::Hello, &body).encode(&mut frame);
+        frame
+    };
+    let starting = stranger(9);
+    for frame in [
+        hello(wire::VERSION, [8; 16], starting),
+        hello(wire::VERSION + 1, [7; 16], starting),
+        hello(wire::VERSION, [7; 16], starting),
+        hello(wire::VERSION, [7; 16], network.life(1)),
+        vec![0; 3],
+        vec![0; 4],
+        vec![0xff; FRAME_BYTES_MAX],
+    ] {
+        let link = network.intrude(&frame);
+        network.pass(MS);
+        assert!(!network.is_open(link), "{frame:?}");
+    }
+    assert_eq!(network.replies("ping 1\nping 9"), ["Ok: 1", "Error: Not found"]);
+}
+
+#[test]
+fn a_create_that_fails_leaves_no_trace() {
+    let mut network = chain(1);
+    network.enter("create 2 1\nexec 2 echo\ncreate 3 2\nping 3\nexec 3 echo");
+    network.pass(MS);
+    network.kill(network.life(2));
+    let replies = network.replies("");
+    assert_eq!(
+        replies,
+        [
+            "Error: node 2 ended before it joined: killed by signal 9",
+            "Error:2: Not found",
+            "Error: Parent not found",
+            "Error: Not found",
+            "Error:3: Not found"
+        ]
+    );
+    assert_eq!(
+        network.replies("ping 2\ncreate 2 1\nping 2"),
+        ["Error: Not found", "Ok: 1002", "Ok: 1"]
+    );
+}
