@@ -135,9 +135,10 @@ fn a_secret_is_in_no_argument_and_no_environment() {
     let nodes = one.create_chain(2);
     let twin = other.create(1, -1);
 
-    // What is the same for every node of every tree can't tell anything about one.
-    assert_eq!(nodes[0].arguments(), twin.arguments());
-    assert_eq!(nodes[0].arguments(), nodes[1].arguments());
+    // What is the same for the nodes of two trees, but for the node's id, can't tell a secret.
+    assert_eq!(nodes[0].arguments(), ["hoptree", "node", "1"]);
+    assert_eq!(twin.arguments(), ["hoptree", "node", "1"]);
+    assert_eq!(nodes[1].arguments(), ["hoptree", "node", "2"]);
     for node in nodes {
         assert!(node.environment().is_subset(&one.process().environment()));
     }

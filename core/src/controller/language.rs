@@ -78,10 +78,11 @@ pub(crate) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
 
 /// What the user is told of a verb that nobody knows.
 pub(crate) fn unknown_verb(verb: &str, registry: &Registry) -> String {
+    let typed = shown(verb).to_ascii_lowercase();
     let nearest = CONSOLE_VERBS
         .into_iter()
         .chain(registry.verb_spellings())
-        .map(|known| (strsim::damerau_levenshtein(shown(verb), known), known))
+        .map(|known| (strsim::damerau_levenshtein(&typed, known), known))
         .min()
         .filter(|(typos, known)| *typos <= TYPOS_MAX && *typos < known.len());
     let verb = shown(verb);
@@ -235,6 +236,7 @@ mod tests {
     fn the_nearest_verb_is_suggested() {
         let registry = Registry::new([]).unwrap();
         assert!(unknown_verb("crate", &registry).contains("'create'"));
+        assert!(unknown_verb("CREATE", &registry).contains("'create'"));
         assert!(unknown_verb("pnig", &registry).contains("'ping'"));
         assert!(unknown_verb("frobnicate", &registry).contains("'help'"));
         assert!(unknown_verb(&"x".repeat(1_000_000), &registry).len() < 100);
