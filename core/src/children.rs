@@ -179,6 +179,9 @@ impl Children {
             self.drop_link(link, up);
         }
         if let Some(process) = self.processes.get_mut(&life) {
+            if let Process::Starting(request) = *process {
+                up(Message::answer(self.node, request, Status::Unavailable, &[]));
+            }
             *process = Process::Ending(Ending::default());
             out.push(Output::Kill(life));
         }
@@ -255,7 +258,7 @@ impl Children {
         if understood.is_err() {
             log::warn!("node {}: a peer does not speak our protocol and is cut off", self.node);
             out.push(Output::Close(link));
-            self.drop_link(link, up);
+            self.disconnected(now, link, up);
         }
     }
 
@@ -501,4 +504,81 @@ fn send_published(link: &mut Link, module: &str, value: &[u8]) {
     let body = wire::body(&published);
     let merge = Merge::Published(published.module);
     link.send_control(merge, &Message::neighbour(Kind::Publish, &body));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Incarnation;
+
+    const NOW: Time = Time::ZERO;
+    const LINK: LinkId = LinkId(5);
+    const TOKEN: Token = Token([1; 16]);
+
+    fn life() -> Life {
+        Life { node: NodeId::compute(1).unwrap(), incarnation: Incarnation(1) }
+    }
+
+    /// The kinds of what goes up, and the status of answers.
+    type Told = Vec<(Kind, Status)>;
+
+    fn ask(children: &mut Children, kind: Kind, request: u64) -> (Vec<Output>, Told) {
+        let (mut out, mut told) = (Vec::new(), Vec::new());
+        let body = wire::body(&life());
+        let message = Message::new(kind, NodeId::CONTROL, RequestId(request), &body);
+        let up = &mut |message: Message<'_>| told.push((message.kind, message.flags.status()));
+        children.serve(NOW, &message, &mut out, up);
+        (out, told)
+    }
+
+    fn happen(children: &mut Children, input: Input<'_>) -> (Vec<Output>, Told) {
+        let (mut out, mut told) = (Vec::new(), Vec::new());
+        let up = &mut |message: Message<'_>| told.push((message.kind, message.flags.status()));
+        children.handle(NOW, input, &mut out, up);
+        (out, told)
+    }
+
+    fn hello() -> Vec<u8> {
+        let hello = Hello { version: wire::VERSION, token: TOKEN, life: life(), pid: 9 };
+        let mut frame = vec![0; wire::FRAME_HEADER_BYTES];
+        Message::neighbour(Kind::Hello, &wire::body(&hello)).encode(&mut frame);
+        frame
+    }
+
+    #[test]
+    fn a_start_that_is_called_off_is_answered() {
+        let mut children = Children::new(NodeId::CONTROL, TOKEN);
+        assert_eq!(ask(&mut children, Kind::Create, 1).0, [Output::Spawn(life())]);
+        let (out, told) = ask(&mut children, Kind::Discard, 0);
+        assert_eq!(out, [Output::Kill(life())]);
+        assert_eq!(told, [(Kind::Answer, Status::Unavailable)]);
+        happen(&mut children, Input::ChildExited(life(), Exit::Signal(9)));
+        assert!(children.is_empty());
+    }
+
+    #[test]
+    fn a_child_that_sends_nonsense_is_lost() {
+        let mut children = Children::new(NodeId::CONTROL, TOKEN);
+        ask(&mut children, Kind::Create, 1);
+        happen(&mut children, Input::Up(LINK));
+        let (_, told) = happen(&mut children, Input::Frame(LINK, &hello()));
+        assert_eq!(told, [(Kind::Joined, Status::Ok)]);
+        let (out, told) = happen(&mut children, Input::Frame(LINK, &[0, 0, 0, 0, 9]));
+        assert_eq!(out, [Output::Close(LINK)]);
+        assert!(told.contains(&(Kind::Lost, Status::Ok)), "{told:?}");
+        assert!(!children.is_empty() && children.deadline().is_some(), "its process is to end");
+    }
+
+    #[test]
+    fn a_child_that_has_ended_is_lost_when_its_link_is() {
+        let mut children = Children::new(NodeId::CONTROL, TOKEN);
+        ask(&mut children, Kind::Create, 1);
+        happen(&mut children, Input::Up(LINK));
+        happen(&mut children, Input::Frame(LINK, &hello()));
+        let exit = Input::ChildExited(life(), Exit::Signal(9));
+        assert_eq!(happen(&mut children, exit).1, [], "its last frames may be still to come");
+        let (_, told) = happen(&mut children, Input::Down(LINK));
+        assert_eq!(told, [(Kind::Forget, Status::Ok), (Kind::Lost, Status::Ok)]);
+        assert!(children.is_empty());
+    }
 }

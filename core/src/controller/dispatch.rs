@@ -2,7 +2,8 @@
 //! in the windows, then its request is sent.
 
 use super::Controller;
-use super::board::{ALREADY_EXISTS, Outgoing};
+use super::answers::ALREADY_EXISTS;
+use super::board::Outgoing;
 use super::replies::Reply;
 use super::task::{Charge, Creation, Removal, Task, Work};
 use super::tree::{Record, State};

@@ -1,8 +1,11 @@
 //! The control node's state machine.
 
+mod answers;
 mod board;
+mod deadlines;
 mod dispatch;
 mod language;
+mod lives;
 mod replies;
 mod task;
 mod tree;

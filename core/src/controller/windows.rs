@@ -12,7 +12,8 @@ pub(crate) const NODE_WINDOW: Limit = Limit { requests: 1_024, bytes: 512 * 1024
 pub(crate) const LINK_WINDOW: Limit = Limit { requests: 4_096, bytes: 2 * 1024 * 1024 };
 
 /// For how long the console waits for a node with a full window to answer anything, before it
-/// refuses what else is for that node and reads on.
+/// refuses what else is for that node and reads on. With less, a node that has just started on a
+/// busy machine is refused what was typed ahead.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The bound of a window.
@@ -34,6 +35,11 @@ impl Window {
     /// alone.
     pub fn is_full(&self, limit: Limit, bytes: usize) -> bool {
         self.requests >= limit.requests || (self.requests > 0 && self.bytes + bytes > limit.bytes)
+    }
+
+    /// Whether nothing is unanswered.
+    pub fn is_empty(&self) -> bool {
+        self.requests == 0
     }
 
     pub fn take(&mut self, bytes: usize) {

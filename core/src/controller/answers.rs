@@ -1,0 +1,233 @@
+//! How commands end: with an answer, without one, or by the loss of who was to give it.
+
+use super::board::Board;
+use super::replies::Reply;
+use super::task::{Charge, Creation, Removal, Task, Work};
+use crate::wire::{Message, Status};
+use crate::{Change, Life, NodeId, RequestId, Time};
+
+/// What is printed where a node, or a request's way to it, is gone.
+const UNAVAILABLE: &[u8] = b"Node is unavailable";
+
+/// What is printed where a node that is to be created is there.
+pub(crate) const ALREADY_EXISTS: &str = "Already exists";
+
+/// What is left of a request whose command has been answered.
+#[derive(Debug)]
+pub(super) struct Late {
+    pub(super) charge: Option<Charge>,
+    /// The life that is not wanted any more, and its parent.
+    pub(super) created: Option<(Life, NodeId)>,
+    removed: Option<NodeId>,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Its node, or the way there, is gone.
+    Lost,
+    /// Its node shows no sign of life until the deadline.
+    Silent,
+    /// Its node lives, but the deadline has come.
+    Slow,
+}
+
+impl Board {
+    pub(super) fn answer_piece(&mut self, now: Time, message: &Message<'_>) {
+        let (request, flags) = (message.request, message.flags);
+        if flags.is_whole() {
+            // A way that broke cuts an answer off; what came of it is worth nothing.
+            self.partial.remove(&request);
+            return self.answered(now, request, flags.status(), message.body);
+        }
+        if flags.is_first() {
+            self.partial.insert(request, Vec::new());
+        }
+        let Some(body) = self.partial.get_mut(&request) else { return };
+        body.extend_from_slice(message.body);
+        if flags.is_last() {
+            let body = self.partial.remove(&request).expect("it was there a moment ago");
+            self.answered(now, request, flags.status(), &body);
+        }
+    }
+
+    fn answered(&mut self, now: Time, request: RequestId, status: Status, body: &[u8]) {
+        if let Some(life) = self.probes.remove(&request) {
+            return self.probe_answered(now, life, status);
+        }
+        let Some(task) = self.replies.task_mut(request) else {
+            return self.late_answer(now, request, status);
+        };
+        let charge = task.charge.take();
+        self.settle(now, charge, status);
+        match self.replies.task(request).map(|task| &task.work) {
+            Some(Work::Exec { node, .. }) => {
+                let node = *node;
+                let reply = match status {
+                    Status::Ok => Reply::OkOf(node, body),
+                    Status::Failed => Reply::ErrorOf(node, body),
+                    Status::Unavailable => Reply::ErrorOf(node, UNAVAILABLE),
+                };
+                self.replies.answer(request, reply);
+            }
+            Some(Work::Create { .. }) => match status {
+                Status::Unavailable => self.create_failed(request, "Parent is unavailable"),
+                _ => self.create_failed(request, &String::from_utf8_lossy(body)),
+            },
+            Some(Work::Remove { node, .. }) => {
+                let node = *node;
+                if status == Status::Ok {
+                    self.removed(request, node);
+                    self.replies.answer(request, Reply::Ok(""));
+                } else {
+                    self.removal_failed(request);
+                }
+            }
+            Some(Work::Ping { .. } | Work::Verb) | None => {}
+        }
+    }
+
+    /// Gives back what a request took of the windows, and learns from its answer.
+    pub(super) fn settle(&mut self, now: Time, charge: Option<Charge>, status: Status) {
+        let Some(Charge { target, link, bytes }) = charge else { return };
+        if let Some(window) = self.links.get_mut(&link) {
+            window.give_back(bytes);
+            if window.is_empty() {
+                self.links.remove(&link);
+            }
+        }
+        if let Some(record) = self.tree.life_mut(target) {
+            record.window.give_back(bytes);
+        }
+        self.ready.extend(&self.blocked);
+        if status != Status::Unavailable {
+            self.lives(now, target);
+        }
+    }
+
+    fn late_answer(&mut self, now: Time, request: RequestId, status: Status) {
+        let Some(late) = self.late.remove(&request) else {
+            return log::debug!("an answer to request {} came too late: dropped", request.0);
+        };
+        log::debug!("the answer to request {} came late: dropped", request.0);
+        self.settle(now, late.charge, status);
+        if let (Some(node), Status::Ok) = (late.removed, status) {
+            self.removed(request, node);
+        }
+    }
+
+    /// Answers a request whose node does not.
+    pub(super) fn give_up(&mut self, request: RequestId, why: Why) {
+        let no_answer = format!("No answer within {} ms", self.timeout.as_millis());
+        let Some(task) = self.replies.task_mut(request) else { return };
+        let mut late = Late { charge: task.charge.take(), created: None, removed: None };
+        match task.work {
+            Work::Exec { node, .. } => {
+                let text = if why == Why::Slow { no_answer.as_bytes() } else { UNAVAILABLE };
+                self.replies.answer(request, Reply::ErrorOf(node, text));
+            }
+            Work::Ping { node } => {
+                self.forget_ping(node, request);
+                self.replies.answer(request, Reply::Ok("0"));
+            }
+            Work::Create { node, stage: Creation::Asking, .. } => {
+                self.forget_ping(node, request);
+                if why == Why::Lost {
+                    self.resume_create(request);
+                } else {
+                    self.create_failed(request, ALREADY_EXISTS);
+                }
+            }
+            Work::Create { parent, stage, .. } => {
+                if let Creation::Starting(life) = stage {
+                    late.created = Some((life, parent));
+                    self.discard(life, parent);
+                }
+                let text = if why == Why::Slow { &no_answer } else { "Parent is unavailable" };
+                self.create_failed(request, text);
+            }
+            Work::Remove { node, stage } => {
+                self.forget_ping(node, request);
+                late.removed = (stage == Removal::Ending).then_some(node);
+                self.removal_failed(request);
+            }
+            Work::Verb => {
+                self.replies.answer(request, Reply::Error(&no_answer));
+            }
+        }
+        if late.charge.is_some() || late.created.is_some() || late.removed.is_some() {
+            self.late.insert(request, late);
+        }
+    }
+
+    fn forget_ping(&mut self, node: NodeId, request: RequestId) {
+        if let Some(record) = self.tree.record_mut(node) {
+            record.pings.retain(|other| *other != request);
+        }
+    }
+
+    pub(super) fn create_failed(&mut self, request: RequestId, text: &str) {
+        if let Some(task) = self.replies.answer(request, Reply::Error(text))
+            && let Work::Create { node, parent, .. } = task.work
+        {
+            self.create_over(request, node, parent);
+        }
+    }
+
+    /// The node that seemed to exist is gone, so its id may have a new life after all.
+    pub(super) fn resume_create(&mut self, request: RequestId) {
+        let Some(Task { work: Work::Create { node, parent, stage }, sent, .. }) =
+            self.replies.task_mut(request)
+        else {
+            return;
+        };
+        (*stage, *sent) = (Creation::Waiting, None);
+        let (node, parent) = (*node, *parent);
+        self.release(request, [node]);
+        for node in [node, parent] {
+            if let Some(record) = self.tree.record_mut(node) {
+                record.enqueue(request);
+            }
+        }
+    }
+
+    /// A create has been answered; what waited for it may go on.
+    pub(super) fn create_over(&mut self, request: RequestId, node: NodeId, parent: NodeId) {
+        if let Some(record) = self.tree.record_mut(parent) {
+            record.coming.remove(&request);
+        }
+        self.release(request, [node, parent]);
+    }
+
+    pub(super) fn removal_failed(&mut self, request: RequestId) {
+        let unavailable = Reply::Error("Node is unavailable");
+        if let Some(task) = self.replies.answer(request, unavailable)
+            && let Work::Remove { node, .. } = task.work
+        {
+            let nodes = self.tree.subtree_and_coming(node);
+            self.release(request, nodes);
+        }
+    }
+
+    /// A node and all below it have ended; their ids are free.
+    fn removed(&mut self, request: RequestId, node: NodeId) {
+        let nodes = self.tree.subtree_and_coming(node);
+        for node in self.tree.subtree(node).into_iter().rev() {
+            self.changes.push((node, Change::Ended));
+            self.tree.remove(node);
+        }
+        self.release(request, nodes);
+    }
+
+    /// Ends the hold of a command on nodes; what waited for it may go on.
+    pub(super) fn release(&mut self, request: RequestId, nodes: impl IntoIterator<Item = NodeId>) {
+        for node in nodes {
+            let Some(record) = self.tree.record_mut(node) else { continue };
+            if record.held_by == Some(request) {
+                record.held_by = None;
+            }
+            record.queue.retain(|other| *other != request);
+            self.ready.push(node);
+        }
+    }
+}

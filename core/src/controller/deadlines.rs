@@ -1,0 +1,134 @@
+//! Questions whether nodes live, and deadlines.
+
+use std::time::Duration;
+
+use super::answers::{ALREADY_EXISTS, Why};
+use super::board::{Board, Outgoing};
+use super::replies::Reply;
+use super::task::{Removal, Task, Work};
+use super::windows::Pace;
+use crate::children::{END_GRACE, END_GRACE_STEP};
+use crate::time::earliest;
+use crate::wire::{self, Kind, Status};
+use crate::{Life, NodeId, RequestId, Time};
+
+impl Board {
+    /// Notes that a request is under way.
+    pub(super) fn sent(&mut self, now: Time, request: RequestId) {
+        if let Some(task) = self.replies.task_mut(request) {
+            task.sent = Some(now);
+            self.wake_by(now + self.timeout / 2);
+        }
+    }
+
+    /// Asks a node whether it lives on behalf of a command.
+    pub(super) fn ask(&mut self, now: Time, node: NodeId, request: RequestId) {
+        self.sent(now, request);
+        if let Some(record) = self.tree.record_mut(node) {
+            record.pings.push(request);
+            self.probe(node);
+        }
+    }
+
+    /// Asks a node whether it lives, unless that is being asked already.
+    pub(super) fn probe(&mut self, node: NodeId) {
+        let Some(life) = self.tree.life(node) else { return };
+        let Some(record) = self.tree.record_mut(node) else { return };
+        if record.probe.is_none() {
+            let request = self.replies.detached();
+            record.probe = Some(request);
+            self.probes.insert(request, life);
+            self.outbox.push(Outgoing { kind: Kind::Ping, node, request, body: Vec::new() });
+        }
+    }
+
+    pub(super) fn probe_answered(&mut self, now: Time, life: Life, status: Status) {
+        let lives = status == Status::Ok;
+        let Some(record) = self.tree.life_mut(life) else { return };
+        record.probe = None;
+        let pings = std::mem::take(&mut record.pings);
+        if lives {
+            self.lives(now, life);
+        }
+        for request in pings {
+            match self.replies.task(request).map(|task| &task.work) {
+                Some(Work::Ping { .. }) => {
+                    let reply = if lives { Reply::Ok("1") } else { Reply::Ok("0") };
+                    self.replies.answer(request, reply);
+                }
+                Some(Work::Create { .. }) if lives => self.create_failed(request, ALREADY_EXISTS),
+                Some(Work::Create { .. }) => self.resume_create(request),
+                Some(Work::Remove { .. }) if lives => self.end_node(now, request, life),
+                Some(Work::Remove { .. }) => self.removal_failed(request),
+                _ => {}
+            }
+        }
+    }
+
+    /// Has a node ended by its parent, now that it has shown that it can be reached.
+    fn end_node(&mut self, now: Time, request: RequestId, life: Life) {
+        let Some(Task { work: Work::Remove { stage, .. }, .. }) = self.replies.task_mut(request)
+        else {
+            return;
+        };
+        *stage = Removal::Ending;
+        let parent = self.tree.record(life.node).map_or(NodeId::CONTROL, |record| record.parent);
+        let body = wire::body(&(life, self.end_grace(life.node)));
+        self.outbox.push(Outgoing { kind: Kind::Remove, node: parent, request, body });
+        self.wake_by(now + self.timeout / 2);
+    }
+
+    /// How long the process of a node has to end when it is asked to.
+    pub(super) fn end_grace(&self, node: NodeId) -> Duration {
+        END_GRACE + END_GRACE_STEP * self.tree.height(node)
+    }
+
+    /// Notes that [`Board::timeout`] has something to do at `at`.
+    pub(super) fn wake_by(&mut self, at: Time) {
+        self.wake = earliest(self.wake, Some(at));
+    }
+
+    /// Does what is due: asks after nodes that have not answered for half of the deadline, gives up
+    /// at the deadline, and loses patience with those whose windows stay full.
+    pub(super) fn timeout(&mut self, now: Time) {
+        if self.wake.is_none_or(|wake| now < wake) {
+            return;
+        }
+        self.wake = None;
+        let tasks = self.replies.tasks();
+        let mut waiting: Vec<_> =
+            tasks.filter_map(|(request, task)| Some((request, task.sent?, task.asked()))).collect();
+        waiting.sort_unstable();
+        for (request, sent, asked) in waiting {
+            self.check(now, request, sent, asked);
+        }
+        for node in self.blocked.clone() {
+            let Some(record) = self.tree.record_mut(node) else { continue };
+            match record.pace {
+                Pace::Tested(until) if until <= now => {
+                    record.pace = Pace::Stuck;
+                    self.ready.push(node);
+                }
+                Pace::Tested(until) => self.wake_by(until),
+                Pace::Fine | Pace::Stuck => {}
+            }
+        }
+    }
+
+    fn check(&mut self, now: Time, request: RequestId, sent: Time, asked: Option<NodeId>) {
+        let (half, end) = (sent + self.timeout / 2, sent + self.timeout);
+        // The control node itself lives, or nobody would ask.
+        let heard = asked.and_then(|node| self.tree.record(node)).map_or(now, |node| node.heard);
+        if now >= end {
+            self.give_up(request, if heard >= half { Why::Slow } else { Why::Silent });
+            return;
+        }
+        if now >= half
+            && heard < half
+            && let Some(node) = asked
+        {
+            self.probe(node);
+        }
+        self.wake_by(if now >= half { end } else { half });
+    }
+}
