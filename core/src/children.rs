@@ -207,7 +207,7 @@ impl Children {
         let lives: Vec<_> = self.processes.keys().copied().collect();
         for life in lives {
             let ending =
-                Process::Ending(Ending { kill_at: Some(now + END_GRACE), ..Ending::default() });
+                Process::Ending(Ending { kill_at: Some(now + grace), ..Ending::default() });
             match self.processes.get_mut(&life) {
                 Some(process @ Process::Running) => {
                     *process = ending;

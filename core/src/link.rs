@@ -70,6 +70,9 @@ pub(crate) struct Link {
     frames: VecDeque<Vec<u8>>,
     /// Long messages that wait, a lane for each stream, served in turn. Bounded likewise.
     lanes: VecDeque<Lane>,
+    /// How many frames were queued, and how many of them have left.
+    frames_queued: u64,
+    frames_sent: u64,
     queued_bytes: usize,
     /// Whether the next data frame is to be a piece of a long message.
     lane_next: bool,
@@ -95,6 +98,8 @@ pub(crate) struct Link {
 #[derive(Debug)]
 struct Lane {
     stream: Stream,
+    /// How many frames are to leave before it, since they may hold earlier messages of its stream.
+    frames_before: u64,
     messages: VecDeque<Vec<u8>>,
 }
 
@@ -105,6 +110,8 @@ impl Link {
             control: VecDeque::new(),
             frames: VecDeque::new(),
             lanes: VecDeque::new(),
+            frames_queued: 0,
+            frames_sent: 0,
             queued_bytes: 0,
             lane_next: false,
             unacked: VecDeque::new(),
@@ -221,30 +228,42 @@ impl Link {
     /// The next frame of data that there is credit for, or an empty one when only control messages
     /// may leave.
     fn next_frame(&mut self) -> Option<Vec<u8>> {
-        let from_lane = !self.lanes.is_empty() && (self.lane_next || self.frames.is_empty());
-        let bytes = if from_lane {
-            self.lanes.front().and_then(|lane| lane.messages.front()).map(Vec::len)
-        } else {
-            self.frames.front().map(Vec::len)
+        let lane = self.next_lane();
+        let bytes = match lane {
+            Some(lane) => self.lanes[lane].messages.front().map(Vec::len),
+            None => self.frames.front().map(Vec::len),
         };
         match bytes {
             Some(bytes) if self.has_credit(bytes) => {
-                self.lane_next = !from_lane;
-                let frame = if from_lane { self.pop_lane() } else { self.frames.pop_front() };
+                self.lane_next = lane.is_none();
                 self.queued_bytes -= bytes;
-                frame
+                match lane {
+                    Some(lane) => self.pop_lane(lane),
+                    None => {
+                        self.frames_sent += 1;
+                        self.frames.pop_front()
+                    }
+                }
             }
             _ if self.control.is_empty() || self.unacked.len() >= CREDIT_FRAMES_CONTROL => None,
             _ => Some(empty_frame()),
         }
     }
 
+    /// The lane whose turn it is, if it is that of a lane.
+    fn next_lane(&self) -> Option<usize> {
+        if !self.lane_next && !self.frames.is_empty() {
+            return None;
+        }
+        self.lanes.iter().position(|lane| lane.frames_before <= self.frames_sent)
+    }
+
     fn has_credit(&self, bytes: usize) -> bool {
         self.unacked.len() < CREDIT_FRAMES && self.unacked_bytes + bytes <= CREDIT_BYTES
     }
 
-    fn pop_lane(&mut self) -> Option<Vec<u8>> {
-        let mut lane = self.lanes.pop_front()?;
+    fn pop_lane(&mut self, lane: usize) -> Option<Vec<u8>> {
+        let mut lane = self.lanes.remove(lane)?;
         let frame = lane.messages.pop_front();
         if !lane.messages.is_empty() {
             self.lanes.push_back(lane);
@@ -267,7 +286,11 @@ impl Link {
             Some(lane) => Some(lane),
             None if message.flags.is_whole() => None,
             None => {
-                self.lanes.push_back(Lane { stream, messages: VecDeque::new() });
+                let frames_before = match stream {
+                    Stream::To(_) => self.frames_queued,
+                    Stream::Answer(_) => self.frames_sent,
+                };
+                self.lanes.push_back(Lane { stream, frames_before, messages: VecDeque::new() });
                 Some(self.lanes.len() - 1)
             }
         };
@@ -282,6 +305,7 @@ impl Link {
         let fits = |frame: &Vec<u8>| frame.len() + message.wire_bytes() <= FRAME_BYTES_MAX;
         if !self.frames.back().is_some_and(fits) {
             self.frames.push_back(empty_frame());
+            self.frames_queued += 1;
             self.queued_bytes += FRAME_HEADER_BYTES;
         }
         let frame = self.frames.back_mut().expect("one was pushed if there was none");
@@ -472,6 +496,20 @@ mod tests {
         let order: Vec<_> = arrived.iter().map(|(request, _)| *request).collect();
         assert_eq!(order, [4, 3, 1, 2]);
         assert_eq!(arrived[2], (1, 1_000_000));
+    }
+
+    #[test]
+    fn a_long_message_does_not_overtake_an_earlier_one_to_its_node() {
+        let (mut link, mut peer) = pair();
+        for request in 0..90 {
+            link.send(&exec(2, request, &[0; 1_000]));
+        }
+        link.send(&exec(1, 100, b"earlier"));
+        link.send(&exec(1, 101, &[0; 20_000]));
+        link.send(&exec(1, 102, b"later"));
+        let arrived = exchange(&mut link, &mut peer);
+        let order: Vec<_> = arrived.iter().map(|(request, _)| *request).collect();
+        assert_eq!(order, (0..90).chain([100, 101, 102]).collect::<Vec<_>>());
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Network {
     unread: Vec<String>,
     /// How many frames were sent to each process.
     pub frames: BTreeMap<Who, usize>,
+    /// The nodes that were ended by their parents.
+    pub killed: Vec<u32>,
     pub ended: bool,
 }
 
@@ -84,6 +86,7 @@ impl Network {
             count: 0,
             unread: Vec::new(),
             frames: BTreeMap::new(),
+            killed: Vec::new(),
             ended: false,
         }
     }
@@ -251,7 +254,10 @@ impl Network {
                 self.processes.insert(Some(life), process);
                 self.plan(START, Some(life), Event::Start);
             }
-            Output::Kill(life) => self.end(life, Exit::Signal(9)),
+            Output::Kill(life) => {
+                self.killed.push(life.node.to_wire());
+                self.end(life, Exit::Signal(9));
+            }
             Output::Print(text) => {
                 let text = String::from_utf8(text).expect("it is UTF-8");
                 assert!(text.ends_with('\n'));

@@ -405,6 +405,14 @@ fn whoever_hangs_at_the_end_is_killed_by_its_parent() {
 }
 
 #[test]
+fn nobody_else_is_killed_at_the_end_because_one_hangs() {
+    let mut network = chain(12);
+    network.stop(Some(network.life(12)));
+    network.finish();
+    assert_eq!(network.killed, [12]);
+}
+
+#[test]
 fn what_is_below_a_killed_node_ends_with_it() {
     let mut network = chain(5);
     network.stop(Some(network.life(4)));

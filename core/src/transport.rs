@@ -45,7 +45,7 @@ pub enum SendError {
     Gone,
 }
 
-/// A transport that can't do its work at all. What it had open is closed.
+/// Why a transport can't do what it was asked to, in words for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportError(pub String);
 

@@ -181,7 +181,7 @@ impl Board {
         else {
             return;
         };
-        (*stage, *sent) = (Creation::Waiting, None);
+        (*stage, *sent) = (Creation::Cleared, None);
         let (node, parent) = (*node, *parent);
         self.release(request, [node]);
         for node in [node, parent] {

@@ -189,7 +189,7 @@ impl Controller {
             return false;
         }
         let is_there = tree.record(parent).is_some_and(|record| record.state != State::Absent);
-        if tree.is_reachable(node) {
+        if tree.is_reachable(node) && !self.is_cleared(request) {
             self.ask_before_create(now, request, node, parent);
             return true;
         }
@@ -210,6 +210,12 @@ impl Controller {
         self.answer(request, Reply::Error(refused));
         self.board.create_over(request, node, parent);
         true
+    }
+
+    /// Whether it is known that the node which is to be created does not live.
+    fn is_cleared(&self, request: RequestId) -> bool {
+        let work = self.board.replies.task(request).map(|task| &task.work);
+        matches!(work, Some(Work::Create { stage: Creation::Cleared, .. }))
     }
 
     /// Asks a node that seems to exist whether it does: it may just have died.

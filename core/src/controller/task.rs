@@ -34,6 +34,8 @@ pub(crate) enum Creation {
     Waiting,
     /// A node with this id exists, as far as is known, and is asked whether it still lives.
     Asking,
+    /// That node does not live any more; it waits for its turn again.
+    Cleared,
     /// The parent was told to start this life.
     Starting(Life),
 }
