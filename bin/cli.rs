@@ -85,7 +85,7 @@ pub struct BenchOptions {
 
     /// How many rounds count, after those for warming up. More take longer and tell more of rare
     /// delays.
-    #[arg(long, value_name = "N", default_value = "300",
+    #[arg(long, value_name = "N", default_value = "250",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rounds: u32,
 }

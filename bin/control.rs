@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use hoptree_core::{Controller, ControllerConfig, Registry, Token};
+use hoptree_core::{Controller, ControllerConfig, Registry};
 
 use crate::cli::Options;
 use crate::console::Console;
@@ -29,12 +29,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let logs = LogConfig { verbosity: options.verbose, dir: options.log_dir.clone() };
     logging::start_control_node(&logs)?;
 
-    let lifeline = Lifeline::new().map_err(Failure::doing("make a pipe"))?;
-    let token = token()?;
-    let heritage =
-        Heritage { transport: transport.name.to_owned(), token, lifeline: lifeline.number(), logs };
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-        .map_err(Failure::doing("become a subreaper"))?;
+    let (heritage, lifeline) = Heritage::found(transport.name, logs)?;
+    let token = heritage.token;
     let transport = (transport.open)().map_err(Failure::doing("open the transport"))?;
     let waker = transport.waker();
     let signals =
@@ -80,12 +76,6 @@ fn run_to_the_end(
         Some(kind) => return Err(Failure::doing("write to stdout")(kind)),
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-fn token() -> Result<Token, Failure> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(Failure::doing("make a random token"))?;
-    Ok(Token(bytes))
 }
 
 /// Where the commands come from.

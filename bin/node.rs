@@ -13,13 +13,15 @@ use crate::{bench, logging, plugins, process};
 /// Runs a compute node, or what else was asked for, until the tree or its place in it has ended.
 pub fn main() -> ExitCode {
     let Boot { role, parent, heritage, .. } = match Boot::receive() {
-        Ok(boot) => boot,
+        Ok(Some(boot)) => boot,
+        // There is nobody left to tell.
+        Ok(None) => return ExitCode::FAILURE,
         Err(text) => return Failure::Usage(text).report(),
     };
     let done = match role {
         Role::Node(life) => run(life, &parent, heritage),
-        Role::Relay { below } => bench::relay(below, &parent, heritage),
-        Role::Floor => bench::floor(&parent, &heritage),
+        Role::Relay { below } => bench::relay::serve(below, &parent, heritage),
+        Role::Floor => bench::floor::serve(&parent, &heritage),
     };
     logging::finish();
     match done {

@@ -1,11 +1,15 @@
 //! What a new process is told by its parent, through its standard input.
 
 use std::fmt;
-use std::os::fd::RawFd;
+use std::fs::File;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::os::unix::fs::FileTypeExt;
 
 use hoptree_core::{Address, Life, Token};
 use serde::{Deserialize, Serialize};
 
+use super::lifeline::Lifeline;
+use crate::failure::Failure;
 use crate::logging::LogConfig;
 
 /// The longest boot message. A pipe takes at least this much, so that a parent that writes it into
@@ -63,6 +67,29 @@ pub struct Heritage {
     pub logs: LogConfig,
 }
 
+impl Heritage {
+    /// What a new tree has in common, and its lifeline. This process becomes the tree's first, which
+    /// takes in the orphans of the others.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses what such a process needs.
+    pub fn found(transport: &str, logs: LogConfig) -> Result<(Heritage, Lifeline), Failure> {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(Failure::doing("become a subreaper"))?;
+        let mut token = [0; 16];
+        getrandom::fill(&mut token).map_err(Failure::doing("make a random token"))?;
+        let lifeline = Lifeline::new().map_err(Failure::doing("make a pipe"))?;
+        let heritage = Heritage {
+            transport: transport.to_owned(),
+            token: Token(token),
+            lifeline: lifeline.number(),
+            logs,
+        };
+        Ok((heritage, lifeline))
+    }
+}
+
 impl Boot {
     /// The boot message of a child whose parent listens at `parent`.
     pub fn new(role: Role, parent: Address, heritage: Heritage) -> Boot {
@@ -89,12 +116,12 @@ impl Boot {
     }
 
     /// Reads the message from standard input up to its end. Blocks until the parent has written it,
-    /// which it does right after the start.
+    /// which it does right after the start; `None` when the parent ended instead.
     ///
     /// # Errors
     ///
     /// When standard input holds something else: a person has started this process.
-    pub fn receive() -> Result<Boot, String> {
+    pub fn receive() -> Result<Option<Boot>, String> {
         let refusal = "standard input holds no valid bootstrap: 'hoptree node' is how hoptree itself \
                        starts its nodes. To make one, type 'create ID' at its console. To run a \
                        script of this name, write 'hoptree ./node'";
@@ -111,12 +138,22 @@ impl Boot {
                 Err(error) => return Err(format!("can't read the bootstrap: {error}")),
             }
         }
-        Boot::decode(&bytes[..length]).ok_or_else(|| refusal.to_owned())
+        if length == 0 && is_pipe(rustix::stdio::stdin()) {
+            return Ok(None);
+        }
+        Boot::decode(&bytes[..length]).map(Some).ok_or_else(|| refusal.to_owned())
     }
+}
+
+fn is_pipe(file: BorrowedFd<'_>) -> bool {
+    let file = file.try_clone_to_owned().map(File::from);
+    file.and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use hoptree_core::{Incarnation, NodeId};
 
     use super::*;
@@ -144,6 +181,13 @@ mod tests {
         assert_eq!(Boot::decode(b"create 1\ncreate 2 1\n"), None);
         assert_eq!(Boot::decode(&bytes[..bytes.len() - 1]), None);
         assert_eq!(Boot::decode(&[bytes, vec![0]].concat()), None);
+    }
+
+    #[test]
+    fn an_empty_pipe_is_that_of_a_parent_and_an_empty_file_is_not() {
+        let (read, _) = rustix::pipe::pipe().unwrap();
+        assert!(is_pipe(read.as_fd()));
+        assert!(!is_pipe(File::open("/dev/null").unwrap().as_fd()));
     }
 
     #[test]

@@ -65,11 +65,11 @@ impl Children {
             .spawn()
             .map_err(|error| explain(&error))?;
         let pid = Pid::from_child(&child);
-        log::debug!("{role:?} is process {pid}");
+        log::debug!("process {pid} is {role:?}");
         let mut stdin = child.stdin.take().expect("stdin is piped");
         if let Err(error) = stdin.write_all(&boot) {
             // It has ended already, and its end is about to be told.
-            log::debug!("{role:?} did not take its boot message: {error}");
+            log::debug!("process {pid} did not take its boot message: {error}");
         }
         Ok(pid)
     }

@@ -16,6 +16,7 @@ mod process;
 mod scratch;
 mod tcp;
 
+mod bench;
 mod cleanup;
 mod cli;
 mod examples;

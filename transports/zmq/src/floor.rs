@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use hoptree_core::{Address, Floor, RoundTrip, TransportError};
+use hoptree_core::{Address, Floor, RoundTrip};
 
 use crate::cannot;
+use crate::monitored::retry;
 use crate::poll::milliseconds;
 
 pub(crate) const FLOOR: Floor = Floor {
@@ -59,15 +60,5 @@ fn echo(to: &Address) -> Result<Infallible, zmq::Error> {
     loop {
         retry(|| socket.recv(&mut message, 0))?;
         retry(|| socket.send(&*message, 0))?;
-    }
-}
-
-/// A signal, which means nothing here, interrupts a call that waits.
-fn retry(mut call: impl FnMut() -> Result<(), zmq::Error>) -> Result<(), zmq::Error> {
-    loop {
-        match call() {
-            Err(zmq::Error::EINTR) => {}
-            done => return done,
-        }
     }
 }

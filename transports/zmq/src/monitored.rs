@@ -172,8 +172,8 @@ fn receive(socket: &zmq::Socket, message: &mut zmq::Message) -> Result<bool, zmq
     }
 }
 
-/// Even a call that does not wait may be interrupted by a signal.
-fn retry(mut call: impl FnMut() -> Result<(), zmq::Error>) -> Result<(), zmq::Error> {
+/// Repeats a call that a signal has interrupted, which also happens to calls that do not wait.
+pub(crate) fn retry(mut call: impl FnMut() -> Result<(), zmq::Error>) -> Result<(), zmq::Error> {
     loop {
         match call() {
             Err(zmq::Error::EINTR) => {}

@@ -1,0 +1,57 @@
+//! The library under a transport, without hoptree: two processes, blocking calls.
+
+use std::time::{Duration, Instant};
+
+use hoptree_core::{Address, RoundTrip, TransportSpec, Waker};
+
+use super::PATIENCE;
+use crate::failure::Failure;
+use crate::process::{Children, Heritage, Role};
+use crate::signals::Signals;
+use crate::{plugins, process};
+
+/// The near end.
+pub struct Floor(RoundTrip);
+
+impl Floor {
+    /// Opens it, and starts the far end. `None` when the transport has no floor.
+    ///
+    /// # Errors
+    ///
+    /// When the library or the system refuses.
+    pub fn open(spec: &TransportSpec, children: &Children) -> Result<Option<Floor>, Failure> {
+        let Some(floor) = spec.floor else { return Ok(None) };
+        let (address, round_trip) =
+            (floor.open)(PATIENCE).map_err(Failure::doing("open the floor's near end"))?;
+        children.spawn_helper(Role::Floor, &address).map_err(Failure::Runtime)?;
+        Ok(Some(Floor(round_trip)))
+    }
+
+    /// Sends a frame to the far end, and says how long it takes to come back.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come back.
+    pub fn trip(&mut self, frame: &[u8]) -> Result<Duration, Failure> {
+        let start = Instant::now();
+        (self.0)(frame).map_err(Failure::doing("go on"))?;
+        Ok(start.elapsed())
+    }
+}
+
+/// Is the far end, until the benchmark is over.
+///
+/// # Errors
+///
+/// When the library can't go on.
+pub fn serve(near: &Address, heritage: &Heritage) -> Result<(), Failure> {
+    let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
+    // Its thread ends the process, whatever call blocks here.
+    let _signals = Signals::of_compute_node(lifeline, Waker::new(|| {}))
+        .map_err(Failure::doing("handle signals"))?;
+    let Some(floor) = plugins::transport(&heritage.transport)?.floor else {
+        return Err(Failure::Usage(format!("'{}' has no floor", heritage.transport)));
+    };
+    let Err(error) = (floor.echo)(near);
+    Err(Failure::doing("go on")(error))
+}

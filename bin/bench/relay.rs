@@ -1,0 +1,85 @@
+//! One process of a chain that passes frames on, with nothing between it and its transport.
+
+use std::mem;
+
+use hoptree_core::{Address, Event, LinkId, Transport};
+
+use crate::failure::Failure;
+use crate::process::{Children, Heritage, Role};
+use crate::signals::Signals;
+use crate::{plugins, process};
+
+/// Passes frames on, to and from a chain of `below` more relays, until the benchmark is over.
+///
+/// # Errors
+///
+/// When the transport or the system refuses.
+pub fn serve(below: usize, parent: &Address, heritage: Heritage) -> Result<(), Failure> {
+    let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
+    let mut transport = (plugins::transport(&heritage.transport)?.open)()
+        .map_err(Failure::doing("open the transport"))?;
+    let parent = transport.connect(parent);
+    let _signals = Signals::of_compute_node(lifeline, transport.waker())
+        .map_err(Failure::doing("handle signals"))?;
+    let relay = Relay { below, parent, child: None, transport, children: Children::new(heritage) };
+    relay.run()
+}
+
+struct Relay {
+    below: usize,
+    parent: LinkId,
+    child: Option<LinkId>,
+    transport: Box<dyn Transport>,
+    children: Children,
+}
+
+/// What a wait has brought, for as long as the transport is lent to it.
+#[derive(Default)]
+struct News {
+    up: Vec<LinkId>,
+    lost: bool,
+    /// At most as many as one wait delivers.
+    frames: Vec<(LinkId, Vec<u8>)>,
+}
+
+impl Relay {
+    fn run(mut self) -> Result<(), Failure> {
+        let mut news = News::default();
+        while !news.lost {
+            self.transport
+                .wait(None, &mut |event| match event {
+                    Event::Up(link) => news.up.push(link),
+                    Event::Frame(link, frame) => news.frames.push((link, frame.to_vec())),
+                    Event::Down(_) => news.lost = true,
+                })
+                .map_err(Failure::doing("go on"))?;
+            for link in mem::take(&mut news.up) {
+                self.rise(link)?;
+            }
+            for (link, frame) in news.frames.drain(..) {
+                self.pass_on(link, &frame);
+            }
+        }
+        Ok(())
+    }
+
+    /// Once the link to the parent is up, the chain goes on; where it ends, it is ready.
+    fn rise(&mut self, link: LinkId) -> Result<(), Failure> {
+        if link != self.parent {
+            self.child = Some(link);
+        } else if let Some(below) = self.below.checked_sub(1) {
+            let address = self.transport.listen().map_err(Failure::doing("listen"))?;
+            let role = Role::Relay { below };
+            self.children.spawn_helper(role, &address).map_err(Failure::Runtime)?;
+        } else {
+            self.pass_on(self.parent, b"ready");
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self, from: LinkId, frame: &[u8]) {
+        let to = if from == self.parent { self.child.unwrap_or(self.parent) } else { self.parent };
+        // Whoever waits for a frame that could not be sent gives up, and ends all.
+        let _ = self.transport.send(to, frame);
+    }
+}
