@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::time::{Duration, Instant};
 
-use hoptree_core::{
-    Address, Event, Input, Life, Node, Output, SendError, Time, Transport, TransportError,
-};
+use hoptree_core::{Event, Input, Life, Node, Output, SendError, Time, Transport, TransportError};
 
 use crate::process::Children;
 use crate::signals::Signals;
@@ -41,8 +39,6 @@ pub struct Driver<N> {
     fed: bool,
     /// Children to be started; no more than creates can be under way at this node.
     spawns: VecDeque<Life>,
-    /// Where children connect; known when the first is started.
-    address: Option<Address>,
     printed: Vec<u8>,
     done: bool,
 }
@@ -75,7 +71,6 @@ impl<N: Node> Driver<N> {
             spare: Vec::new(),
             fed: true,
             spawns: VecDeque::new(),
-            address: None,
             printed: Vec::new(),
             done: false,
         }
@@ -221,11 +216,8 @@ impl<N: Node> Driver<N> {
     }
 
     fn spawn(&mut self, life: Life) -> Result<(), String> {
-        let address = match &mut self.address {
-            Some(address) => address,
-            none => none.insert(self.transport.listen().map_err(|error| error.to_string())?),
-        };
-        self.children.spawn(life, address)
+        let address = self.transport.listen().map_err(|error| error.to_string())?;
+        self.children.spawn(life, &address)
     }
 
     fn kill(&mut self, life: Life) {
@@ -266,7 +258,7 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    use hoptree_core::{Incarnation, LinkId, NodeId, Token, Waker};
+    use hoptree_core::{Address, Incarnation, LinkId, NodeId, Token, Waker};
 
     use super::*;
     use crate::logging::LogConfig;

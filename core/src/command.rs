@@ -11,8 +11,34 @@ use crate::{NodeId, RequestId, Time};
 
 /// A linked command module, as it registers itself. All text is shown to users.
 ///
-/// ```ignore
-/// inventory::submit! { CommandSpec { name: "echo", /* ... */ } }
+/// ```
+/// use hoptree_core::{Call, Claim, Command, CommandSpec, Context, Example, NodeId, Outcome, Word};
+/// use hoptree_core::testkit::Harness;
+///
+/// struct Shout;
+///
+/// impl Command for Shout {
+///     fn call(&mut self, _: &mut Context<'_>, call: &Call<'_>) -> Outcome {
+///         let word: String = call.args.only("WORD", "a word")?;
+///         Ok(word.to_uppercase().into())
+///     }
+/// }
+///
+/// inventory::submit! {
+///     CommandSpec {
+///         name: "shout",
+///         package: "my-shout",
+///         summary: "shouts",
+///         words: &[Word { claim: Claim::Word("shout"), usage: "shout WORD", help: "shout it" }],
+///         verbs: &[],
+///         examples: &[Example { line: "exec 1 shout hey", reply: "Ok:1: HEY" }],
+///         create: || Box::new(Shout),
+///     }
+/// }
+///
+/// let mut node = Harness::new("shout", NodeId::compute(1).unwrap());
+/// assert_eq!(node.exec("shout hey"), Ok("HEY".to_owned()));
+/// assert_eq!(node.exec("shout"), Err("WORD is missing: expected a word".to_owned()));
 /// ```
 #[derive(Debug)]
 pub struct CommandSpec {

@@ -6,12 +6,8 @@ use crate::command::Effect;
 use crate::modules::Modules;
 use crate::{Change, CommandSpec, NodeId, Registry, Reply, RequestId, Time, Watch};
 
-/// One instance of one module on one node, whose replies and effects a test can look at.
-///
-/// ```ignore
-/// let mut node = Harness::new("timer", NodeId::compute(1).unwrap());
-/// assert_eq!(node.exec("time"), Ok("0".to_owned()));
-/// ```
+/// One instance of one module on one node, whose replies and effects a test can look at; there is an
+/// example at [`CommandSpec`].
 pub struct Harness {
     modules: Modules,
     node: NodeId,

@@ -81,9 +81,9 @@ impl Waker {
 /// No method blocks, except [`Transport::wait`] until its deadline and [`Transport::finish`] until
 /// its own.
 pub trait Transport {
-    /// Starts listening, on this machine only, at a place that the system chooses, and says where.
-    /// Later calls may return the same address or another one; every address that was returned
-    /// stays good for any number of peers.
+    /// Listens for one more peer, on this machine only, at a place that the system chooses, and says
+    /// where. An address is good for one peer, and for as long as the transport: some libraries
+    /// return the same one each time, others have a new one for each peer.
     ///
     /// # Errors
     ///
@@ -131,11 +131,7 @@ pub trait Transport {
     fn finish(self: Box<Self>, within: Duration);
 }
 
-/// A linked transport, as it registers itself:
-///
-/// ```ignore
-/// inventory::submit! { TransportSpec { name: "zmq", /* ... */ } }
-/// ```
+/// A linked transport, as it registers itself with `inventory::submit!`.
 #[derive(Debug)]
 pub struct TransportSpec {
     /// What `--transport` calls it.
