@@ -31,7 +31,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 
     let (heritage, lifeline) = Heritage::found(transport.name, logs)?;
     let token = heritage.token;
-    let transport = (transport.open)().map_err(Failure::doing("open the transport"))?;
+    let transport =
+        (transport.open)(&heritage.directory).map_err(Failure::doing("open the transport"))?;
     let waker = transport.waker();
     let signals =
         Signals::of_control_node(waker.clone()).map_err(Failure::doing("handle signals"))?;

@@ -38,7 +38,7 @@ pub struct Driver<N> {
     /// Whether the node was fed since it was last flushed.
     fed: bool,
     /// Children to be started; no more than creates can be under way at this node.
-    spawns: VecDeque<Life>,
+    spawns: VecDeque<(Life, Option<String>)>,
     printed: Vec<u8>,
     done: bool,
 }
@@ -201,7 +201,7 @@ impl<N: Node> Driver<N> {
                 }
             },
             Output::Close(link) => self.transport.close(link),
-            Output::Spawn(life) => self.spawns.push_back(life),
+            Output::Spawn(life, transport) => self.spawns.push_back((life, transport)),
             Output::Kill(life) => self.kill(life),
             Output::Print(text) => self.printed.extend_from_slice(&text),
             Output::Exit => self.done = true,
@@ -209,20 +209,20 @@ impl<N: Node> Driver<N> {
     }
 
     fn spawn_next(&mut self) {
-        let Some(life) = self.spawns.pop_front() else { return };
-        if let Err(text) = self.spawn(life) {
+        let Some((life, transport)) = self.spawns.pop_front() else { return };
+        if let Err(text) = self.spawn(life, transport.as_deref()) {
             self.feed(Input::SpawnFailed(life, &text));
         }
     }
 
-    fn spawn(&mut self, life: Life) -> Result<(), String> {
+    fn spawn(&mut self, life: Life, transport: Option<&str>) -> Result<(), String> {
         let address = self.transport.listen().map_err(|error| error.to_string())?;
-        self.children.spawn(life, &address)
+        self.children.spawn(life, &address, transport)
     }
 
     fn kill(&mut self, life: Life) {
         let waiting = self.spawns.len();
-        self.spawns.retain(|other| *other != life);
+        self.spawns.retain(|(other, _)| *other != life);
         if self.spawns.len() < waiting {
             self.feed(Input::SpawnFailed(life, "it was ended before it was started"));
         } else {
@@ -342,6 +342,7 @@ mod tests {
             transport: "fake".to_owned(),
             token: Token([0; 16]),
             lifeline: 3,
+            directory: "/nonexistent/hoptree".into(),
             logs: LogConfig::default(),
         };
         Driver::new(node, Box::new(transport), Children::new(heritage), Signals::default())
@@ -403,7 +404,7 @@ mod tests {
 
     #[test]
     fn no_more_than_eight_children_are_started_a_turn() {
-        let wants = VecDeque::from([(0..20).map(|id| Output::Spawn(life(id))).collect()]);
+        let wants = VecDeque::from([(0..20).map(|id| Output::Spawn(life(id), None)).collect()]);
         let node = Recorder { wants, ..Recorder::default() };
         let mut driver = driver(node, fake(0, SendError::Gone));
         for heard in [8, 16, 20, 20] {
@@ -415,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_child_that_waits_to_be_started_can_be_killed() {
-        let mut wants: Vec<_> = (0..9).map(|id| Output::Spawn(life(id))).collect();
+        let mut wants: Vec<_> = (0..9).map(|id| Output::Spawn(life(id), None)).collect();
         wants.extend([Output::Kill(life(0)), Output::Kill(life(77))]);
         let node = Recorder { wants: VecDeque::from([wants]), ..Recorder::default() };
         let mut driver = driver(node, fake(0, SendError::Gone));
@@ -426,7 +427,8 @@ mod tests {
 
     #[test]
     fn nothing_follows_the_exit() {
-        let wants = VecDeque::from([vec![send(), Output::Exit], vec![Output::Spawn(life(1))]]);
+        let wants =
+            VecDeque::from([vec![send(), Output::Exit], vec![Output::Spawn(life(1), None)]]);
         let node = Recorder { wants, ..Recorder::default() };
         let mut driver = driver(node, fake(0, SendError::Full));
         turn(&mut driver);

@@ -24,6 +24,13 @@ impl Failure {
         move |error| Failure::Runtime(format!("can't {what}: {error}"))
     }
 
+    /// What is wrong.
+    pub fn into_text(self) -> String {
+        match self {
+            Failure::Usage(text) | Failure::Runtime(text) => text,
+        }
+    }
+
     /// Tells the user, and what the program's exit status is.
     pub fn report(&self) -> ExitCode {
         let (text, status) = match self {

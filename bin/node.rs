@@ -34,10 +34,10 @@ fn run(life: Life, parent: &Address, heritage: Heritage) -> Result<(), Failure> 
     let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
     logging::start_compute_node(&heritage.logs, life);
     let commands = Registry::linked().map_err(Failure::runtime)?;
-    let mut transport = (plugins::transport(&heritage.transport)?.open)()
+    let mut transport = (plugins::transport(&heritage.transport)?.open)(&heritage.directory)
         .map_err(Failure::doing("open the transport"))?;
     let parent = transport.connect(parent);
-    let signals = Signals::of_compute_node(lifeline, transport.waker())
+    let signals = Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())
         .map_err(Failure::doing("handle signals"))?;
     let worker = Worker::new(WorkerConfig {
         life,

@@ -35,6 +35,23 @@ pub fn transport(name: &str) -> Result<&'static TransportSpec, Failure> {
     }))
 }
 
+/// Whether a node on the transport `child` can join one on the transport `parent`.
+///
+/// # Errors
+///
+/// Says to the user why not.
+pub fn can_be_mixed(parent: &str, child: &str) -> Result<(), String> {
+    let speaks = |name| transport(name).map(|spec| spec.speaks).map_err(Failure::into_text);
+    let (parents, childs) = (speaks(parent)?, speaks(child)?);
+    if parents == childs {
+        return Ok(());
+    }
+    Err(format!(
+        "a node on the transport '{child}' can't join one on '{parent}': they speak {childs} and \
+         {parents}"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

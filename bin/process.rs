@@ -11,7 +11,7 @@ mod detach;
 mod lifeline;
 mod strays;
 
-pub use boot::{Boot, Heritage, Role};
+pub use boot::{Boot, Heritage, Role, remove_directory};
 pub use children::Children;
 pub use detach::detach;
 pub use lifeline::Lifeline;

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
@@ -14,6 +15,8 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::low_level;
+
+use crate::process::remove_directory;
 
 /// A second request to end that comes sooner is taken for an echo of the first: some programs
 /// signal a process, and then its group.
@@ -44,9 +47,13 @@ impl Signals {
 
     /// Watches, at a compute node, for the end of children, and for that of the control node, which
     /// ends this process at once: nothing in it could be worth waiting for, and a destructor might
-    /// hang.
-    pub fn of_compute_node(lifeline: OwnedFd, waker: Waker) -> io::Result<Signals> {
-        Signals::watch(&[SIGCHLD], Some(lifeline), waker)
+    /// hang. Whoever goes last leaves nothing in the tree's directory.
+    pub fn of_compute_node(
+        lifeline: OwnedFd,
+        directory: PathBuf,
+        waker: Waker,
+    ) -> io::Result<Signals> {
+        Signals::watch(&[SIGCHLD], Some((lifeline, directory)), waker)
     }
 
     /// Whether a child may have ended since this was last asked.
@@ -59,7 +66,11 @@ impl Signals {
         Some(self.0.interrupt.load(Ordering::Acquire)).filter(|signal| *signal != 0)
     }
 
-    fn watch(wanted: &[i32], lifeline: Option<OwnedFd>, waker: Waker) -> io::Result<Signals> {
+    fn watch(
+        wanted: &[i32],
+        lifeline: Option<(OwnedFd, PathBuf)>,
+        waker: Waker,
+    ) -> io::Result<Signals> {
         let (read, write) = UnixStream::pair()?;
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, wanted)?;
         // A child may have ended before the handler stood.
@@ -78,7 +89,8 @@ impl Signals {
 struct Watcher {
     signals: Signals,
     delivery: SignalDelivery<UnixStream, SignalOnly>,
-    lifeline: Option<OwnedFd>,
+    /// The tree's, with the directory that does not outlive it.
+    lifeline: Option<(OwnedFd, PathBuf)>,
     waker: Waker,
     interrupted: Option<Instant>,
 }
@@ -98,10 +110,12 @@ impl Watcher {
         let mut fds = vec![PollFd::new(self.delivery.get_read(), PollFlags::IN)];
         // Nothing is ever written to the lifeline: only its hang-up is of interest, which is
         // reported unasked.
-        fds.extend(self.lifeline.as_ref().map(|read| PollFd::new(read, PollFlags::empty())));
+        fds.extend(self.lifeline.iter().map(|(read, _)| PollFd::new(read, PollFlags::empty())));
         if poll(&mut fds, None).is_ok()
             && fds.get(1).is_some_and(|lifeline| !lifeline.revents().is_empty())
+            && let Some((_, directory)) = &self.lifeline
         {
+            remove_directory(directory);
             low_level::exit(0);
         }
     }

@@ -1,5 +1,7 @@
 //! The processes of one benchmark.
 
+use std::path::Path;
+
 use hoptree_core::Token;
 
 use crate::failure::Failure;
@@ -28,6 +30,11 @@ impl Crew {
     /// What proves that a peer belongs to it.
     pub fn token(&self) -> Token {
         self.heritage.token
+    }
+
+    /// Its place for sockets in the file system.
+    pub fn directory(&self) -> &Path {
+        &self.heritage.directory
     }
 
     /// Starts its members.

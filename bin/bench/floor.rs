@@ -47,8 +47,9 @@ impl Floor {
 pub fn serve(near: &Address, heritage: &Heritage) -> Result<(), Failure> {
     let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
     // Its thread ends the process, whatever call blocks here.
-    let _signals = Signals::of_compute_node(lifeline, Waker::new(|| {}))
-        .map_err(Failure::doing("handle signals"))?;
+    let _signals =
+        Signals::of_compute_node(lifeline, heritage.directory.clone(), Waker::new(|| {}))
+            .map_err(Failure::doing("handle signals"))?;
     let Some(floor) = plugins::transport(&heritage.transport)?.floor else {
         return Err(Failure::Usage(format!("'{}' has no floor", heritage.transport)));
     };

@@ -44,7 +44,7 @@ fn turn<'a>(node: &mut impl Node, inputs: impl IntoIterator<Item = Input<'a>>) -
 
 fn spawned(output: &Output) -> Option<Life> {
     match output {
-        Output::Spawn(life) => Some(*life),
+        Output::Spawn(life, _) => Some(*life),
         _ => None,
     }
 }

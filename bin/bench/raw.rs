@@ -25,10 +25,11 @@ impl Raw {
         children: &Children,
         lengths: &[usize],
     ) -> Result<Raw, Failure> {
-        let transport = (spec.open)().map_err(Failure::doing("open the transport"))?;
+        let transport =
+            (spec.open)(children.directory()).map_err(Failure::doing("open the transport"))?;
         let mut raw = Raw { transport, chains: Vec::new() };
-        let address = raw.transport.listen().map_err(Failure::doing("listen"))?;
         for length in lengths {
+            let address = raw.transport.listen().map_err(Failure::doing("listen"))?;
             let role = Role::Relay { below: length - 1 };
             children.spawn_helper(role, &address).map_err(Failure::Runtime)?;
             // The relay at the end says that it is there.

@@ -16,11 +16,12 @@ use crate::{plugins, process};
 /// When the transport or the system refuses.
 pub fn serve(below: usize, parent: &Address, heritage: Heritage) -> Result<(), Failure> {
     let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
-    let mut transport = (plugins::transport(&heritage.transport)?.open)()
+    let mut transport = (plugins::transport(&heritage.transport)?.open)(&heritage.directory)
         .map_err(Failure::doing("open the transport"))?;
     let parent = transport.connect(parent);
-    let _signals = Signals::of_compute_node(lifeline, transport.waker())
-        .map_err(Failure::doing("handle signals"))?;
+    let _signals =
+        Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())
+            .map_err(Failure::doing("handle signals"))?;
     let relay = Relay { below, parent, child: None, transport, children: Children::new(heritage) };
     relay.run()
 }

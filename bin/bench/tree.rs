@@ -36,7 +36,8 @@ impl Tree {
         lengths: &[usize],
         text: &str,
     ) -> Result<Tree, Failure> {
-        let transport = (spec.open)().map_err(Failure::doing("open the transport"))?;
+        let transport =
+            (spec.open)(crew.directory()).map_err(Failure::doing("open the transport"))?;
         let signals = Signals::of_control_node(transport.waker())
             .map_err(Failure::doing("handle signals"))?;
         let controller = Controller::new(ControllerConfig {

@@ -1,9 +1,11 @@
 //! What a new process is told by its parent, through its standard input.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 
 use hoptree_core::{Address, Life, Token};
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,10 @@ use crate::logging::LogConfig;
 /// The longest boot message. A pipe takes at least this much, so that a parent that writes it into
 /// a fresh one never waits for the child.
 pub const BOOT_BYTES_MAX: usize = 4096;
+
+/// How often the removal of a directory is begun anew when others get in its way, each of whom
+/// removes something.
+const REMOVALS_MAX: usize = 1_000;
 
 /// What a process is told when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +69,8 @@ pub struct Heritage {
     pub token: Token,
     /// The number of the lifeline's read end, the same in every process.
     pub lifeline: RawFd,
+    /// The tree's place for sockets in the file system; made by whoever needs it.
+    pub directory: PathBuf,
     /// Where logs go.
     pub logs: LogConfig,
 }
@@ -77,17 +85,40 @@ impl Heritage {
     pub fn found(transport: &str, logs: LogConfig) -> Result<(Heritage, Lifeline), Failure> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(Failure::doing("become a subreaper"))?;
-        let mut token = [0; 16];
+        let (mut token, mut name) = ([0; 16], [0; 8]);
         getrandom::fill(&mut token).map_err(Failure::doing("make a random token"))?;
+        getrandom::fill(&mut name).map_err(Failure::doing("make a random name"))?;
+        let name = format!("hoptree-{:016x}", u64::from_ne_bytes(name));
         let lifeline = Lifeline::new().map_err(Failure::doing("make a pipe"))?;
         let heritage = Heritage {
             transport: transport.to_owned(),
             token: Token(token),
             lifeline: lifeline.number(),
+            directory: std::env::temp_dir().join(name),
             logs,
         };
         Ok((heritage, lifeline))
     }
+}
+
+/// Removes the directory of a tree that has ended, if it was ever made. Others may do the same at
+/// this moment.
+pub fn remove_directory(directory: &Path) {
+    for _ in 0..REMOVALS_MAX {
+        match fs::remove_dir_all(directory) {
+            Ok(()) => return,
+            // Somebody else has removed it, or one of the files in it.
+            Err(error) if error.kind() == ErrorKind::NotFound && !directory.exists() => return,
+            Err(error) if is_passing(error.kind()) => {}
+            Err(error) => {
+                return log::warn!("can't remove {}: {error}", directory.display());
+            }
+        }
+    }
+}
+
+fn is_passing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty)
 }
 
 impl Boot {
@@ -164,6 +195,7 @@ mod tests {
             transport: "zmq".to_owned(),
             token: Token([9; 16]),
             lifeline: 5,
+            directory: "/tmp/hoptree-0".into(),
             logs: LogConfig { verbosity: 2, dir: Some("/tmp/logs".into()) },
         };
         Boot::new(Role::Node(life), Address("tcp://127.0.0.1:5555".to_owned()), heritage)
@@ -188,6 +220,21 @@ mod tests {
         let (read, _) = rustix::pipe::pipe().unwrap();
         assert!(is_pipe(read.as_fd()));
         assert!(!is_pipe(File::open("/dev/null").unwrap().as_fd()));
+    }
+
+    #[test]
+    fn many_may_remove_a_directory_at_once() {
+        let name = format!("hoptree-removal-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        for _ in 0..20 {
+            fs::create_dir(&directory).unwrap();
+            (0..50).for_each(|file| fs::write(directory.join(file.to_string()), "").unwrap());
+            std::thread::scope(|scope| {
+                (0..4).for_each(|_| drop(scope.spawn(|| remove_directory(&directory))));
+            });
+            assert!(!directory.exists());
+        }
+        remove_directory(&directory);
     }
 
     #[test]

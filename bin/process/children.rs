@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,8 +13,9 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process};
 
 use super::NODE_WORD;
-use super::boot::{Boot, Heritage, Role};
+use super::boot::{Boot, Heritage, Role, remove_directory};
 use super::strays::strays;
+use crate::plugins;
 
 /// How long a node may take to notice that the tree has ended.
 const STRAY_GRACE: Duration = Duration::from_millis(200);
@@ -35,43 +37,41 @@ impl Children {
         Children { heritage, lives: BTreeMap::new() }
     }
 
-    /// Starts the process of `life`, which is to connect to `parent`. Does not wait for it.
+    /// The tree's place for sockets in the file system.
+    pub fn directory(&self) -> &Path {
+        &self.heritage.directory
+    }
+
+    /// Starts the process of `life`, which is to connect to `parent` over the transport of this name,
+    /// or else over that of its parent. Does not wait for it.
     ///
     /// # Errors
     ///
     /// Says to the user what the system refused, and what to do.
-    pub fn spawn(&mut self, life: Life, parent: &Address) -> Result<(), String> {
-        let pid = self.start(Role::Node(life), parent)?;
+    pub fn spawn(
+        &mut self,
+        life: Life,
+        parent: &Address,
+        transport: Option<&str>,
+    ) -> Result<(), String> {
+        let mut heritage = self.heritage.clone();
+        if let Some(transport) = transport {
+            plugins::can_be_mixed(&heritage.transport, transport)?;
+            transport.clone_into(&mut heritage.transport);
+        }
+        let pid = start(Role::Node(life), parent, heritage)?;
         self.lives.insert(pid.as_raw_pid(), life);
         Ok(())
     }
 
-    /// Starts a process that is no node, as [`Children::spawn`] does. Nobody is told of its end.
+    /// Starts a process that is no node, as [`Children::spawn`] does, and says which it is. Nobody
+    /// is told of its end.
     ///
     /// # Errors
     ///
     /// As [`Children::spawn`].
-    pub fn spawn_helper(&self, role: Role, parent: &Address) -> Result<(), String> {
-        self.start(role, parent).map(drop)
-    }
-
-    fn start(&self, role: Role, parent: &Address) -> Result<Pid, String> {
-        let boot = Boot::new(role, parent.clone(), self.heritage.clone()).encode()?;
-        let mut child = Command::new("/proc/self/exe")
-            .arg0("hoptree")
-            .args([NODE_WORD, &role.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| explain(&error))?;
-        let pid = Pid::from_child(&child);
-        log::debug!("process {pid} is {role:?}");
-        let mut stdin = child.stdin.take().expect("stdin is piped");
-        if let Err(error) = stdin.write_all(&boot) {
-            // It has ended already, and its end is about to be told.
-            log::debug!("process {pid} did not take its boot message: {error}");
-        }
-        Ok(pid)
+    pub fn spawn_helper(&self, role: Role, parent: &Address) -> Result<Pid, String> {
+        start(role, parent, self.heritage.clone())
     }
 
     /// Ends a child at once, if it still runs.
@@ -100,8 +100,14 @@ impl Children {
 
     /// Waits until no node is left among the children, for at most [`SWEEP_TIME_MAX`]: nodes that
     /// have lost their parent have come to be children of the control node, and those that do not
-    /// end by themselves are killed. To be called there at the end, with the lifeline closed.
+    /// end by themselves are killed. Then the tree's directory is removed. To be called there at the
+    /// end, with the lifeline closed.
     pub fn sweep(mut self) {
+        self.await_nodes();
+        remove_directory(&self.heritage.directory);
+    }
+
+    fn await_nodes(&mut self) {
         const PERIOD: Duration = Duration::from_millis(10);
         let start = Instant::now();
         while self.reap(|_, _| {}) {
@@ -119,6 +125,25 @@ impl Children {
             thread::sleep(PERIOD);
         }
     }
+}
+
+fn start(role: Role, parent: &Address, heritage: Heritage) -> Result<Pid, String> {
+    let boot = Boot::new(role, parent.clone(), heritage).encode()?;
+    let mut child = Command::new("/proc/self/exe")
+        .arg0("hoptree")
+        .args([NODE_WORD, &role.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(|error| explain(&error))?;
+    let pid = Pid::from_child(&child);
+    log::debug!("process {pid} is {role:?}");
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    if let Err(error) = stdin.write_all(&boot) {
+        // It has ended already, and its end is about to be told.
+        log::debug!("process {pid} did not take its boot message: {error}");
+    }
+    Ok(pid)
 }
 
 /// Sends SIGKILL to a process that has not been reaped.

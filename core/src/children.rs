@@ -132,7 +132,9 @@ impl Children {
     ) {
         let request = message.request;
         let understood = match message.kind {
-            Kind::Create => message.decode().map(|life| self.create(life, request, out, up)),
+            Kind::Create => message
+                .decode()
+                .map(|(life, transport)| self.create(life, transport, request, out, up)),
             Kind::Remove => {
                 message.decode().map(|(life, grace)| self.remove(now, life, grace, request, up))
             }
@@ -144,12 +146,19 @@ impl Children {
         }
     }
 
-    fn create(&mut self, life: Life, request: RequestId, out: &mut Vec<Output>, up: &mut Up<'_>) {
+    fn create(
+        &mut self,
+        life: Life,
+        transport: Option<String>,
+        request: RequestId,
+        out: &mut Vec<Output>,
+        up: &mut Up<'_>,
+    ) {
         if self.closing {
             return up(Message::answer(self.node, request, Status::Unavailable, &[]));
         }
         self.processes.insert(life, Process::Starting(request));
-        out.push(Output::Spawn(life));
+        out.push(Output::Spawn(life, transport));
     }
 
     fn remove(
@@ -524,7 +533,10 @@ mod tests {
 
     fn ask(children: &mut Children, kind: Kind, request: u64) -> (Vec<Output>, Told) {
         let (mut out, mut told) = (Vec::new(), Vec::new());
-        let body = wire::body(&life());
+        let body = match kind {
+            Kind::Create => wire::body(&(life(), None::<String>)),
+            _ => wire::body(&life()),
+        };
         let message = Message::new(kind, NodeId::CONTROL, RequestId(request), &body);
         let up = &mut |message: Message<'_>| told.push((message.kind, message.flags.status()));
         children.serve(NOW, &message, &mut out, up);
@@ -548,7 +560,7 @@ mod tests {
     #[test]
     fn a_start_that_is_called_off_is_answered() {
         let mut children = Children::new(NodeId::CONTROL, TOKEN);
-        assert_eq!(ask(&mut children, Kind::Create, 1).0, [Output::Spawn(life())]);
+        assert_eq!(ask(&mut children, Kind::Create, 1).0, [Output::Spawn(life(), None)]);
         let (out, told) = ask(&mut children, Kind::Discard, 0);
         assert_eq!(out, [Output::Kill(life())]);
         assert_eq!(told, [(Kind::Answer, Status::Unavailable)]);

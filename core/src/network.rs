@@ -248,7 +248,7 @@ impl Network {
                 }
             }
             Output::Close(link) => self.close(link),
-            Output::Spawn(life) => {
+            Output::Spawn(life, _) => {
                 let process =
                     Process { worker: None, parent: who, stopped: false, held: Vec::new() };
                 self.processes.insert(Some(life), process);

@@ -76,9 +76,10 @@ pub enum Output {
     Send(LinkId, Vec<u8>),
     /// Close a link; no [`Input::Down`] follows.
     Close(LinkId),
-    /// Start a child's process, with this node as its parent. It connects and says hello, or
-    /// [`Input::SpawnFailed`] or [`Input::ChildExited`] follows.
-    Spawn(Life),
+    /// Start a child's process, with this node as its parent, on the transport of this name or, when
+    /// there is none, on this node's own. It connects and says hello, or [`Input::SpawnFailed`] or
+    /// [`Input::ChildExited`] follows.
+    Spawn(Life, Option<String>),
     /// End a child's process with SIGKILL. [`Input::ChildExited`] follows. Nothing happens when
     /// there is no such process any more.
     Kill(Life),

@@ -4,6 +4,7 @@
 //! commands, and it does not retry, reorder or merge anything.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -142,12 +143,17 @@ pub struct TransportSpec {
     pub library: fn() -> String,
     /// What its bytes travel over.
     pub runs_over: &'static str,
-    /// Opens it, once a process.
+    /// What its links speak. Transports that speak the same can be mixed in one tree: each connects
+    /// to the addresses of the other.
+    pub speaks: &'static str,
+    /// Opens it, once a process. The directory is for sockets in the file system: it is the same
+    /// for all processes of the tree and known to nobody else, is made (mode 0700) by whoever needs
+    /// it first, and is removed with all that is in it when the tree has ended.
     ///
     /// # Errors
     ///
     /// When the system refuses what every node needs.
-    pub open: fn() -> Result<Box<dyn Transport>, TransportError>,
+    pub open: fn(directory: &Path) -> Result<Box<dyn Transport>, TransportError>,
     /// What a benchmark measures it against, beside itself.
     pub floor: Option<Floor>,
 }

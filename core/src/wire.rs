@@ -41,7 +41,7 @@ pub(crate) enum Kind {
     Exec,
     /// Down: answer if you live.
     Ping,
-    /// Down, to the parent: start this [`Life`].
+    /// Down, to the parent: start this [`Life`], on the transport of a name, an `Option<String>`.
     Create,
     /// Down, to the parent: end this [`Life`] and all below it, leaves first, within a `Duration`.
     Remove,

@@ -15,7 +15,7 @@ const PROCESSES: usize = 2 * (1 + 2 + 4 + 8) + 1;
 
 #[test]
 fn the_table_has_every_distance_and_says_what_it_was_measured_on() {
-    let finished = Console::run(&["bench", "--rounds", "2"], "");
+    let finished = Console::run(&["bench", "--transports", "zmq", "--rounds", "2"], "");
     let output = &finished.output;
     assert_eq!((finished.status, &*finished.errors), (0, ""), "{output}");
     assert!(output.lines().all(|line| line.chars().count() <= 100), "{output}");

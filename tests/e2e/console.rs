@@ -12,6 +12,7 @@ use crate::deadline::{LONG_PATIENCE, PATIENCE, eventually};
 use crate::lines::{Line, Lines};
 use crate::process::Process;
 use crate::scratch::Scratch;
+use crate::transport;
 
 /// A running control node. Dropping it kills it, and whatever of its tree is left.
 pub struct Console {
@@ -67,6 +68,7 @@ impl Console {
         let scratch = Scratch::new();
         let mut child = Command::new(env!("CARGO_BIN_EXE_hoptree"))
             .args(args)
+            .args(transport::option(args))
             .current_dir(scratch.path())
             .env("TMPDIR", scratch.path())
             .env("XDG_RUNTIME_DIR", scratch.path())

@@ -28,4 +28,5 @@ mod ordering;
 mod scale;
 mod sessions;
 mod terminal;
+mod transport;
 mod tree;

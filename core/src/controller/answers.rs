@@ -176,7 +176,7 @@ impl Board {
 
     /// The node that seemed to exist is gone, so its id may have a new life after all.
     pub(super) fn resume_create(&mut self, request: RequestId) {
-        let Some(Task { work: Work::Create { node, parent, stage }, sent, .. }) =
+        let Some(Task { work: Work::Create { node, parent, stage, .. }, sent, .. }) =
             self.replies.task_mut(request)
         else {
             return;

@@ -48,8 +48,10 @@ impl Controller {
     }
 
     /// Takes in `create`.
-    pub(super) fn create(&mut self, node: NodeId, parent: NodeId) {
-        let request = self.open(Work::Create { node, parent, stage: Creation::Waiting });
+    pub(super) fn create(&mut self, node: NodeId, parent: NodeId, transport: Option<&str>) {
+        let transport = transport.map(str::to_owned);
+        let stage = Creation::Waiting;
+        let request = self.open(Work::Create { node, parent, transport, stage });
         let exists = match self.board.tree.record(node) {
             Some(record) if self.is_coming(node, record) => {
                 return self.answer(request, Reply::Error(ALREADY_EXISTS));
@@ -251,7 +253,11 @@ impl Controller {
         let life = self.board.tree.new_life(node);
         self.hold_for_create(request, node, parent, Creation::Starting(life));
         self.note_sent(now, request, charge);
-        let body = wire::body(&life);
+        let transport = match self.board.replies.task(request).map(|task| &task.work) {
+            Some(Work::Create { transport, .. }) => transport.as_deref(),
+            _ => None,
+        };
+        let body = wire::body(&(life, transport));
         self.board.outbox.push(Outgoing { kind: Kind::Create, node: parent, request, body });
     }
 

@@ -14,7 +14,10 @@ const TYPOS_MAX: usize = 2;
 
 /// The console's own verbs: how they are written, and what they do.
 pub(crate) const CONSOLE_HELP: [(&str, &str); 8] = [
-    ("create ID [PARENT]", "start a node below PARENT, or below the control node (-1)"),
+    (
+        "create ID [PARENT] [--transport NAME]",
+        "start a node below PARENT, or below the control node (-1)",
+    ),
     ("exec ID WORD [ARG ...]", "run a command on a node"),
     ("exit", "wait for the answers that are due, end the tree and leave"),
     ("help", "show this"),
@@ -32,6 +35,7 @@ pub(crate) enum Line<'a> {
     Create {
         node: NodeId,
         parent: NodeId,
+        transport: Option<&'a str>,
     },
     Exec {
         node: NodeId,
@@ -93,15 +97,19 @@ pub(crate) fn unknown_verb(verb: &str, registry: &Registry) -> String {
 }
 
 fn create(rest: &str) -> Result<Line<'_>, String> {
-    let mut words = rest.split_ascii_whitespace();
+    let mut words = rest.split_ascii_whitespace().peekable();
     let node = node_id("ID", words.next())?;
-    let parent = match words.next() {
+    let parent = match words.next_if(|word| *word != TRANSPORT_OPTION) {
         None | Some("-1") => NodeId::CONTROL,
         parent => node_id("PARENT", parent)
             .map_err(|_| format!("PARENT is to be -1 or {IDS}, not '{}'", quoted(parent)))?,
     };
+    let transport = match words.next_if_eq(&TRANSPORT_OPTION) {
+        None => None,
+        Some(_) => Some(words.next().ok_or("NAME is missing: expected that of a transport")?),
+    };
     surplus(words.next())?;
-    Ok(Line::Create { node, parent })
+    Ok(Line::Create { node, parent, transport })
 }
 
 fn exec(rest: &str) -> Result<Line<'_>, String> {
@@ -110,6 +118,9 @@ fn exec(rest: &str) -> Result<Line<'_>, String> {
     let node = node.map_err(|wrong| explain("exec", &wrong))?;
     Ok(Line::Exec { node, line })
 }
+
+/// Puts a node, and by default what is below it, on another transport.
+const TRANSPORT_OPTION: &str = "--transport";
 
 const IDS: &str = "an integer from 0 to 2147483647";
 
@@ -183,7 +194,8 @@ mod tests {
     #[test]
     fn lines_are_understood() {
         let exec = |id, line| Line::Exec { node: node(id), line };
-        let create = |id, parent| Line::Create { node: node(id), parent };
+        let create = |id, parent| Line::Create { node: node(id), parent, transport: None };
+        let zeromq = Some("zeromq");
         for (line, meaning) in [
             ("", Line::Blank),
             (" \t ", Line::Blank),
@@ -192,6 +204,14 @@ mod tests {
             ("create 1 -1", create(1, NodeId::CONTROL)),
             ("  create\t2   1 ", create(2, node(1))),
             ("create 2147483647", create(2_147_483_647, NodeId::CONTROL)),
+            (
+                "create 5 --transport zeromq",
+                Line::Create { node: node(5), parent: NodeId::CONTROL, transport: zeromq },
+            ),
+            (
+                "create 5 1 --transport zeromq",
+                Line::Create { node: node(5), parent: node(1), transport: zeromq },
+            ),
             ("exec 10", exec(10, "")),
             ("exec 10 3 1 2 3", exec(10, "3 1 2 3")),
             ("exec 10  echo  a  b ", exec(10, "echo  a  b")),
@@ -216,7 +236,9 @@ mod tests {
             ("create +5", "not '+5'"),
             ("create 1 -2", "PARENT is to be -1 or an integer from 0 to 2147483647, not '-2'"),
             ("create 2147483648", "not '2147483648'"),
-            ("create 1 2 3", "unexpected argument '3' (usage: create ID [PARENT])"),
+            ("create 1 2 3", "unexpected argument '3' (usage: create ID [PARENT]"),
+            ("create 1 --transport", "NAME is missing"),
+            ("create 1 --transport a b", "unexpected argument 'b'"),
             ("exec", "exec: ID is missing"),
             ("exec x echo", "not 'x'"),
             ("ping", "ping: ID is missing"),

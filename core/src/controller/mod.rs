@@ -111,7 +111,7 @@ impl Controller {
         match language::parse(line) {
             Err(wrong) => self.answer_at_once(now, Reply::Error(&wrong)),
             Ok(Line::Blank) => {}
-            Ok(Line::Create { node, parent }) => self.create(node, parent),
+            Ok(Line::Create { node, parent, transport }) => self.create(node, parent, transport),
             Ok(Line::Exec { line: "", .. }) => {
                 let wrong = format!("WORD is missing: expected {}", self.modules.words());
                 self.answer_at_once(now, Reply::Error(&language::explain("exec", &wrong)));

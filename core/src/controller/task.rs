@@ -19,8 +19,8 @@ pub(crate) enum Work {
     Exec { node: NodeId, line: Vec<u8> },
     /// A question whether a node lives.
     Ping { node: NodeId },
-    /// A new life of a node.
-    Create { node: NodeId, parent: NodeId, stage: Creation },
+    /// A new life of a node, on the transport of this name, or else on that of its parent.
+    Create { node: NodeId, parent: NodeId, transport: Option<String>, stage: Creation },
     /// The end of a node and all below it.
     Remove { node: NodeId, stage: Removal },
     /// A console command of a module, answered later.

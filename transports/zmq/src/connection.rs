@@ -14,6 +14,9 @@ const CLOSE_LINGER: Duration = Duration::from_millis(100);
 /// How long a listener that takes connections but does not speak is waited for.
 const CONNECT_MS_MAX: i32 = 30_000;
 
+/// The longest path of a Unix socket on Linux.
+const PATH_BYTES_MAX: usize = 107;
+
 /// A connection to a listener, from its first attempt to its end.
 pub(crate) struct Connection {
     link: LinkId,
@@ -145,9 +148,9 @@ pub(crate) enum OpenError {
 impl std::fmt::Display for OpenError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            OpenError::NotAnAddress => {
-                f.write_str("it has to look like tcp://127.0.0.1:PORT, as a listener says it")
-            }
+            OpenError::NotAnAddress => f.write_str(
+                "it is neither tcp://127.0.0.1:PORT nor ipc:///PATH, as a listener says it",
+            ),
             OpenError::Refused(error) => write!(f, "libzmq refused: {error}"),
         }
     }
@@ -156,6 +159,10 @@ impl std::fmt::Display for OpenError {
 /// What libzmq may be asked to connect to. It would look up names in its only thread, and join
 /// other schemes and other machines.
 fn endpoint(address: &Address) -> Option<String> {
+    if let Some(path) = address.0.strip_prefix("ipc://") {
+        let is_path = path.starts_with('/') && path.len() <= PATH_BYTES_MAX && !path.contains('\0');
+        return is_path.then(|| address.0.clone());
+    }
     let at: SocketAddrV4 = address.0.strip_prefix("tcp://")?.parse().ok()?;
     (at.ip().is_loopback() && at.port() != 0).then(|| format!("tcp://{at}"))
 }
@@ -167,7 +174,9 @@ mod tests {
     #[test]
     fn only_a_listener_on_this_machine_is_an_address() {
         let endpoint = |text: &str| endpoint(&Address(text.to_owned()));
-        assert_eq!(endpoint("tcp://127.0.0.1:4711").as_deref(), Some("tcp://127.0.0.1:4711"));
+        for text in ["tcp://127.0.0.1:4711", "ipc:///tmp/socket"] {
+            assert_eq!(endpoint(text).as_deref(), Some(text));
+        }
         for text in [
             "",
             "127.0.0.1:4711",
@@ -178,7 +187,9 @@ mod tests {
             "tcp://10.0.0.1:4711",
             "tcp://localhost:4711",
             "inproc://monitor-0",
-            "ipc:///tmp/socket",
+            "ipc://socket",
+            "ipc://@socket",
+            "ipc:///tmp/\u{0}",
         ] {
             assert_eq!(endpoint(text), None, "{text:?}");
         }

@@ -9,6 +9,7 @@ mod doorbell;
 mod floor;
 mod listener;
 mod monitored;
+mod place;
 mod poll;
 mod roster;
 
@@ -24,6 +25,7 @@ use connection::Connection;
 use doorbell::Doorbell;
 use listener::Listener;
 use monitored::Monitored;
+pub use place::Place;
 use poll::Poll;
 
 inventory::submit! {
@@ -32,14 +34,31 @@ inventory::submit! {
         package: env!("CARGO_PKG_NAME"),
         library,
         runs_over: "TCP on the loopback interface",
-        open: || Ok(Box::new(Zmq::open()?)),
+        speaks: PROTOCOL,
+        open: |_| Ok(Box::new(Zmq::open(Place::Loopback)?)),
         floor: Some(floor::FLOOR),
     }
 }
 
+inventory::submit! {
+    TransportSpec {
+        name: "zmq:ipc",
+        package: env!("CARGO_PKG_NAME"),
+        library,
+        runs_over: "Unix sockets in a private directory",
+        speaks: PROTOCOL,
+        open: |directory| Ok(Box::new(Zmq::open(Place::Directory(directory.to_owned()))?)),
+        floor: None,
+    }
+}
+
+/// The wire protocol of all libraries of `ZeroMQ`, in the version that they share.
+const PROTOCOL: &str = "ZMTP 3";
+
 /// The sockets of one process.
 pub struct Zmq {
     doorbell: Doorbell,
+    place: Place,
     listener: Option<Listener>,
     connections: Vec<Connection>,
     /// Links that could not even begin to connect; the next wait tells. At most one for each call
@@ -52,12 +71,12 @@ pub struct Zmq {
 }
 
 impl Zmq {
-    /// A transport without any socket yet, its library's threads running.
+    /// A transport without any socket yet, its library's threads running; it will listen at `place`.
     ///
     /// # Errors
     ///
     /// When the process may open no more descriptors.
-    pub fn open() -> Result<Zmq, TransportError> {
+    pub fn open(place: Place) -> Result<Zmq, TransportError> {
         let doorbell =
             Doorbell::new().map_err(|error| cannot("open an eventfd", &error.to_string()))?;
         let context = zmq::Context::new();
@@ -66,6 +85,7 @@ impl Zmq {
         context.socket(zmq::PAIR).map_err(|error| cannot("start", &error))?;
         Ok(Zmq {
             doorbell,
+            place,
             listener: None,
             connections: Vec::new(),
             refused: Vec::new(),
@@ -121,7 +141,9 @@ impl Transport for Zmq {
         if let Some(listener) = &self.listener {
             return Ok(listener.address().clone());
         }
-        let listener = Listener::bind(&self.context).map_err(|error| cannot("listen", &error))?;
+        let listener = self.place.endpoint().and_then(|endpoint| {
+            Listener::bind(&self.context, &endpoint).map_err(|error| cannot("listen", &error))
+        })?;
         Ok(self.listener.insert(listener).address().clone())
     }
 
@@ -263,9 +285,9 @@ mod tests {
     fn five_hundred_comings_and_goings_leave_nothing_behind() {
         const ROUNDS: usize = 500;
         let deadline = Instant::now() + Duration::from_secs(60);
-        let mut parent = Zmq::open().unwrap();
+        let mut parent = Zmq::open(Place::Loopback).unwrap();
         let address = parent.listen().unwrap();
-        let mut child = Zmq::open().unwrap();
+        let mut child = Zmq::open(Place::Loopback).unwrap();
         let (mut ups, mut downs) = (0, 0);
         let mut count = |(more_ups, more_downs): (usize, usize)| {
             ups += more_ups;

@@ -18,11 +18,11 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn bind(context: &zmq::Context) -> Result<Listener, zmq::Error> {
+    pub(crate) fn bind(context: &zmq::Context, to: &str) -> Result<Listener, zmq::Error> {
         let socket = Monitored::new(context, zmq::ROUTER)?;
         socket.socket.set_router_mandatory(true)?;
         socket.socket.set_backlog(BACKLOG)?;
-        socket.socket.bind("tcp://127.0.0.1:*")?;
+        socket.socket.bind(to)?;
         let endpoint = socket.socket.get_last_endpoint()?;
         let address = Address(endpoint.expect("an endpoint of libzmq is ASCII"));
         Ok(Listener { socket, address, roster: Roster::default() })

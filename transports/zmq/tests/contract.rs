@@ -11,7 +11,7 @@ use hoptree_core::{
     Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport,
     linked_transports,
 };
-use hoptree_zmq::Zmq;
+use hoptree_zmq::{Place, Zmq};
 
 /// How long anything may take that has to happen at all.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,7 +36,7 @@ struct Node {
 
 impl Node {
     fn new() -> Node {
-        Node { zmq: Box::new(Zmq::open().unwrap()), seen: Vec::new() }
+        Node { zmq: Box::new(Zmq::open(Place::Loopback).unwrap()), seen: Vec::new() }
     }
 
     /// Waits once, and says how many frames that gave.
@@ -145,7 +145,7 @@ fn it_is_registered() {
     let _ = Node::new();
     let spec = linked_transports().unwrap()[0];
     assert_eq!((spec.name, spec.package), ("zmq", "hoptree-zmq"));
-    (spec.open)().unwrap().finish(Duration::ZERO);
+    (spec.open)(&std::env::temp_dir()).unwrap().finish(Duration::ZERO);
 }
 
 #[test]

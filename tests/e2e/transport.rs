@@ -1,0 +1,103 @@
+//! Which transport the trees of these tests run on: that of the environment variable
+//! `HOPTREE_TEST_TRANSPORT`, or the default. And trees that run on two.
+
+use std::env;
+
+use hoptree as _;
+use hoptree_core::{TransportSpec, linked_transports};
+
+use crate::console::Console;
+use crate::deadline::{OUTLIVING_MAX, eventually};
+use crate::process::Process;
+
+/// The options that choose the transport, unless the arguments do.
+pub fn option(args: &[&str]) -> Vec<String> {
+    match chosen() {
+        Some(name) if !args.contains(&"--transport") && args.first() != Some(&"bench") => {
+            vec!["--transport".to_owned(), name]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether the trees of these tests talk over TCP.
+pub fn is_tcp() -> bool {
+    let name = chosen().unwrap_or_else(|| "zmq".to_owned());
+    linked().iter().any(|spec| spec.name == name && spec.runs_over.starts_with("TCP"))
+}
+
+fn chosen() -> Option<String> {
+    env::var("HOPTREE_TEST_TRANSPORT").ok()
+}
+
+fn linked() -> Vec<&'static TransportSpec> {
+    linked_transports().unwrap()
+}
+
+/// Every two transports, and whether they can be mixed.
+fn pairs() -> Vec<(&'static str, &'static str, bool)> {
+    let all = linked();
+    let pairs = all.iter().flat_map(|one| all.iter().map(move |other| (one, other)));
+    pairs
+        .filter(|(one, other)| one.name != other.name)
+        .map(|(one, other)| (one.name, other.name, one.speaks == other.speaks))
+        .collect()
+}
+
+/// A chain of six in which every node is on the other transport than its parent.
+fn alternating(one: &str, other: &str) -> (Console, Vec<Process>) {
+    let mut console = Console::start(&["--transport", one]);
+    let mut nodes = Vec::new();
+    for node in 1..=6 {
+        let parent = if node == 1 { -1 } else { node - 1 };
+        let transport = if node % 2 == 1 { other } else { one };
+        console.send(&format!("create {node} {parent} --transport {transport}"));
+        nodes.push(console.expect_pid());
+    }
+    (console, nodes)
+}
+
+#[test]
+fn a_tree_works_in_which_two_transports_alternate() {
+    for (one, other, _) in pairs().into_iter().filter(|(_, _, can_be_mixed)| *can_be_mixed) {
+        let (mut console, nodes) = alternating(one, other);
+        console.ask("exec 6 echo deep", "Ok:6: deep");
+        // It is on its parent's transport unless another is named.
+        console.create(7, 6);
+        console.ask("exec 7 echo deeper", "Ok:7: deeper");
+        nodes[3].kill();
+        console.ask("exec 6 echo gone", "Error:6: Node is unavailable");
+        console.ask("exec 3 echo here", "Ok:3: here");
+        console.end_input();
+        assert!(console.wait_exit().success());
+        assert_eq!(console.scratch().names(), [""; 0], "{other} below {one}");
+        assert!(!nodes.iter().any(Process::runs));
+    }
+}
+
+#[test]
+fn a_killed_console_leaves_no_file_on_any_transport() {
+    for spec in linked() {
+        let mut console = Console::start(&["--transport", spec.name]);
+        let nodes = console.create_chain(3);
+        console.process().kill();
+        eventually("the tree ends", OUTLIVING_MAX, || !nodes.iter().any(Process::runs));
+        assert_eq!(console.scratch().names(), [""; 0], "{}", spec.name);
+    }
+}
+
+#[test]
+fn what_cannot_be_mixed_is_refused() {
+    for (one, other, _) in pairs().into_iter().filter(|(_, _, can_be_mixed)| !can_be_mixed) {
+        let mut console = Console::start(&["--transport", one]);
+        console.send(&format!("create 1 -1 --transport {other}"));
+        let error = console.line().text;
+        assert!(error.starts_with("Error: ") && error.contains("can't join"), "{error}");
+        assert!(error.contains(one) && error.contains(other), "{error}");
+        console.ask("ping 1", "Error: Not found");
+    }
+    let mut console = Console::start(&[]);
+    console.send("create 1 --transport pigeon");
+    assert!(console.line().text.contains("there is no transport 'pigeon'"));
+    console.ask("ping 1", "Error: Not found");
+}
