@@ -4,20 +4,35 @@
 //! ends are processes like nodes ([`crew`]), so they too outlive nothing. How each measure is meant
 //! is in `docs/benchmarks.md`.
 
+mod alarm;
+mod cell;
 mod crew;
+mod failure;
 pub mod floor;
+mod footprint;
 mod frame;
 mod machine;
 mod raw;
 pub mod relay;
 mod rtt;
+mod setting;
+pub mod socket;
+mod stream;
+mod subject;
 mod table;
+mod throughput;
 mod tree;
+mod usage;
+mod victim;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use hoptree_core::{Registry, TransportSpec};
+
+use alarm::Alarm;
+use setting::Setting;
 
 use crate::cli::{BenchOptions, Measure, print};
 use crate::failure::Failure;
@@ -33,17 +48,30 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// When something is asked for that this build has not, or what is measured fails.
 pub fn run(options: &BenchOptions) -> Result<ExitCode, Failure> {
     let transports = transports(&options.transports)?;
-    let registry = Registry::linked().map_err(Failure::runtime)?;
-    if !registry.modules().any(|module| module.name == "echo") {
+    let commands = Registry::linked().map_err(Failure::runtime)?;
+    if !commands.modules().any(|module| module.name == "echo") {
         return Err(Failure::Usage("bench needs a build with the module 'echo'".to_owned()));
     }
-    print(&header(options, &transports))?;
+    let measures = match &*options.measures {
+        [] => Measure::value_variants(),
+        named => named,
+    };
+    print(&header(measures, &transports, options.rounds))?;
+    let alarm = Alarm::new()?;
     for spec in transports {
-        let interrupt = match options.measure {
-            Measure::Rtt => rtt::run(spec, &registry, options.rounds)?,
-        };
-        if let Some(signal) = interrupt {
-            return Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)));
+        print(&format!("\n{}: {} over {}\n", spec.name, (spec.library)(), spec.runs_over))?;
+        let setting = Setting { spec, commands: &commands, alarm: &alarm };
+        for measure in measures {
+            let rounds = options.rounds.unwrap_or_else(|| measure.rounds());
+            match measure {
+                Measure::Rtt => rtt::run(&setting, rounds)?,
+                Measure::Throughput => throughput::run(&setting, rounds)?,
+                Measure::Footprint => footprint::run(&setting, rounds)?,
+                Measure::Failure => failure::run(&setting, rounds)?,
+            }
+            if let Some(signal) = alarm.interrupt() {
+                return Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)));
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -62,13 +90,14 @@ fn transports(names: &[String]) -> Result<Vec<&'static TransportSpec>, Failure> 
 }
 
 /// How to get these figures again, and what they depend on.
-fn header(options: &BenchOptions, transports: &[&TransportSpec]) -> String {
-    let names: Vec<_> = transports.iter().map(|spec| spec.name).collect();
-    let Measure::Rtt = options.measure;
+fn header(measures: &[Measure], transports: &[&TransportSpec], rounds: Option<u32>) -> String {
+    let measures: Vec<_> = measures.iter().map(|measure| measure.name()).collect();
+    let transports: Vec<_> = transports.iter().map(|spec| spec.name).collect();
+    let rounds = rounds.map(|rounds| format!(" --rounds {rounds}")).unwrap_or_default();
     let mut text = format!(
-        "hoptree bench --measure rtt --transports {} --rounds {}\nhoptree {}; {}\n",
-        names.join(","),
-        options.rounds,
+        "hoptree bench --measure {} --transports {}{rounds}\nhoptree {}; {}\n",
+        measures.join(","),
+        transports.join(","),
         env!("CARGO_PKG_VERSION"),
         machine::describe(),
     );

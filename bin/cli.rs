@@ -75,19 +75,18 @@ pub struct Options {
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub struct BenchOptions {
-    /// What to measure.
-    #[arg(long, value_name = "NAME", default_value = "rtt")]
-    pub measure: Measure,
+    /// What to measure, in turn [default: all there is]
+    #[arg(long = "measure", value_name = "NAME,...", value_delimiter = ',')]
+    pub measures: Vec<Measure>,
 
     /// Over which transports, in turn [default: all that are linked]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub transports: Vec<String>,
 
     /// How many rounds count, after those for warming up. More take longer and tell more of rare
-    /// delays.
-    #[arg(long, value_name = "N", default_value = "250",
-          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub rounds: u32,
+    /// delays [default: rtt 250, throughput 30, footprint 5, failure 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rounds: Option<u32>,
 }
 
 /// What can be measured.
@@ -95,6 +94,34 @@ pub struct BenchOptions {
 pub enum Measure {
     /// The round trip of `echo`.
     Rtt,
+    /// Commands per second, with some under way at the same time.
+    Throughput,
+    /// What idle processes take of the machine.
+    Footprint,
+    /// From the end of a process to the answer of what it owes.
+    Failure,
+}
+
+impl Measure {
+    /// What `--measure` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Measure::Rtt => "rtt",
+            Measure::Throughput => "throughput",
+            Measure::Footprint => "footprint",
+            Measure::Failure => "failure",
+        }
+    }
+
+    /// How many rounds count when nobody says how many.
+    pub fn rounds(self) -> u32 {
+        match self {
+            Measure::Rtt => 250,
+            Measure::Throughput => 30,
+            Measure::Footprint => 5,
+            Measure::Failure => 100,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -22,6 +22,7 @@ pub fn main() -> ExitCode {
         Role::Node(life) => run(life, &parent, heritage),
         Role::Relay { below } => bench::relay::serve(below, &parent, heritage),
         Role::Floor => bench::floor::serve(&parent, &heritage),
+        Role::Socket => bench::socket::serve(&parent, &heritage),
     };
     logging::finish();
     match done {

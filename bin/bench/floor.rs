@@ -5,13 +5,17 @@ use std::time::{Duration, Instant};
 use hoptree_core::{Address, RoundTrip, TransportSpec, Waker};
 
 use super::PATIENCE;
+use super::victim::Victim;
 use crate::failure::Failure;
 use crate::process::{Children, Heritage, Role};
 use crate::signals::Signals;
 use crate::{plugins, process};
 
 /// The near end.
-pub struct Floor(RoundTrip);
+pub struct Floor {
+    round_trip: RoundTrip,
+    process: Victim,
+}
 
 impl Floor {
     /// Opens it, and starts the far end. `None` when the transport has no floor.
@@ -23,8 +27,13 @@ impl Floor {
         let Some(floor) = spec.floor else { return Ok(None) };
         let (address, round_trip) =
             (floor.open)(PATIENCE).map_err(Failure::doing("open the floor's near end"))?;
-        children.spawn_helper(Role::Floor, &address).map_err(Failure::Runtime)?;
-        Ok(Some(Floor(round_trip)))
+        let pid = children.spawn_helper(Role::Floor, &address).map_err(Failure::Runtime)?;
+        Ok(Some(Floor { round_trip, process: Victim::new(pid) }))
+    }
+
+    /// The far end.
+    pub fn process(&self) -> Victim {
+        self.process
     }
 
     /// Sends a frame to the far end, and says how long it takes to come back.
@@ -34,7 +43,7 @@ impl Floor {
     /// When it does not come back.
     pub fn trip(&mut self, frame: &[u8]) -> Result<Duration, Failure> {
         let start = Instant::now();
-        (self.0)(frame).map_err(Failure::doing("go on"))?;
+        (self.round_trip)(frame).map_err(Failure::doing("go on"))?;
         Ok(start.elapsed())
     }
 }

@@ -1,13 +1,18 @@
 //! One process of a chain that passes frames on, with nothing between it and its transport.
 
+use std::collections::VecDeque;
 use std::mem;
+use std::time::{Duration, Instant};
 
-use hoptree_core::{Address, Event, LinkId, Transport};
+use hoptree_core::{Address, Event, LinkId, SendError, Transport};
 
 use crate::failure::Failure;
 use crate::process::{Children, Heritage, Role};
 use crate::signals::Signals;
 use crate::{plugins, process};
+
+/// How soon a frame that the transport had no room for is tried again: nothing tells when it has.
+const RETRY_TIME: Duration = Duration::from_millis(1);
 
 /// Passes frames on, to and from a chain of `below` more relays, until the benchmark is over.
 ///
@@ -22,7 +27,14 @@ pub fn serve(below: usize, parent: &Address, heritage: Heritage) -> Result<(), F
     let _signals =
         Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())
             .map_err(Failure::doing("handle signals"))?;
-    let relay = Relay { below, parent, child: None, transport, children: Children::new(heritage) };
+    let relay = Relay {
+        below,
+        parent,
+        child: None,
+        transport,
+        children: Children::new(heritage),
+        unsent: VecDeque::new(),
+    };
     relay.run()
 }
 
@@ -32,6 +44,8 @@ struct Relay {
     child: Option<LinkId>,
     transport: Box<dyn Transport>,
     children: Children,
+    /// What there was no room for. The windows of whoever sends bound it.
+    unsent: VecDeque<(LinkId, Vec<u8>)>,
 }
 
 /// What a wait has brought, for as long as the transport is lent to it.
@@ -47,8 +61,9 @@ impl Relay {
     fn run(mut self) -> Result<(), Failure> {
         let mut news = News::default();
         while !news.lost {
+            let until = (!self.unsent.is_empty()).then(|| Instant::now() + RETRY_TIME);
             self.transport
-                .wait(None, &mut |event| match event {
+                .wait(until, &mut |event| match event {
                     Event::Up(link) => news.up.push(link),
                     Event::Frame(link, frame) => news.frames.push((link, frame.to_vec())),
                     Event::Down(_) => news.lost = true,
@@ -57,8 +72,11 @@ impl Relay {
             for link in mem::take(&mut news.up) {
                 self.rise(link)?;
             }
+            for (link, frame) in mem::take(&mut self.unsent) {
+                self.pass_on(link, frame);
+            }
             for (link, frame) in news.frames.drain(..) {
-                self.pass_on(link, &frame);
+                self.pass_on(link, frame);
             }
         }
         Ok(())
@@ -73,14 +91,16 @@ impl Relay {
             let role = Role::Relay { below };
             self.children.spawn_helper(role, &address).map_err(Failure::Runtime)?;
         } else {
-            self.pass_on(self.parent, b"ready");
+            self.pass_on(self.parent, b"ready".to_vec());
         }
         Ok(())
     }
 
-    fn pass_on(&mut self, from: LinkId, frame: &[u8]) {
+    fn pass_on(&mut self, from: LinkId, frame: Vec<u8>) {
         let to = if from == self.parent { self.child.unwrap_or(self.parent) } else { self.parent };
-        // Whoever waits for a frame that could not be sent gives up, and ends all.
-        let _ = self.transport.send(to, frame);
+        // One that waits is not overtaken; whether the end of a link is told is not asked here.
+        if !self.unsent.is_empty() || self.transport.send(to, &frame) == Err(SendError::Full) {
+            self.unsent.push_back((from, frame));
+        }
     }
 }

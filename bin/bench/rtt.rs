@@ -2,23 +2,19 @@
 
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-use hoptree_core::{Registry, TransportSpec};
-
+use super::cell::Cell;
 use super::crew::Crew;
 use super::floor::Floor;
-use super::frame::frame_bytes;
 use super::raw::Raw;
+use super::setting::Setting;
+use super::subject::Subject;
+use super::table;
 use super::tree::Tree;
-use super::{PATIENCE, table};
 use crate::cli::print;
 use crate::failure::Failure;
 
 /// The lengths of the chains. The node at the end of one of length 1 is the control node's child.
 const HOPS: [usize; 4] = [1, 2, 4, 8];
-
-/// What the nodes are told to echo.
-const TEXT: &str = "0123456789abcdef";
 
 /// How many round trips one makes before it is the next one's turn: enough to be as warm as a chain
 /// in use, and few enough for a disturbance of the machine to hit all alike.
@@ -27,66 +23,28 @@ const TRIPS_PER_TURN: u32 = 20;
 /// Rounds that do not count.
 const WARM_UP_ROUNDS: u32 = 20;
 
-/// What makes a round trip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// The whole of hoptree.
-    Hoptree,
-    /// Its transport alone.
-    Raw,
-    /// The transport's library in blocking calls.
-    Floor,
-}
-
-impl Subject {
-    /// What a reader of figures knows it by.
-    pub fn name(self) -> &'static str {
-        match self {
-            Subject::Hoptree => "hoptree",
-            Subject::Raw => "raw",
-            Subject::Floor => "floor",
-        }
-    }
-}
-
-/// The times that one subject took over one distance, in nanoseconds.
-pub struct Cell {
-    /// How many processes the trip goes through, there and back.
-    pub hops: usize,
-    /// What made the trips.
-    pub subject: Subject,
-    /// Its times.
-    pub times: Histogram<u64>,
-    /// Which chain it is.
-    chain: usize,
-}
-
-/// Measures, prints what it has found, and says which signal has ended it early, if one has.
+/// Measures, and prints what it has found, also when an interrupt ends it early.
 ///
 /// # Errors
 ///
 /// When a subject fails, after ending all processes.
-pub fn run(spec: &TransportSpec, commands: &Registry, rounds: u32) -> Result<Option<i32>, Failure> {
-    let bytes = frame_bytes(&format!("exec 1 echo {TEXT}"), commands)
-        .ok_or_else(|| Failure::Runtime("two nodes in memory do not talk".to_owned()))?;
-    let crew = Crew::new(spec.name)?;
-    let measured = Rig::open(spec, commands, &crew, bytes).and_then(|rig| rig.measure(rounds));
-    crew.dismiss();
-    let measured = measured?;
-    let mut text = format!("\n{}: {} over {}\n", spec.name, (spec.library)(), spec.runs_over);
-    if let Some(floor) = spec.floor {
+pub fn run(setting: &Setting<'_>, rounds: u32) -> Result<(), Failure> {
+    let bytes = setting.frame_bytes()?;
+    let measured =
+        setting.with_crew(|crew| Rig::open(setting, crew, bytes)?.measure(setting, rounds))?;
+    let mut text = format!(
+        "\nrtt: round trip of echo in microseconds, frames of {bytes} bytes, {} trips each\n",
+        measured.rounds * TRIPS_PER_TURN
+    );
+    if let Some(floor) = setting.spec.floor {
         text.push_str(&format!("floor: {}\n", floor.about));
     }
-    text.push_str(&format!(
-        "round trip of echo in microseconds, frames of {bytes} bytes, {} trips each\n",
-        measured.rounds * TRIPS_PER_TURN
-    ));
-    if measured.interrupt.is_some() {
+    if measured.rounds < rounds {
         text.push_str(&format!("interrupted after {} of {rounds} rounds\n", measured.rounds));
     }
     table::write(&measured.cells, &mut text);
     print(&text)?;
-    Ok(measured.interrupt)
+    Ok(())
 }
 
 /// All subjects, ready to go.
@@ -103,29 +61,22 @@ struct Measured {
     cells: Vec<Cell>,
     /// How many rounds counted.
     rounds: u32,
-    interrupt: Option<i32>,
 }
 
 impl Rig {
-    fn open(
-        spec: &TransportSpec,
-        commands: &Registry,
-        crew: &Crew,
-        frame_bytes: usize,
-    ) -> Result<Rig, Failure> {
-        let tree = Tree::open(spec, commands, crew, &HOPS, TEXT)?;
+    fn open(setting: &Setting<'_>, crew: &Crew, frame_bytes: usize) -> Result<Rig, Failure> {
+        let tree = Tree::open(setting, crew, &HOPS)?;
         let children = crew.children();
-        let raw = Raw::open(spec, &children, &HOPS)?;
-        let floor = Floor::open(spec, &children)?;
+        let raw = Raw::open(setting.spec, &children, &HOPS)?;
+        let floor = Floor::open(setting.spec, &children)?;
         Ok(Rig { tree, raw, floor, frame: vec![0; frame_bytes] })
     }
 
-    fn measure(mut self, rounds: u32) -> Result<Measured, Failure> {
+    fn measure(mut self, setting: &Setting<'_>, rounds: u32) -> Result<Measured, Failure> {
         let mut cells = self.cells();
         for round in 0..WARM_UP_ROUNDS + rounds {
-            if let interrupt @ Some(_) = self.tree.interrupt() {
-                let rounds = round.saturating_sub(WARM_UP_ROUNDS);
-                return Ok(Measured { cells, rounds, interrupt });
+            if setting.alarm.interrupt().is_some() {
+                return Ok(Measured { cells, rounds: round.saturating_sub(WARM_UP_ROUNDS) });
             }
             for turn in 0..cells.len() {
                 // Nobody always goes first, or always after the same one.
@@ -134,45 +85,36 @@ impl Rig {
                 for _ in 0..TRIPS_PER_TURN {
                     let took = self.trip(cell)?;
                     if round >= WARM_UP_ROUNDS {
-                        cell.times.saturating_record(nanoseconds(took));
+                        cell.record(took);
                     }
                 }
             }
         }
-        Ok(Measured { cells, rounds, interrupt: None })
+        Ok(Measured { cells, rounds })
     }
 
     /// Every subject over every distance that it can go, without times yet.
     fn cells(&self) -> Vec<Cell> {
         let mut cells = Vec::new();
-        for (chain, hops) in HOPS.into_iter().enumerate() {
-            let mut add = |subject| cells.push(Cell { hops, subject, times: times(), chain });
-            add(Subject::Hoptree);
-            add(Subject::Raw);
+        for hops in HOPS {
+            cells.extend([Subject::Hoptree, Subject::Raw].map(|subject| Cell::new(hops, subject)));
             if hops == 1 && self.floor.is_some() {
-                add(Subject::Floor);
+                cells.push(Cell::new(hops, Subject::Floor));
             }
         }
         cells
     }
 
     fn trip(&mut self, cell: &Cell) -> Result<Duration, Failure> {
+        let chain = HOPS.iter().position(|hops| *hops == cell.hops);
+        let chain = chain.expect("cells have the lengths of the chains");
         match cell.subject {
-            Subject::Hoptree => self.tree.trip(cell.chain),
-            Subject::Raw => self.raw.trip(cell.chain, &self.frame),
+            Subject::Hoptree => self.tree.trip(chain),
+            Subject::Raw => self.raw.trip(chain, &self.frame),
             Subject::Floor => {
                 let floor = self.floor.as_mut().expect("without a floor it has no cell");
                 floor.trip(&self.frame)
             }
         }
     }
-}
-
-/// Room for times of up to what anything may take, three digits of each.
-fn times() -> Histogram<u64> {
-    Histogram::new_with_max(nanoseconds(PATIENCE), 3).expect("these are valid bounds")
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,8 +1,8 @@
-//! Round trips as a table.
+//! Times as a table.
 
 use std::fmt::Write;
 
-use super::rtt::{Cell, Subject};
+use super::cell::Cell;
 
 /// The columns of times: what stands above one, and which share of the times is no longer.
 const QUANTILES: [(&str, f64); 5] =
@@ -15,29 +15,21 @@ pub fn write(cells: &[Cell], text: &mut String) {
         let _ = write!(text, " {name:>9}");
     }
     text.push_str("   ratio of medians\n");
-    for cell in cells.iter().filter(|cell| !cell.times.is_empty()) {
+    for cell in cells.iter().filter(|cell| !cell.is_empty()) {
         let _ = write!(text, "{:>4}  {:<8}", cell.hops, cell.subject.name());
         for (_, quantile) in QUANTILES {
-            let _ = write!(text, " {:>9.1}", microseconds(cell, quantile));
+            let _ = write!(text, " {:>9.1}", cell.microseconds(quantile));
         }
         if let Some(base) = base(cell, cells) {
-            let ratio = microseconds(cell, 0.5) / microseconds(base, 0.5);
+            let ratio = cell.microseconds(0.5) / base.microseconds(0.5);
             let _ = write!(text, "   {ratio:.2} of {}", base.subject.name());
         }
         text.push('\n');
     }
 }
 
-/// What the cell is to be compared with: the same distance with one thing less in the way.
+/// What the cell is to be compared with, over the same distance.
 fn base<'a>(cell: &Cell, cells: &'a [Cell]) -> Option<&'a Cell> {
-    let base = match cell.subject {
-        Subject::Hoptree => Subject::Raw,
-        Subject::Raw => Subject::Floor,
-        Subject::Floor => return None,
-    };
-    cells.iter().find(|other| other.hops == cell.hops && other.subject == base)
-}
-
-fn microseconds(cell: &Cell, quantile: f64) -> f64 {
-    cell.times.value_at_quantile(quantile) as f64 / 1_000.0
+    let base = cell.subject.base()?;
+    cells.iter().find(|other| other.hops == cell.hops && other.subject == base && !other.is_empty())
 }

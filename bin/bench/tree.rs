@@ -2,70 +2,75 @@
 
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Controller, ControllerConfig, Input, Order, Registry, TransportSpec};
+use hoptree_core::{Controller, ControllerConfig, Input, Order};
 
 use super::PATIENCE;
 use super::crew::Crew;
+use super::setting::{Setting, TEXT};
+use super::victim::Victim;
 use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
-use crate::signals::Signals;
 
 /// A control node with chains of nodes below it.
 pub struct Tree {
     driver: Driver<Controller>,
-    signals: Signals,
     chains: Vec<Chain>,
+    /// The process of each node; node 1 is the first.
+    processes: Vec<Victim>,
 }
 
 /// What is asked of the node at the end of a chain, and what it is to say.
-struct Chain {
-    line: String,
-    reply: String,
+pub struct Chain {
+    /// The line, without its line end.
+    pub line: String,
+    /// The reply, with it.
+    pub reply: String,
 }
 
 impl Tree {
-    /// Starts a chain of each of these lengths. The node at its end will be told to echo `text`.
+    /// Starts a chain of each of these lengths.
     ///
     /// # Errors
     ///
     /// When the transport or the system refuses.
-    pub fn open(
-        spec: &TransportSpec,
-        commands: &Registry,
-        crew: &Crew,
-        lengths: &[usize],
-        text: &str,
-    ) -> Result<Tree, Failure> {
+    pub fn open(setting: &Setting<'_>, crew: &Crew, lengths: &[usize]) -> Result<Tree, Failure> {
         let transport =
-            (spec.open)(crew.directory()).map_err(Failure::doing("open the transport"))?;
-        let signals = Signals::of_control_node(transport.waker())
-            .map_err(Failure::doing("handle signals"))?;
+            (setting.spec.open)(crew.directory()).map_err(Failure::doing("open the transport"))?;
+        let signals = setting.alarm.hand_over(transport.waker());
         let controller = Controller::new(ControllerConfig {
             token: crew.token(),
             timeout: PATIENCE,
             order: Order::Input,
-            commands: commands.clone(),
+            commands: setting.commands.clone(),
         });
-        let driver = Driver::new(controller, transport, crew.children(), signals.clone());
-        let mut tree = Tree { driver, signals, chains: Vec::new() };
-        let mut node = 0;
+        let driver = Driver::new(controller, transport, crew.children(), signals);
+        let mut tree = Tree { driver, chains: Vec::new(), processes: Vec::new() };
         for length in lengths {
-            for level in 0..*length {
-                let parent = if level == 0 { -1 } else { node };
-                node += 1;
-                tree.create(node, parent)?;
+            let mut end = -1;
+            for _ in 0..*length {
+                end = tree.grow(end)?;
             }
             tree.chains.push(Chain {
-                line: format!("exec {node} echo {text}"),
-                reply: format!("Ok:{node}: {text}\n"),
+                line: format!("exec {end} echo {TEXT}"),
+                reply: format!("Ok:{end}: {TEXT}\n"),
             });
         }
         Ok(tree)
     }
 
-    /// The signal that has asked for an end, if one has.
-    pub fn interrupt(&self) -> Option<i32> {
-        self.signals.interrupt()
+    /// What surrounds its control node.
+    pub fn driver(&mut self) -> &mut Driver<Controller> {
+        &mut self.driver
+    }
+
+    /// Its chains, in the order in which they were asked for.
+    pub fn chains(&self) -> &[Chain] {
+        &self.chains
+    }
+
+    /// The processes of its compute nodes.
+    pub fn processes(&self) -> &[Victim] {
+        &self.processes
     }
 
     /// Has the node at the end of a chain echo, and says how long it takes, from the line that is
@@ -84,13 +89,70 @@ impl Tree {
         Err(self.unexpected(&line))
     }
 
-    fn create(&mut self, node: i32, parent: i32) -> Result<(), Failure> {
-        let line = format!("create {node} {parent}");
-        answer(&mut self.driver, &line)?;
-        if self.driver.printed().starts_with(b"Ok: ") {
-            return Ok(());
+    /// Types a line that is to be answered with `reply`, a line with its end.
+    ///
+    /// # Errors
+    ///
+    /// When it is not.
+    pub fn ask(&mut self, line: &str, reply: &str) -> Result<(), Failure> {
+        answer(&mut self.driver, line)?;
+        if self.driver.printed() != reply.as_bytes() {
+            return Err(self.unexpected(line));
+        }
+        self.driver.printed().clear();
+        Ok(())
+    }
+
+    /// Starts one more node below the control node, kills it while it owes an answer, and says how long it
+    /// takes from the kill to the error that can be printed in place of that answer.
+    ///
+    /// # Errors
+    ///
+    /// When anything else happens.
+    pub fn lose_a_node(&mut self) -> Result<Duration, Failure> {
+        let node = self.grow(-1)?;
+        let victim = self.processes[self.processes.len() - 1];
+        victim.stop()?;
+        let line = format!("exec {node} echo {TEXT}");
+        self.driver.printed().clear();
+        self.turn(Patience::Look, Some(&line))?;
+        victim.let_arrive();
+        self.turn(Patience::Look, None)?;
+        if !self.driver.printed().is_empty() {
+            return Err(self.unexpected(&line));
+        }
+        let start = Instant::now();
+        victim.kill()?;
+        while self.driver.printed().is_empty() {
+            self.turn(Patience::Wait, None)?;
+        }
+        let took = start.elapsed();
+        if self.driver.printed() == format!("Error:{node}: Node is unavailable\n").as_bytes() {
+            return Ok(took);
         }
         Err(self.unexpected(&line))
+    }
+
+    fn turn(&mut self, patience: Patience, line: Option<&str>) -> Result<(), Failure> {
+        self.driver.wait(patience).map_err(Failure::doing("go on"))?;
+        if let Some(line) = line {
+            self.driver.feed(Input::Line(line.as_bytes()));
+        }
+        self.driver.settle();
+        Ok(())
+    }
+
+    /// Starts the next node below `parent`, and says which it is.
+    fn grow(&mut self, parent: i32) -> Result<i32, Failure> {
+        let node = i32::try_from(self.processes.len() + 1).expect("a machine has fewer processes");
+        let line = format!("create {node} {parent}");
+        answer(&mut self.driver, &line)?;
+        let reply = String::from_utf8_lossy(self.driver.printed());
+        match reply.strip_prefix("Ok: ").and_then(|pid| Victim::parse(pid.trim_end())) {
+            Some(process) => self.processes.push(process),
+            None => return Err(self.unexpected(&line)),
+        }
+        Ok(node)
     }
 
     fn unexpected(&mut self, line: &str) -> Failure {

@@ -47,6 +47,8 @@ pub enum Role {
     },
     /// In a benchmark: the far end of [`hoptree_core::Floor`].
     Floor,
+    /// In a benchmark: the far end of a plain socket.
+    Socket,
 }
 
 /// What people see who look at `ps`.
@@ -56,6 +58,7 @@ impl fmt::Display for Role {
             Role::Node(life) => write!(f, "{}", life.node),
             Role::Relay { .. } => f.write_str("bench-relay"),
             Role::Floor => f.write_str("bench-floor"),
+            Role::Socket => f.write_str("bench-socket"),
         }
     }
 }

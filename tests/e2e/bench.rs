@@ -11,40 +11,109 @@ use crate::load;
 use crate::process::Process;
 
 /// Chains of 1, 2, 4 and 8 nodes and as many relays, and the far end of the floor.
-const PROCESSES: usize = 2 * (1 + 2 + 4 + 8) + 1;
+const RTT_PROCESSES: usize = 2 * (1 + 2 + 4 + 8) + 1;
 
 #[test]
-fn the_table_has_every_distance_and_says_what_it_was_measured_on() {
-    let finished = Console::run(&["bench", "--transports", "zmq", "--rounds", "2"], "");
-    let output = &finished.output;
-    assert_eq!((finished.status, &*finished.errors), (0, ""), "{output}");
-    assert!(output.lines().all(|line| line.chars().count() <= 100), "{output}");
-
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    for mention in ["hoptree bench --measure rtt --transports zmq --rounds 2", "libzmq 4."] {
-        assert!(output.contains(mention), "'{mention}' is not in\n{output}");
-    }
-    assert!(output.contains(kernel.trim()), "{output}");
-    assert_eq!(output.contains("debug build"), cfg!(debug_assertions), "{output}");
-
-    let rows = output.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let rows: Vec<_> =
-        rows.filter(|row| row.first().is_some_and(|hops| hops.parse::<u32>().is_ok())).collect();
+fn the_round_trips_are_of_every_distance() {
+    let output = &measure("rtt", "2");
+    let rows = rows(output);
     let hops_and_what: Vec<_> = rows.iter().map(|row| [row[0], row[1]]).collect();
     let expected = "1 hoptree 1 raw 1 floor 2 hoptree 2 raw 4 hoptree 4 raw 8 hoptree 8 raw";
     assert_eq!(hops_and_what.concat().join(" "), expected);
     for row in rows {
-        let times: Vec<f64> = row[2..7].iter().map(|time| time.parse().unwrap()).collect();
-        assert!(times[0] > 0.0 && times.is_sorted(), "{output}");
+        assert!(
+            row[2].parse::<f64>().unwrap() > 0.0 && numbers(&row[2..7]).is_sorted(),
+            "{output}"
+        );
         let compared = row[1] == "hoptree" || row[1..2] == ["raw"] && row[0] == "1";
         assert_eq!(row.len(), if compared { 10 } else { 7 }, "{output}");
     }
 }
 
 #[test]
+fn the_throughput_is_of_every_window() {
+    let output = &measure("throughput", "1");
+    let rows = rows(output);
+    let subjects: Vec<_> = rows.iter().map(|row| row[..3].join(" ")).collect();
+    let windows = ["1", "16", "256", "1000"]
+        .map(|window| ["hoptree", "raw"].map(|what| format!("{window} {what}")));
+    let expected: Vec<_> = ["1", "8"]
+        .iter()
+        .flat_map(|nodes| windows.as_flattened().iter().map(move |rest| format!("{nodes} {rest}")))
+        .collect();
+    assert_eq!(subjects, expected);
+    for row in rows {
+        let [median, slowest, fastest] = numbers(&row[3..6])[..] else { panic!("{output}") };
+        assert!(0.0 < slowest && slowest <= median && median <= fastest, "{output}");
+        assert_eq!(row.len(), if row[2] == "hoptree" { 9 } else { 6 }, "{output}");
+    }
+}
+
+#[test]
+fn the_footprint_is_that_of_processes_that_are_there() {
+    let output = &measure("footprint", "1");
+    let rows = rows(output);
+    let subjects: Vec<_> = rows.iter().map(|row| row[..2].join(" ")).collect();
+    assert_eq!(subjects, ["64 hoptree", "1 raw", "1 floor"]);
+    for row in rows {
+        let figures = numbers(&row[2..7]);
+        assert!(figures[..4].iter().all(|figure| *figure > 0.0), "{output}");
+        assert!(figures[0] <= figures[1] && figures[4] < 1e6, "{output}");
+    }
+}
+
+#[test]
+fn failures_are_answered() {
+    let output = &measure("failure", "3");
+    assert!(output.contains(" 3 kills each"), "{output}");
+    let rows = rows(output);
+    let subjects: Vec<_> = rows.iter().map(|row| row[..2].join(" ")).collect();
+    assert_eq!(subjects, ["1 hoptree", "1 raw", "1 floor"]);
+    assert!(rows.iter().all(|row| numbers(&row[2..7]).is_sorted()), "{output}");
+}
+
+#[test]
+fn measures_are_taken_in_turn() {
+    let output = &measure("failure,rtt,failure", "1");
+    let headings = output.lines().filter_map(|line| line.split_once(": ")).map(|(word, _)| word);
+    let measures: Vec<_> = headings
+        .filter(|word| ["failure", "rtt", "throughput", "footprint"].contains(word))
+        .collect();
+    assert_eq!(measures, ["failure", "rtt", "failure"]);
+}
+
+/// Measures this over zmq, in so many rounds, and gives the output.
+fn measure(measures: &str, rounds: &str) -> String {
+    let args = ["bench", "--measure", measures, "--transports", "zmq", "--rounds", rounds];
+    let finished = Console::run(&args, "");
+    let output = finished.output;
+    assert_eq!((finished.status, &*finished.errors), (0, ""), "{output}");
+    assert!(output.lines().all(|line| line.chars().count() <= 100), "{output}");
+
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let again = format!("hoptree {}\n", args.join(" "));
+    for mention in [&*again, "zmq: libzmq 4.", kernel.trim()] {
+        assert!(output.contains(mention), "'{mention}' is not in\n{output}");
+    }
+    assert_eq!(output.contains("debug build"), cfg!(debug_assertions), "{output}");
+    output
+}
+
+/// The words of the lines that begin with a number.
+fn rows(output: &str) -> Vec<Vec<&str>> {
+    let rows = output.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row.first().is_some_and(|word| word.parse::<u32>().is_ok())).collect()
+}
+
+fn numbers(words: &[&str]) -> Vec<f64> {
+    words.iter().map(|word| word.parse().unwrap()).collect()
+}
+
+#[test]
 fn what_there_is_not_can_not_be_measured() {
     for (args, mention) in [
         (["bench", "--measure", "patience"], "rtt"),
+        (["bench", "--measure", "rtt,patience"], "failure"),
         (["bench", "--transports", "pigeon"], "choose one of zmq"),
         (["bench", "--transports", "zmq,pigeon"], "choose one of zmq"),
         (["bench", "--rounds", "0"], "0"),
@@ -59,19 +128,23 @@ fn what_there_is_not_can_not_be_measured() {
 
 #[test]
 fn an_interrupt_shows_what_is_complete_and_leaves_nothing() {
-    let (mut console, crew) = start();
-    console.process().signal(Signal::INT);
-    assert_eq!(console.wait_exit().code(), Some(130));
-    assert!(!crew.iter().any(Process::runs));
-    assert_eq!(console.errors(), "");
-    let output = console.finish().output;
-    assert!(output.contains("interrupted after "), "{output}");
+    for (measure, processes) in
+        [("rtt", RTT_PROCESSES), ("throughput", 2 * 8), ("footprint", 64 + 2), ("failure", 1)]
+    {
+        let (mut console, crew) = start(measure, processes);
+        console.process().signal(Signal::INT);
+        assert_eq!(console.wait_exit().code(), Some(130), "{measure}");
+        assert!(!crew.iter().any(Process::runs), "{measure}");
+        assert_eq!(console.errors(), "", "{measure}");
+        let output = console.finish().output;
+        assert!(output.contains("interrupted after "), "{output}");
+    }
 }
 
 #[test]
 fn a_killed_benchmark_is_not_outlived() {
     let _timed = load::timed();
-    let (console, crew) = start();
+    let (console, crew) = start("rtt", RTT_PROCESSES);
     console.process().kill();
     eventually("its processes end", OUTLIVING_MAX, || !crew.iter().any(Process::runs));
 }
@@ -79,7 +152,7 @@ fn a_killed_benchmark_is_not_outlived() {
 #[test]
 fn a_lost_process_ends_it_with_an_error() {
     for name in ["15", "bench-relay"] {
-        let (mut console, crew) = start();
+        let (mut console, crew) = start("rtt", RTT_PROCESSES);
         let lost = crew.iter().rfind(|process| process.arguments()[2] == name).unwrap();
         lost.kill();
         assert_eq!(console.wait_exit().code(), Some(1), "{name}");
@@ -88,13 +161,14 @@ fn a_lost_process_ends_it_with_an_error() {
     }
 }
 
-/// A benchmark that does not end by itself, and all its processes.
-fn start() -> (Console, Vec<Process>) {
-    let console = Console::start(&["bench", "--rounds", "1000000"]);
+/// A benchmark that does not end by itself, with at least so many processes, and all of them.
+fn start(measure: &str, processes: usize) -> (Console, Vec<Process>) {
+    let args = ["bench", "--measure", measure, "--transports", "zmq", "--rounds", "1000000"];
+    let console = Console::start(&args);
     let mut crew = Vec::new();
     eventually("all processes run", PATIENCE, || {
         crew = console.process().descendants();
-        crew.len() == PROCESSES
+        crew.len() >= processes
     });
     (console, crew)
 }
