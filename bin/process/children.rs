@@ -110,11 +110,15 @@ impl Children {
     fn await_nodes(&mut self) {
         const PERIOD: Duration = Duration::from_millis(10);
         let start = Instant::now();
+        let mut found_none = false;
         while self.reap(|_, _| {}) {
             let left = strays();
-            if left.is_empty() {
+            // A node that ended during the search has left its children to this process behind the
+            // search's back. So it takes two to say that nobody is there.
+            if left.is_empty() && std::mem::replace(&mut found_none, true) {
                 return;
             }
+            found_none = left.is_empty();
             if start.elapsed() > SWEEP_TIME_MAX {
                 log::error!("processes that could not be ended: {left:?}");
                 return;
