@@ -6,10 +6,14 @@
 use hoptree_echo as _;
 #[cfg(feature = "heartbeat")]
 use hoptree_heartbeat as _;
+#[cfg(feature = "ipc")]
+use hoptree_ipc as _;
 #[cfg(feature = "sum")]
 use hoptree_sum as _;
 #[cfg(feature = "timer")]
 use hoptree_timer as _;
+#[cfg(feature = "zeromq")]
+use hoptree_zeromq as _;
 #[cfg(feature = "zmq")]
 use hoptree_zmq as _;
 

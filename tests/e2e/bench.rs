@@ -114,8 +114,8 @@ fn what_there_is_not_can_not_be_measured() {
     for (args, mention) in [
         (["bench", "--measure", "patience"], "rtt"),
         (["bench", "--measure", "rtt,patience"], "failure"),
-        (["bench", "--transports", "pigeon"], "choose one of zmq"),
-        (["bench", "--transports", "zmq,pigeon"], "choose one of zmq"),
+        (["bench", "--transports", "pigeon"], "choose one of"),
+        (["bench", "--transports", "zmq,pigeon"], "choose one of"),
         (["bench", "--rounds", "0"], "0"),
     ] {
         let Output { status, stdout, stderr } =

@@ -26,6 +26,12 @@ pub fn is_tcp() -> bool {
     linked().iter().any(|spec| spec.name == name && spec.runs_over.starts_with("TCP"))
 }
 
+/// Whether what strangers send to a port of the tree may end a node: the library under this transport
+/// ends its process when a frame declares a size that there is no memory for.
+pub fn dies_of_strangers() -> bool {
+    chosen().is_some_and(|name| name == "zeromq:tcp")
+}
+
 fn chosen() -> Option<String> {
     env::var("HOPTREE_TEST_TRANSPORT").ok()
 }

@@ -1,0 +1,71 @@
+//! Frames arrive whole, once, and in order.
+
+use hoptree_core::FRAME_BYTES_MAX;
+
+use crate::node::{Candidate, Frame, Node, Pair, Seen, join};
+
+pub fn frames_of_every_length_arrive_in_order_both_ways(candidate: &Candidate) {
+    let pair = Pair::new(candidate);
+    let lengths =
+        [1, 2, 33, 34, 255, 256, 8_191, 8_192, 8_193, FRAME_BYTES_MAX - 1, FRAME_BYTES_MAX];
+    let frames = lengths.map(|length| patterned(length, length));
+    for frame in &frames {
+        pair.child.push(pair.up, frame);
+        pair.parent.push(pair.down, frame);
+    }
+    let told = |link| frames.clone().map(|frame| Frame(link, frame));
+    pair.parent.until_events(2 + frames.len());
+    assert_eq!(pair.parent.seen()[2..], told(pair.down));
+    pair.child.until_events(1 + frames.len());
+    assert_eq!(pair.child.seen()[1..], told(pair.up));
+}
+
+/// What is too long or empty may cost the link that it was sent on, and is never delivered.
+pub fn a_frame_of_a_wrong_length_harms_at_most_its_link(candidate: &Candidate) {
+    for length in [0, FRAME_BYTES_MAX + 1] {
+        let pair = Pair::new(candidate);
+        let (offender, up, down) = join(candidate, &pair.parent);
+        let _ = offender.send(up, &vec![7; length]);
+        let _ = pair.parent.send(down, &vec![7; length]);
+        pair.works();
+        pair.parent.stays_silent();
+        let of_a_wrong_length =
+            |seen: &Seen| matches!(seen, Frame(_, bytes) if bytes.len() == length);
+        for node in [&pair.parent, &offender] {
+            assert!(!node.seen().iter().any(of_a_wrong_length), "{length} bytes were delivered");
+        }
+        for link in [pair.down, pair.up] {
+            let node = if link == pair.down { &pair.parent } else { &pair.child };
+            assert!(!node.seen().contains(&crate::node::Down(link)));
+        }
+    }
+}
+
+pub fn order_holds_while_both_sides_talk_at_once(candidate: &Candidate) {
+    const FRAMES: usize = 2_000;
+    const TURN: usize = 16;
+    let pair = Pair::new(candidate);
+    let frame = |number: usize| patterned(4 + number * 37 % 2_000, number);
+    for turn in 0..FRAMES / TURN {
+        let numbers = turn * TURN..(turn + 1) * TURN;
+        for number in numbers.clone() {
+            pair.child.push(pair.up, &frame(number));
+        }
+        for number in numbers {
+            pair.parent.push(pair.down, &frame(number));
+        }
+    }
+    let came_in_order = |node: &Node, link, before: usize| {
+        node.until_events(before + FRAMES);
+        for (number, seen) in node.seen()[before..].iter().enumerate() {
+            assert_eq!(*seen, Frame(link, frame(number)), "frame {number}");
+        }
+    };
+    came_in_order(&pair.parent, pair.down, 2);
+    came_in_order(&pair.child, pair.up, 1);
+}
+
+/// Bytes that show when some of them are lost or doubled.
+fn patterned(length: usize, seed: usize) -> Vec<u8> {
+    (0..length).map(|at| (at * 31 + seed * 7) as u8).collect()
+}

@@ -1,0 +1,88 @@
+//! ipc-channel as a benchmark uses it directly: a channel each way, blocking calls.
+
+use std::convert::Infallible;
+use std::fs::Permissions;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use hoptree_core::{Address, Floor, RoundTrip, Waker};
+use ipc_channel::IpcError;
+use ipc_channel::ipc::{IpcReceiver, IpcSender};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use serde_bytes::ByteBuf;
+use tempfile::TempDir;
+
+use crate::directory::Directory;
+use crate::doors::Doors;
+use crate::hello::Hello;
+use crate::{allocator, cannot, descriptor};
+
+pub(crate) const FLOOR: Floor = Floor {
+    about: "a channel each way, blocking calls",
+    open: |patience| open(patience).map_err(|error| cannot("open the near end", &error)),
+    echo: |to| echo(to).map_err(|error| cannot("be the far end", &error)),
+};
+
+fn open(patience: Duration) -> io::Result<(Address, RoundTrip)> {
+    allocator::keep_pages();
+    let place = tempfile::Builder::new()
+        .prefix("hoptree-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(std::env::temp_dir())?;
+    let mut doors = Doors::new(Directory::open(place.path())?);
+    let name = doors.open(Waker::new(|| {}))?;
+    let address = Address(format!("{}/{}", place.path().display(), name.0));
+    let mut near = Near::Waiting { doors, _place: place, patience };
+    let round_trip = move |frame: &[u8]| {
+        near.round_trip(frame).map_err(|error| cannot("make a round trip", &error))
+    };
+    Ok((address, Box::new(round_trip)))
+}
+
+enum Near {
+    /// For the far end to join. The directory is removed when it has.
+    Waiting {
+        doors: Doors,
+        _place: TempDir,
+        patience: Duration,
+    },
+    Joined(IpcSender<ByteBuf>, IpcReceiver<ByteBuf>),
+}
+
+impl Near {
+    fn round_trip(&mut self, frame: &[u8]) -> io::Result<()> {
+        loop {
+            match self {
+                Near::Waiting { doors, patience, .. } => {
+                    let Hello { sender, receiver, .. } =
+                        doors.wait(*patience).ok_or(ErrorKind::TimedOut)?;
+                    set_socket_timeout(descriptor::of(&receiver)?, Timeout::Recv, Some(*patience))?;
+                    *self = Near::Joined(sender, receiver);
+                }
+                Near::Joined(sender, receiver) => {
+                    sender.send(ByteBuf::from(frame)).map_err(io::Error::other)?;
+                    receiver.recv().map_err(io::Error::other)?;
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn echo(to: &Address) -> io::Result<Infallible> {
+    allocator::keep_pages();
+    let (place, name) = to.0.rsplit_once('/').ok_or(ErrorKind::InvalidInput)?;
+    let (sender, receiver) = Hello::say(&Directory::open(Path::new(place))?.connect(name)?)?;
+    loop {
+        let echoed = receiver.recv().and_then(|frame| sender.send(frame));
+        match echoed {
+            Ok(()) => {}
+            // The near end is gone, and soon this process.
+            Err(IpcError::Disconnected) => thread::park(),
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+}

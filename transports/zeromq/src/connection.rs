@@ -1,0 +1,209 @@
+//! A link that was begun here: one DEALER socket.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::channel::mpsc;
+use futures::{FutureExt, StreamExt};
+use hoptree_core::{LinkId, SendError};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, SocketSend, ZmqError, ZmqMessage};
+
+use crate::endpoint::Endpoint;
+use crate::inbox::{Inbox, Received};
+use crate::window::{FRAMES_HELD_MAX, Window};
+
+/// How long a listener that takes connections but does not speak is waited for.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// When the library has not connected by now, it has perhaps been refused, which it does not tell:
+/// its first retry is due after 50 ms.
+const REFUSAL_SUSPECTED: Duration = Duration::from_millis(30);
+
+/// How long to wait before a listener is tried again that has too many to accept.
+const CROWDED_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long frames that were sent before a link is closed may wait for it to come up.
+const CLOSE_LINGER: Duration = Duration::from_millis(100);
+
+/// A connection to a listener, from its first attempt to its end.
+pub(crate) struct Connection {
+    link: LinkId,
+    state: State,
+}
+
+enum State {
+    Connecting {
+        attempt: JoinHandle<Result<Joined, ZmqError>>,
+        /// What was sent so far, at most [`FRAMES_HELD_MAX`] frames.
+        unsent: Vec<Vec<u8>>,
+    },
+    Up(Joined),
+}
+
+struct Joined {
+    socket: DealerSocket,
+    reports: mpsc::Receiver<SocketEvent>,
+    window: Window,
+}
+
+/// What to do with a connection after it was polled.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Polled {
+    More,
+    /// It came up, and what was sent before now waits to be written.
+    Risen,
+    Nothing,
+    /// `Down` was told; it is to be dropped.
+    Over,
+}
+
+impl Connection {
+    pub(crate) fn open(runtime: &Handle, link: LinkId, to: Endpoint) -> Connection {
+        let attempt = runtime.spawn(async move {
+            timeout(CONNECT_PATIENCE, join(&to)).await.unwrap_or(Err(ZmqError::Other("timeout")))
+        });
+        Connection { link, state: State::Connecting { attempt, unsent: Vec::new() } }
+    }
+
+    pub(crate) fn link(&self) -> LinkId {
+        self.link
+    }
+
+    /// Takes at most one frame into the inbox, and all that became known.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, inbox: &mut Inbox) -> Polled {
+        match &mut self.state {
+            State::Connecting { attempt, unsent } => {
+                let joined = match Pin::new(attempt).poll(cx) {
+                    Poll::Pending => return Polled::Nothing,
+                    Poll::Ready(Ok(Ok(joined))) => Some(joined),
+                    Poll::Ready(Ok(Err(error))) => {
+                        log::debug!("can't connect: {error}");
+                        None
+                    }
+                    Poll::Ready(Err(_)) => None,
+                };
+                let Some(mut joined) = joined else {
+                    inbox.down(self.link);
+                    return Polled::Over;
+                };
+                inbox.up(self.link);
+                for frame in unsent.drain(..) {
+                    // There is room for them, and an end will be noticed.
+                    let _ = joined.send(&frame);
+                }
+                self.state = State::Up(joined);
+                Polled::Risen
+            }
+            State::Up(joined) => {
+                let polled = joined.poll(cx, self.link, inbox);
+                if polled == Polled::Over {
+                    inbox.down(self.link);
+                }
+                polled
+            }
+        }
+    }
+
+    pub(crate) fn send(&mut self, frame: &[u8]) -> Result<(), SendError> {
+        match &mut self.state {
+            State::Connecting { unsent, .. } if unsent.len() >= FRAMES_HELD_MAX => {
+                Err(SendError::Full)
+            }
+            State::Connecting { unsent, .. } => {
+                unsent.push(frame.to_vec());
+                Ok(())
+            }
+            State::Up(joined) => joined.send(frame),
+        }
+    }
+
+    /// Ends the connection; frames that were sent still go out.
+    pub(crate) fn close(self, runtime: &Handle) {
+        match self.state {
+            State::Connecting { attempt, unsent } if unsent.is_empty() => attempt.abort(),
+            State::Connecting { mut attempt, unsent } => {
+                runtime.spawn(async move {
+                    match timeout(CLOSE_LINGER, &mut attempt).await {
+                        Ok(Ok(Ok(mut joined))) => {
+                            for frame in &unsent {
+                                let _ = joined.send(frame);
+                            }
+                        }
+                        _ => attempt.abort(),
+                    }
+                });
+            }
+            // The library still writes what it holds.
+            State::Up(_) => {}
+        }
+    }
+}
+
+impl Joined {
+    fn poll(&mut self, cx: &mut Context<'_>, link: LinkId, inbox: &mut Inbox) -> Polled {
+        let received = self.socket.recv().as_mut().poll(cx);
+        match received {
+            Poll::Ready(Ok(message)) => match Received::from_message(message, 0) {
+                Received::Frame(frame) => {
+                    inbox.frame(link, frame);
+                    Polled::More
+                }
+                Received::Foreign => Polled::More,
+                Received::TooLong => Polled::Over,
+            },
+            // The library would say the same for ever.
+            Poll::Ready(Err(_)) => Polled::Over,
+            Poll::Pending => self.poll_reports(cx),
+        }
+    }
+
+    fn poll_reports(&mut self, cx: &mut Context<'_>) -> Polled {
+        while let Poll::Ready(Some(report)) = self.reports.poll_next_unpin(cx) {
+            if matches!(report, SocketEvent::Disconnected(_)) {
+                return Polled::Over;
+            }
+        }
+        Polled::Nothing
+    }
+
+    fn send(&mut self, frame: &[u8]) -> Result<(), SendError> {
+        let message = ZmqMessage::from(self.window.hold(frame)?);
+        match self.socket.send(message).now_or_never() {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) => Err(SendError::Gone),
+            None => Err(SendError::Full),
+        }
+    }
+}
+
+/// Connects, unless nobody listens.
+async fn join(to: &Endpoint) -> Result<Joined, ZmqError> {
+    const REFUSED: ZmqError = ZmqError::Other("nobody listens there");
+    if matches!(to, Endpoint::Ipc(_)) && to.is_deserted().await {
+        return Err(REFUSED);
+    }
+    let mut socket = DealerSocket::new();
+    let reports = socket.monitor();
+    let place = to.to_string();
+    loop {
+        let connected = {
+            let mut connecting = pin!(socket.connect(&place));
+            match timeout(REFUSAL_SUSPECTED, &mut connecting).await {
+                Ok(connected) => connected,
+                Err(_) if to.is_deserted().await => return Err(REFUSED),
+                Err(_) => connecting.await,
+            }
+        };
+        match connected {
+            Ok(()) => return Ok(Joined { socket, reports, window: Window::default() }),
+            Err(ZmqError::Network(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                sleep(CROWDED_PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The library as a benchmark uses it directly: a ROUTER here, a DEALER there, and a wait for each
+//! frame.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use hoptree_core::{Address, Floor, RoundTrip, TransportError};
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+use zeromq::{DealerSocket, RouterSocket, Socket, SocketRecv, SocketSend, ZmqError, ZmqMessage};
+
+use crate::endpoint::Endpoint;
+use crate::place::{Hideout, SocketFile};
+use crate::{cannot, runtime};
+
+pub(crate) const IPC: Floor = Floor {
+    about: "ROUTER to DEALER over Unix sockets, one wait for each frame",
+    open: |patience| open(patience, bind_ipc),
+    echo,
+};
+
+pub(crate) const TCP: Floor = Floor {
+    about: "ROUTER to DEALER over TCP, one wait for each frame",
+    open: |patience| open(patience, bind_tcp),
+    echo,
+};
+
+type Bound = (RouterSocket, Address, Option<(SocketFile, Hideout)>);
+
+fn bind_ipc(runtime: &Runtime) -> Result<Bound, ZmqError> {
+    let hideout = Hideout::find()?;
+    let (listener, file) = SocketFile::bind(hideout.path())?;
+    let address =
+        Endpoint::address_of(file.path()).ok_or(ZmqError::Other("its path is not UTF-8"))?;
+    let mut socket = RouterSocket::new();
+    runtime.block_on(socket.bind_listener(listener))?;
+    Ok((socket, address, Some((file, hideout))))
+}
+
+fn bind_tcp(runtime: &Runtime) -> Result<Bound, ZmqError> {
+    let mut socket = RouterSocket::new();
+    let endpoint = runtime.block_on(socket.bind("tcp://127.0.0.1:0"))?;
+    Ok((socket, Address(endpoint.to_string()), None))
+}
+
+fn open(
+    patience: Duration,
+    bind: fn(&Runtime) -> Result<Bound, ZmqError>,
+) -> Result<(Address, RoundTrip), TransportError> {
+    let runtime = runtime()?;
+    let (socket, address, file) =
+        bind(&runtime).map_err(|error| cannot("open the near end", &error))?;
+    let mut near = Near { socket, peer: None, patience, runtime, _file: file };
+    let round_trip = move |frame: &[u8]| {
+        near.round_trip(frame).map_err(|error| cannot("make a round trip", &error))
+    };
+    Ok((address, Box::new(round_trip)))
+}
+
+struct Near {
+    socket: RouterSocket,
+    /// How the ROUTER calls the far end, which its first message tells.
+    peer: Option<bytes::Bytes>,
+    patience: Duration,
+    runtime: Runtime,
+    /// Goes with the near end.
+    _file: Option<(SocketFile, Hideout)>,
+}
+
+impl Near {
+    fn round_trip(&mut self, frame: &[u8]) -> Result<(), ZmqError> {
+        let Near { socket, peer, patience, runtime, .. } = self;
+        let trip = async {
+            let to = match peer.as_ref() {
+                Some(peer) => peer.clone(),
+                None => {
+                    let hello = socket.recv().await?;
+                    peer.insert(hello.get(0).cloned().unwrap_or_default()).clone()
+                }
+            };
+            let mut message = ZmqMessage::from(to);
+            message.push_back(frame.to_vec().into());
+            socket.send(message).await?;
+            socket.recv().await.map(drop)
+        };
+        let late = || ZmqError::Other("the far end does not answer");
+        runtime.block_on(async { timeout(*patience, trip).await }).map_err(|_| late())?
+    }
+}
+
+fn echo(to: &Address) -> Result<Infallible, TransportError> {
+    let runtime = runtime()?;
+    let echoing: Result<Infallible, ZmqError> = runtime.block_on(async {
+        let mut socket = DealerSocket::new();
+        socket.connect(&to.0).await?;
+        socket.send("hello".into()).await?;
+        loop {
+            let message = socket.recv().await?;
+            socket.send(message).await?;
+        }
+    });
+    echoing.map_err(|error| cannot("be the far end", &error))
+}

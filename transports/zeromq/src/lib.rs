@@ -1,0 +1,391 @@
+//! The transport of hoptree over the `zeromq` crate, which speaks the protocol of libzmq and is
+//! all Rust: one ROUTER for all who connect to this process, one DEALER for each peer that this
+//! process connects to.
+//!
+//! It has no thread of its own: the library's tasks run in the thread of the node, while it waits
+//! and, briefly, whenever it sends. So a peer that connects comes up no sooner than the listening
+//! side waits.
+//!
+//! The library ends the process when a peer announces a frame of enormous length. Therefore
+//! it listens on a socket file where no other user comes; [`Place::Loopback`], where every user of
+//! this machine can connect, is only for comparisons. Start reading at [`Zeromq`].
+
+mod connection;
+mod endpoint;
+mod floor;
+mod inbox;
+mod listener;
+mod place;
+mod window;
+
+use std::fmt::Display;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hoptree_core::{
+    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport, TransportError,
+    TransportSpec, Waker,
+};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+use tokio::task::{unconstrained, yield_now};
+use tokio::time::{sleep, sleep_until, timeout};
+
+use connection::{Connection, Polled};
+use endpoint::Endpoint;
+use inbox::Inbox;
+use listener::Listener;
+pub use place::Place;
+
+inventory::submit! {
+    TransportSpec {
+        name: "zeromq",
+        package: env!("CARGO_PKG_NAME"),
+        library,
+        runs_over: "Unix sockets in a private directory",
+        speaks: PROTOCOL,
+        open: |directory| Ok(Box::new(Zeromq::open(Place::Directory(directory.to_owned()))?)),
+        floor: Some(floor::IPC),
+    }
+}
+
+inventory::submit! {
+    TransportSpec {
+        name: "zeromq:tcp",
+        package: env!("CARGO_PKG_NAME"),
+        library,
+        runs_over: "TCP on the loopback interface",
+        speaks: PROTOCOL,
+        open: |_| Ok(Box::new(Zeromq::open(Place::Loopback)?)),
+        floor: Some(floor::TCP),
+    }
+}
+
+/// The wire protocol of all libraries of `ZeroMQ`, in the version that they share.
+const PROTOCOL: &str = "ZMTP 3";
+
+/// How many frames are received before they are asked for, when a frame is sent and so much is
+/// there: 32 MiB at the very most.
+const FRAMES_AHEAD_MAX: usize = 1_024;
+
+/// How often [`Transport::finish`] looks whether all has been written.
+const FINISH_PAUSE: Duration = Duration::from_millis(1);
+
+/// The sockets of one process.
+pub struct Zeromq {
+    sockets: Sockets,
+    inbox: Inbox,
+    doorbell: Arc<Notify>,
+    place: Place,
+    /// How many links were closed with frames that may not have been written yet.
+    closing: usize,
+    runtime: Runtime,
+}
+
+/// Everything that is polled.
+#[derive(Default)]
+struct Sockets {
+    listener: Option<Listener>,
+    connections: Vec<Connection>,
+    link_ids: LinkIds,
+    /// Whether the library has something to write or to close that nobody else will see to.
+    is_restless: bool,
+}
+
+impl Zeromq {
+    /// A transport without any socket yet, which will listen at `place`.
+    ///
+    /// # Errors
+    ///
+    /// When the process may open no more descriptors.
+    pub fn open(place: Place) -> Result<Zeromq, TransportError> {
+        Ok(Zeromq {
+            sockets: Sockets::default(),
+            inbox: Inbox::default(),
+            doorbell: Arc::new(Notify::new()),
+            place,
+            closing: 0,
+            runtime: runtime()?,
+        })
+    }
+
+    /// How many tasks of the library are certainly not writers: it has one that accepts, and one
+    /// for each peer that has not spoken the protocol yet.
+    fn idle_tasks(&self) -> usize {
+        let listener = &self.sockets.listener;
+        let writers = listener.as_ref().map_or(0, Listener::peers)
+            + self.sockets.connections.len()
+            + self.closing;
+        self.tasks().saturating_sub(writers).max(usize::from(listener.is_some()))
+    }
+
+    fn tasks(&self) -> usize {
+        self.runtime.metrics().num_alive_tasks()
+    }
+
+    /// Notes that a link was closed, unless all that was sent on it is written already.
+    fn note_closed(&mut self) {
+        let before = self.tasks();
+        self.runtime.block_on(yield_now());
+        self.closing += usize::from(self.tasks() >= before);
+    }
+}
+
+impl Sockets {
+    /// Receives until nothing is left or the inbox has about `frames_max` frames, a frame from each
+    /// socket in turn. Does not wait. Who calls it must be unconstrained: a socket that is out of
+    /// tokio's budget is woken only if the runtime goes on, and here it often stops.
+    fn receive(&mut self, cx: &mut Context<'_>, inbox: &mut Inbox, frames_max: usize) {
+        let mut more = true;
+        while more && inbox.frames() < frames_max {
+            more = false;
+            if let Some(listener) = &mut self.listener {
+                more |= listener.poll(cx, &mut self.link_ids, inbox);
+                self.is_restless |= listener.take_closing();
+            }
+            self.connections.retain_mut(|connection| {
+                let polled = connection.poll(cx, inbox);
+                more |= matches!(polled, Polled::More | Polled::Risen);
+                self.is_restless |= matches!(polled, Polled::Risen | Polled::Over);
+                polled != Polled::Over
+            });
+        }
+    }
+
+    async fn look(&mut self, inbox: &mut Inbox, frames_max: usize) {
+        unconstrained(poll_fn(|cx| {
+            self.receive(cx, inbox, frames_max);
+            Poll::Ready(())
+        }))
+        .await;
+    }
+
+    /// Waits until the inbox has something, the doorbell rings or `until` has come.
+    async fn wait(&mut self, inbox: &mut Inbox, doorbell: &Notify, until: Option<Instant>) {
+        let mut ring = pin!(doorbell.notified());
+        let mut end = pin!(async {
+            match until {
+                Some(until) => sleep_until(until.into()).await,
+                None => std::future::pending().await,
+            }
+        });
+        unconstrained(poll_fn(|cx| {
+            self.receive(cx, inbox, FRAMES_PER_WAIT_MAX);
+            let is_over = !inbox.is_empty()
+                || ring.as_mut().poll(cx).is_ready()
+                || end.as_mut().poll(cx).is_ready();
+            if is_over { Poll::Ready(()) } else { Poll::Pending }
+        }))
+        .await;
+    }
+
+    fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
+        if let Some(connection) = self.connections.iter_mut().find(|one| one.link() == link) {
+            return connection.send(frame);
+        }
+        self.listener.as_mut().map_or(Err(SendError::Gone), |listener| listener.send(link, frame))
+    }
+}
+
+impl Transport for Zeromq {
+    fn listen(&mut self) -> Result<Address, TransportError> {
+        if let Some(listener) = &self.sockets.listener {
+            return Ok(listener.address().clone());
+        }
+        let bound = self.runtime.block_on(Listener::bind(&self.place));
+        let listener = bound.map_err(|error| cannot("listen", &error))?;
+        Ok(self.sockets.listener.insert(listener).address().clone())
+    }
+
+    fn connect(&mut self, to: &Address) -> LinkId {
+        let link = self.sockets.link_ids.next();
+        match Endpoint::from_address(to) {
+            Some(endpoint) => {
+                let connection = Connection::open(self.runtime.handle(), link, endpoint);
+                self.sockets.connections.push(connection);
+            }
+            None => {
+                log::warn!("can't connect to {:?}: no listener says that", to.0);
+                self.inbox.down(link);
+            }
+        }
+        link
+    }
+
+    fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
+        let Zeromq { runtime, sockets, inbox, .. } = self;
+        runtime.block_on(async {
+            // When a write fails the library throws away what has come from that peer and was not
+            // received. So all that is there is received first.
+            yield_now().await;
+            sockets.look(inbox, FRAMES_AHEAD_MAX).await;
+            let sent = sockets.send(link, frame);
+            // The library's task writes now, and not only once this node waits.
+            yield_now().await;
+            sent
+        })
+    }
+
+    fn wait(
+        &mut self,
+        until: Option<Instant>,
+        deliver: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TransportError> {
+        let Zeromq { runtime, sockets, inbox, doorbell, .. } = self;
+        runtime.block_on(async {
+            sockets.look(inbox, FRAMES_PER_WAIT_MAX).await;
+            if !inbox.is_empty() || until.is_some_and(|until| until <= Instant::now()) {
+                // The library's tasks and the system's news get their turn however busy we are.
+                yield_now().await;
+                sockets.look(inbox, FRAMES_PER_WAIT_MAX).await;
+            } else {
+                sockets.wait(inbox, doorbell, until).await;
+            }
+            if std::mem::take(&mut sockets.is_restless) {
+                yield_now().await;
+            }
+        });
+        inbox.deliver(deliver);
+        Ok(())
+    }
+
+    fn waker(&self) -> Waker {
+        let doorbell = Arc::clone(&self.doorbell);
+        Waker::new(move || doorbell.notify_one())
+    }
+
+    fn close(&mut self, link: LinkId) {
+        self.inbox.forget(link);
+        let sockets = &mut self.sockets;
+        if let Some(at) = sockets.connections.iter().position(|one| one.link() == link) {
+            let _entered = self.runtime.enter();
+            sockets.connections.swap_remove(at).close(self.runtime.handle());
+        } else if !sockets.listener.as_mut().is_some_and(|listener| listener.close(link)) {
+            return;
+        }
+        self.note_closed();
+    }
+
+    fn finish(mut self: Box<Self>, within: Duration) {
+        {
+            // Who has gone meanwhile is not waited for.
+            let Zeromq { runtime, sockets, inbox, .. } = &mut *self;
+            runtime.block_on(async {
+                yield_now().await;
+                sockets.look(inbox, FRAMES_AHEAD_MAX).await;
+            });
+        }
+        let idle = self.idle_tasks();
+        for connection in std::mem::take(&mut self.sockets.connections) {
+            connection.close(self.runtime.handle());
+        }
+        // Its socket lives on until the runtime goes: closing it would take the library a thread.
+        if let Some(listener) = &mut self.sockets.listener {
+            listener.close_all();
+        }
+        let metrics = self.runtime.metrics();
+        self.runtime.block_on(async {
+            let written = async {
+                yield_now().await;
+                while metrics.num_alive_tasks() > idle {
+                    sleep(FINISH_PAUSE).await;
+                }
+            };
+            if timeout(within, written).await.is_err() {
+                log::debug!("not all that was sent has left within {within:?}");
+            }
+        });
+    }
+}
+
+/// Hands out the names of links, each once.
+#[derive(Default)]
+struct LinkIds(u64);
+
+impl LinkIds {
+    fn next(&mut self) -> LinkId {
+        self.0 += 1;
+        LinkId(self.0)
+    }
+}
+
+/// A runtime that lives in the thread that waits.
+fn runtime() -> Result<Runtime, TransportError> {
+    Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| cannot("start", &error))
+}
+
+/// The crate does not say its version.
+fn library() -> String {
+    "zeromq 0.7".to_owned()
+}
+
+fn cannot(what: &str, error: &(impl Display + ?Sized)) -> TransportError {
+    TransportError(format!(
+        "zeromq can't {what}: {error}; check the limit of open files (ulimit -n)"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits once, briefly, and says how many links came up and went down.
+    fn turn(zeromq: &mut Zeromq) -> (usize, usize) {
+        let (mut ups, mut downs) = (0, 0);
+        let until = Instant::now() + Duration::from_millis(1);
+        zeromq
+            .wait(Some(until), &mut |event| match event {
+                Event::Up(_) => ups += 1,
+                Event::Frame(..) => {}
+                Event::Down(_) => downs += 1,
+            })
+            .unwrap();
+        (ups, downs)
+    }
+
+    #[test]
+    fn the_library_says_its_version() {
+        let manifest = include_str!("../../../Cargo.lock");
+        let version = library().replace(' ', "\"\nversion = \"");
+        assert!(manifest.contains(&format!("name = \"{version}.")), "{}", library());
+    }
+
+    /// Each peer is gone before its frame is read.
+    #[test]
+    fn five_hundred_comings_and_goings_leave_nothing_behind() {
+        const ROUNDS: usize = 500;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut parent = Zeromq::open(Place::Loopback).unwrap();
+        let address = parent.listen().unwrap();
+        let mut child = Zeromq::open(Place::Loopback).unwrap();
+        let (mut ups, mut downs) = (0, 0);
+        let mut count = |(more_ups, more_downs): (usize, usize)| {
+            ups += more_ups;
+            downs += more_downs;
+            (ups, downs)
+        };
+        for round in 0..ROUNDS {
+            let link = child.connect(&address);
+            while turn(&mut child) == (0, 0) {
+                count(turn(&mut parent));
+                assert!(Instant::now() < deadline, "round {round} does not come up");
+            }
+            child.send(link, b"hello").unwrap();
+            child.close(link);
+        }
+        while count(turn(&mut parent)) != (ROUNDS, ROUNDS) {
+            assert!(Instant::now() < deadline, "not every end was told");
+        }
+        assert!(parent.sockets.listener.as_ref().is_some_and(Listener::is_empty));
+        assert!(child.sockets.connections.is_empty() && child.sockets.listener.is_none());
+        turn(&mut parent);
+        assert_eq!((parent.tasks(), child.tasks()), (1, 0));
+    }
+}
