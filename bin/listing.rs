@@ -20,9 +20,16 @@ pub fn transports() -> Result<String, Failure> {
         return Ok("No transport is linked into this build.\n".to_owned());
     }
     let mut text = String::new();
-    for spec in linked {
-        let about =
-            format!("{}, over {} (package {})", (spec.library)(), spec.runs_over, spec.package);
+    for spec in &linked {
+        let mixable = linked.iter().filter(|other| other.speaks == spec.speaks);
+        let others: Vec<_> =
+            mixable.map(|other| other.name).filter(|name| *name != spec.name).collect();
+        let mixed = match &others[..] {
+            [] => "can't be mixed with another".to_owned(),
+            others => format!("can be mixed with {}", others.join(", ")),
+        };
+        let (library, over) = ((spec.library)(), spec.runs_over);
+        let about = format!("{library}, over {over} (package {}); {mixed}", spec.package);
         entry(&mut text, 0, 12, spec.name, &about);
     }
     Ok(text)
