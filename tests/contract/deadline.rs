@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// For anything that has to happen at all.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// For anything that has to happen at all; how soon is not the subject.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// For what is not to wait for anything.
 pub const PROMPT: Duration = Duration::from_secs(1);
