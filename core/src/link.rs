@@ -19,9 +19,10 @@ const CREDIT_FRAMES: usize = 64;
 /// How many bytes of frames may be unacknowledged before data waits.
 const CREDIT_BYTES: usize = 64 * 1024;
 
-/// How many frames may be unacknowledged before control messages wait as well. They pass waiting
-/// data, and are few, since those that wait are merged.
+/// How many frames, and bytes of them, may be unacknowledged before control messages wait as well.
+/// They pass waiting data, and are few, since those that wait are merged.
 const CREDIT_FRAMES_CONTROL: usize = 128;
+const CREDIT_BYTES_CONTROL: usize = 128 * 1024;
 
 /// After how many frames, or bytes of them, an acknowledgement leaves that found no frame to travel
 /// with. A sender out of credit has at least one of them out, so it is never stuck.
@@ -245,8 +246,10 @@ impl Link {
                     }
                 }
             }
-            _ if self.control.is_empty() || self.unacked.len() >= CREDIT_FRAMES_CONTROL => None,
-            _ => Some(empty_frame()),
+            _ => {
+                let (_, message) = self.control.front()?;
+                self.has_control_credit(FRAME_HEADER_BYTES + message.len()).then(empty_frame)
+            }
         }
     }
 
@@ -262,6 +265,11 @@ impl Link {
         self.unacked.len() < CREDIT_FRAMES && self.unacked_bytes + bytes <= CREDIT_BYTES
     }
 
+    fn has_control_credit(&self, bytes: usize) -> bool {
+        self.unacked.len() < CREDIT_FRAMES_CONTROL
+            && self.unacked_bytes + bytes <= CREDIT_BYTES_CONTROL
+    }
+
     fn pop_lane(&mut self, lane: usize) -> Option<Vec<u8>> {
         let mut lane = self.lanes.remove(lane)?;
         let frame = lane.messages.pop_front();
@@ -274,6 +282,7 @@ impl Link {
     fn fill_with_control(&mut self, frame: &mut Vec<u8>) {
         while let Some((_, message)) = self.control.front()
             && frame.len() + message.len() <= FRAME_BYTES_MAX
+            && self.has_control_credit(frame.len() + message.len())
         {
             frame.extend_from_slice(message);
             self.control.pop_front();
@@ -339,7 +348,7 @@ impl Link {
 
     /// When [`Link::beat_if_due`] or [`Link::fell_silent`] has something to do.
     pub fn deadline(&self) -> Option<Time> {
-        let can_beat = self.unacked.len() < CREDIT_FRAMES_CONTROL;
+        let can_beat = self.has_control_credit(FRAME_HEADER_BYTES + HEADER_BYTES);
         let beat = self.beat_every.filter(|_| can_beat).map(|every| self.sent + every);
         let silence = self.silent_after.filter(|_| !self.silent).map(|after| self.heard + after);
         earliest(beat, silence)
@@ -535,6 +544,34 @@ mod tests {
         }
         assert!(control_frames > 100 && link.unacked.len() == CREDIT_FRAMES_CONTROL);
         assert_eq!(link.control.len(), 1, "those that wait are merged");
+    }
+
+    #[test]
+    fn control_messages_are_bounded_in_bytes_whether_alone_or_beside_data() {
+        for data in [0, 100] {
+            let mut link = Link::new(LinkId(1), NOW);
+            for request in 0..data {
+                link.send(&exec(1, request, &[0; 10_000]));
+            }
+            let lives = [0; 10_000];
+            for request in 0..100 {
+                let message = Message::new(Kind::Forget, node(1), RequestId(request), &lives);
+                link.send_control(Merge::Never, &message);
+            }
+            let frames = flush(&mut link);
+            assert!(frames.iter().all(|frame| frame.len() > FRAME_HEADER_BYTES));
+            let bytes = CREDIT_BYTES_CONTROL - FRAME_BYTES_MAX..=CREDIT_BYTES_CONTROL;
+            assert!(bytes.contains(&link.unacked_bytes), "{}", link.unacked_bytes);
+
+            let mut peer = Link::new(LinkId(2), NOW);
+            for frame in &frames {
+                peer.receive(NOW, frame).unwrap();
+            }
+            for ack in flush(&mut peer) {
+                link.receive(NOW, &ack).unwrap();
+            }
+            assert!(!flush(&mut link).is_empty(), "what waits leaves with new credit");
+        }
     }
 
     #[test]
