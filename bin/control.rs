@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use hoptree_core::{Controller, ControllerConfig, Registry};
+use hoptree_core::{Controller, ControllerConfig, Registry, Time};
 
 use crate::cli::Options;
 use crate::console::Console;
@@ -29,19 +29,25 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let logs = LogConfig { verbosity: options.verbose, dir: options.log_dir.clone() };
     logging::start_control_node(&logs)?;
 
-    let (heritage, lifeline) = Heritage::found(transport.name, logs)?;
+    let (heritage, lifeline) = Heritage::found(transport.name, options.timeout(), logs)?;
     let token = heritage.token;
+    let transport_name = transport.name;
     let transport =
         (transport.open)(&heritage.directory).map_err(Failure::doing("open the transport"))?;
     let waker = transport.waker();
     let signals =
         Signals::of_control_node(waker.clone()).map_err(Failure::doing("handle signals"))?;
-    let controller = Controller::new(ControllerConfig {
-        token,
-        timeout: options.timeout(),
-        order: options.order(source.terminal),
-        commands,
-    });
+    let controller = Controller::new(
+        Time::ZERO,
+        ControllerConfig {
+            token,
+            pid: std::process::id(),
+            transport: transport_name,
+            timeout: options.timeout(),
+            order: options.order(source.terminal),
+            commands,
+        },
+    );
     let driver = Driver::new(controller, transport, Children::new(heritage), signals.clone());
     let prompting = source.terminal && io::stdout().is_terminal();
     let stdin = Stdin::read(source.file, source.name, waker.clone())

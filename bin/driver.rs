@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use hoptree_core::{Event, Input, Life, Node, Output, SendError, Time, Transport, TransportError};
 
+use crate::offload::Offload;
 use crate::process::Children;
 use crate::signals::Signals;
 
@@ -29,6 +30,7 @@ pub struct Driver<N> {
     transport: Box<dyn Transport>,
     children: Children,
     signals: Signals,
+    offload: Offload,
     clock: Clock,
     /// The time of this turn.
     now: Time,
@@ -60,11 +62,13 @@ impl<N: Node> Driver<N> {
         children: Children,
         signals: Signals,
     ) -> Driver<N> {
+        let offload = Offload::new(transport.waker());
         Driver {
             node,
             transport,
             children,
             signals,
+            offload,
             clock: Clock(Instant::now()),
             now: Time::ZERO,
             outputs: Vec::new(),
@@ -113,6 +117,9 @@ impl<N: Node> Driver<N> {
         }
         if self.signals.take_child() || late {
             self.reap();
+        }
+        for (call, outcome) in self.offload.take_done() {
+            self.feed(Input::JobDone(call, outcome));
         }
         Ok(())
     }
@@ -203,6 +210,7 @@ impl<N: Node> Driver<N> {
             Output::Close(link) => self.transport.close(link),
             Output::Spawn(life, transport) => self.spawns.push_back((life, transport)),
             Output::Kill(life) => self.kill(life),
+            Output::Offload(job) => self.offload.begin(job),
             Output::Print(text) => self.printed.extend_from_slice(&text),
             Output::Exit => self.done = true,
         }
@@ -343,6 +351,7 @@ mod tests {
             token: Token([0; 16]),
             lifeline: 3,
             directory: "/nonexistent/hoptree".into(),
+            timeout: Duration::from_secs(5),
             logs: LogConfig::default(),
         };
         Driver::new(node, Box::new(transport), Children::new(heritage), Signals::default())

@@ -17,6 +17,7 @@ mod failure;
 mod listing;
 mod logging;
 mod node;
+mod offload;
 mod plugins;
 mod process;
 mod prompt;

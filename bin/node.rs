@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use hoptree_core::{Address, Life, Registry, Worker, WorkerConfig};
+use hoptree_core::{Address, Life, Registry, Time, Worker, WorkerConfig};
 
 use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
@@ -35,18 +35,24 @@ fn run(life: Life, parent: &Address, heritage: Heritage) -> Result<(), Failure> 
     let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
     logging::start_compute_node(&heritage.logs, life);
     let commands = Registry::linked().map_err(Failure::runtime)?;
-    let mut transport = (plugins::transport(&heritage.transport)?.open)(&heritage.directory)
-        .map_err(Failure::doing("open the transport"))?;
+    let spec = plugins::transport(&heritage.transport)?;
+    let mut transport =
+        (spec.open)(&heritage.directory).map_err(Failure::doing("open the transport"))?;
     let parent = transport.connect(parent);
     let signals = Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())
         .map_err(Failure::doing("handle signals"))?;
-    let worker = Worker::new(WorkerConfig {
-        life,
-        token: heritage.token,
-        pid: std::process::id(),
-        parent,
-        commands,
-    });
+    let worker = Worker::new(
+        Time::ZERO,
+        WorkerConfig {
+            life,
+            token: heritage.token,
+            pid: std::process::id(),
+            parent,
+            transport: spec.name,
+            timeout: heritage.timeout,
+            commands,
+        },
+    );
     let mut driver = Driver::new(worker, transport, Children::new(heritage), signals);
     while !driver.is_done() {
         driver.wait(Patience::Wait).map_err(Failure::doing("go on"))?;

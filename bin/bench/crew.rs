@@ -4,6 +4,7 @@ use std::path::Path;
 
 use hoptree_core::Token;
 
+use super::PATIENCE;
 use crate::failure::Failure;
 use crate::logging::LogConfig;
 use crate::process::{Children, Heritage, Lifeline};
@@ -23,7 +24,7 @@ impl Crew {
     /// When the system refuses what a control node needs.
     pub fn new(transport: &str) -> Result<Crew, Failure> {
         let logs = LogConfig { verbosity: 0, dir: None };
-        let (heritage, lifeline) = Heritage::found(transport, logs)?;
+        let (heritage, lifeline) = Heritage::found(transport, PATIENCE, logs)?;
         Ok(Crew { heritage, lifeline })
     }
 

@@ -13,20 +13,30 @@ const TOKEN: Token = Token([0; 16]);
 /// The length of the frame in which a control node sends what it makes of `line`, a command for
 /// node 1. Two nodes that talk in memory tell; `None` when they come to no such frame.
 pub fn frame_bytes(line: &str, commands: &Registry) -> Option<usize> {
-    let mut controller = Controller::new(ControllerConfig {
-        token: TOKEN,
-        timeout: PATIENCE,
-        order: Order::Input,
-        commands: commands.clone(),
-    });
+    let mut controller = Controller::new(
+        Time::ZERO,
+        ControllerConfig {
+            token: TOKEN,
+            pid: 1,
+            transport: "",
+            timeout: PATIENCE,
+            order: Order::Input,
+            commands: commands.clone(),
+        },
+    );
     let life = turn(&mut controller, [Input::Line(b"create 1")]).iter().find_map(spawned)?;
-    let mut worker = Worker::new(WorkerConfig {
-        life,
-        token: TOKEN,
-        pid: 1,
-        parent: LINK,
-        commands: commands.clone(),
-    });
+    let mut worker = Worker::new(
+        Time::ZERO,
+        WorkerConfig {
+            life,
+            token: TOKEN,
+            pid: 1,
+            parent: LINK,
+            transport: "",
+            timeout: PATIENCE,
+            commands: commands.clone(),
+        },
+    );
     let greeting = turn(&mut worker, [Input::Up(LINK)]);
     let hello = greeting.iter().find_map(sent)?;
     turn(&mut controller, [Input::Up(LINK), Input::Frame(LINK, hello)]);

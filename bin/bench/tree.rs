@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Controller, ControllerConfig, Input, Order};
+use hoptree_core::{Controller, ControllerConfig, Input, Order, Time};
 
 use super::PATIENCE;
 use super::crew::Crew;
@@ -37,12 +37,17 @@ impl Tree {
         let transport =
             (setting.spec.open)(crew.directory()).map_err(Failure::doing("open the transport"))?;
         let signals = setting.alarm.hand_over(transport.waker());
-        let controller = Controller::new(ControllerConfig {
-            token: crew.token(),
-            timeout: PATIENCE,
-            order: Order::Input,
-            commands: setting.commands.clone(),
-        });
+        let controller = Controller::new(
+            Time::ZERO,
+            ControllerConfig {
+                token: crew.token(),
+                pid: std::process::id(),
+                transport: setting.spec.name,
+                timeout: PATIENCE,
+                order: Order::Input,
+                commands: setting.commands.clone(),
+            },
+        );
         let driver = Driver::new(controller, transport, crew.children(), signals);
         let mut tree = Tree { driver, chains: Vec::new(), processes: Vec::new() };
         for length in lengths {

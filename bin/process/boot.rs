@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hoptree_core::{Address, Life, Token};
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,8 @@ pub struct Heritage {
     pub lifeline: RawFd,
     /// The tree's place for sockets in the file system; made by whoever needs it.
     pub directory: PathBuf,
+    /// The deadline of a request.
+    pub timeout: Duration,
     /// Where logs go.
     pub logs: LogConfig,
 }
@@ -85,7 +88,11 @@ impl Heritage {
     /// # Errors
     ///
     /// When the system refuses what such a process needs.
-    pub fn found(transport: &str, logs: LogConfig) -> Result<(Heritage, Lifeline), Failure> {
+    pub fn found(
+        transport: &str,
+        timeout: Duration,
+        logs: LogConfig,
+    ) -> Result<(Heritage, Lifeline), Failure> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(Failure::doing("become a subreaper"))?;
         let (mut token, mut name) = ([0; 16], [0; 8]);
@@ -98,6 +105,7 @@ impl Heritage {
             token: Token(token),
             lifeline: lifeline.number(),
             directory: std::env::temp_dir().join(name),
+            timeout,
             logs,
         };
         Ok((heritage, lifeline))
@@ -199,6 +207,7 @@ mod tests {
             token: Token([9; 16]),
             lifeline: 5,
             directory: "/tmp/hoptree-0".into(),
+            timeout: Duration::from_secs(5),
             logs: LogConfig { verbosity: 2, dir: Some("/tmp/logs".into()) },
         };
         Boot::new(Role::Node(life), Address("tcp://127.0.0.1:5555".to_owned()), heritage)

@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::link::{Link, Merge};
 use crate::router::{Hop, RouteTable, Router};
 use crate::time::earliest;
-use crate::wire::{self, Hello, Joined, Kind, Malformed, Message, NO_REQUEST, Published, Status};
+use crate::wire::{
+    self, Fan, Hello, Joined, Kind, Malformed, Message, NO_REQUEST, Published, Status, Welcome,
+};
 use crate::{Exit, Input, Life, LinkId, NodeId, Output, RequestId, Time, Token, Watch};
 
 /// How long a process without children has to end after it was asked to, before it is killed, and
@@ -29,6 +31,8 @@ pub(crate) type Up<'a> = dyn FnMut(Message<'_>) + 'a;
 #[derive(Debug)]
 pub(crate) struct Children {
     node: NodeId,
+    /// How many links there are between this node and the control node.
+    depth: u32,
     token: Token,
     /// Peers that have not said hello, and how long they may take.
     strangers: BTreeMap<LinkId, Time>,
@@ -77,6 +81,7 @@ impl Children {
     pub fn new(node: NodeId, token: Token) -> Children {
         Children {
             node,
+            depth: 0,
             token,
             strangers: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -93,6 +98,26 @@ impl Children {
     /// Whether nobody is left: no link and no process.
     pub fn is_empty(&self) -> bool {
         self.links.is_empty() && self.processes.is_empty()
+    }
+
+    /// Notes how far this node is from the control node.
+    pub fn set_depth(&mut self, depth: u32) {
+        self.depth = depth;
+    }
+
+    /// How far this node is from the control node.
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// How many children are linked.
+    pub fn count(&self) -> usize {
+        self.links.len()
+    }
+
+    /// How many nodes there is a way to.
+    pub fn below(&self) -> usize {
+        self.routes.len()
     }
 
     /// The link towards a node below, if there is a way to it.
@@ -119,6 +144,26 @@ impl Children {
                 up(Message::answer(message.node, message.request, Status::Unavailable, &[]));
             }
             None => {}
+        }
+    }
+
+    /// Passes on a request for each of several nodes, as one message on each link, and answers for
+    /// those to which there is no way.
+    pub fn forward_fan(&mut self, fan: Fan<'_>, up: &mut Up<'_>) {
+        let mut by_link: BTreeMap<LinkId, Vec<_>> = BTreeMap::new();
+        for (node, request) in fan.parts {
+            match self.link_to(node).and_then(|link| self.links.get_mut(&link)) {
+                Some(child) => {
+                    child.link.expect_answer(request, node);
+                    by_link.entry(child.link.id()).or_default().push((node, request));
+                }
+                None => up(Message::answer(node, request, Status::Unavailable, &[])),
+            }
+        }
+        for (link, parts) in by_link {
+            let child = self.links.get_mut(&link).expect("it was there a moment ago");
+            child.link.send_fan(Fan { parts, ..fan });
+            self.touched.insert(link);
         }
     }
 
@@ -298,7 +343,8 @@ impl Children {
         };
         let request = *request;
         self.processes.insert(hello.life, Process::Running);
-        link.send_control(Merge::Never, &Message::neighbour(Kind::Welcome, &[]));
+        let place = wire::body(&Welcome { parent: self.node, depth: self.depth + 1 });
+        link.send_control(Merge::Never, &Message::neighbour(Kind::Welcome, &place));
         for (module, value) in &self.published {
             send_published(&mut link, module, value);
         }

@@ -4,10 +4,10 @@
 //! `inventory`. It has never heard of links, frames or transports.
 
 use std::fmt;
-use std::str::{FromStr, SplitAsciiWhitespace};
 use std::time::Duration;
 
-use crate::{NodeId, RequestId, Time};
+use crate::offload::{Job, Stop};
+use crate::{Args, NodeId, RequestId, Time};
 
 /// A linked command module, as it registers itself. All text is shown to users.
 ///
@@ -38,7 +38,7 @@ use crate::{NodeId, RequestId, Time};
 ///
 /// let mut node = Harness::new("shout", NodeId::compute(1).unwrap());
 /// assert_eq!(node.exec("shout hey"), Ok("HEY".to_owned()));
-/// assert_eq!(node.exec("shout"), Err("WORD is missing: expected a word".to_owned()));
+/// assert_eq!(node.exec("shout"), Err("shout: WORD is missing: expected a word".to_owned()));
 /// ```
 #[derive(Debug)]
 pub struct CommandSpec {
@@ -117,8 +117,37 @@ pub trait Command {
     ///
     /// # Errors
     ///
-    /// A [`Failure`] is the user's answer too; it leaves the instance as it was.
+    /// A [`Failure`] is the user's answer too, with the word in front of it; it leaves the instance
+    /// as it was.
     fn call(&mut self, cx: &mut Context<'_>, call: &Call<'_>) -> Outcome;
+
+    /// Answers what the module's instance at the control node has asked, see [`Context::ask_all`].
+    /// Called on compute nodes only.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] reaches that instance like any other answer.
+    fn asked(&mut self, cx: &mut Context<'_>, call: RequestId, question: &[u8]) -> Outcome {
+        let _ = (cx, call, question);
+        Err(Failure::from("this module answers no questions"))
+    }
+
+    /// All that was asked with [`Context::ask_all`] on behalf of `call` is answered, or never will
+    /// be: one answer for each node, in ascending order. What is returned is the answer to `call`.
+    /// Called at the control node only.
+    ///
+    /// # Errors
+    ///
+    /// A [`Failure`] is the user's answer too.
+    fn gathered(
+        &mut self,
+        cx: &mut Context<'_>,
+        call: RequestId,
+        answers: Vec<(NodeId, Answer)>,
+    ) -> Outcome {
+        let _ = (cx, call, answers);
+        Err(Failure::from("this module asks no questions"))
+    }
 
     /// The module's instance at the control node has published `value`, see [`Context::publish`].
     /// Called on compute nodes only.
@@ -151,7 +180,8 @@ pub type Outcome = Result<Reply, Failure>;
 pub enum Reply {
     /// This is the result: one line of text, or nothing.
     Now(String),
-    /// [`Context::answer`] will bring the outcome later; other calls go on meanwhile.
+    /// The outcome comes later, by [`Context::answer`], [`Context::offload`] or
+    /// [`Context::ask_all`]; other calls go on meanwhile.
     Later,
 }
 
@@ -172,9 +202,9 @@ impl From<&str> for Reply {
     }
 }
 
-/// A call that failed: the text after `Error:ID: `, one line that says what was wrong, with what,
-/// and what was expected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A call that failed: the text after `Error:ID: WORD: `, one line that says what was wrong, with
+/// what, and what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Failure(pub String);
 
 impl fmt::Display for Failure {
@@ -206,64 +236,17 @@ pub struct Call<'a> {
     pub args: Args<'a>,
 }
 
-/// The arguments of a call: words, separated by blanks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Args<'a>(&'a str);
-
-impl<'a> Args<'a> {
-    /// The arguments in `text`.
-    #[must_use]
-    pub fn new(text: &'a str) -> Args<'a> {
-        Args(text)
-    }
-
-    /// One argument after the other.
-    #[must_use]
-    pub fn iter(&self) -> SplitAsciiWhitespace<'a> {
-        self.0.split_ascii_whitespace()
-    }
-
-    /// Nothing, for a word that takes no argument.
-    ///
-    /// # Errors
-    ///
-    /// Names the first argument when there is one.
-    pub fn none(&self) -> Result<(), Failure> {
-        match self.iter().next() {
-            None => Ok(()),
-            Some(surplus) => Err(unexpected(surplus)),
-        }
-    }
-
-    /// The only argument, called `name` in what the user reads, which is to be `expected`.
-    ///
-    /// # Errors
-    ///
-    /// Says what was expected when the argument is missing, is no `T`, or is not the only one.
-    pub fn only<T: FromStr>(&self, name: &str, expected: &str) -> Result<T, Failure> {
-        let mut words = self.iter();
-        let Some(word) = words.next() else {
-            return Err(Failure(format!("{name} is missing: expected {expected}")));
-        };
-        let value = word
-            .parse()
-            .map_err(|_| Failure(format!("{name} is to be {expected}, not '{}'", shown(word))))?;
-        match words.next() {
-            None => Ok(value),
-            Some(surplus) => Err(unexpected(surplus)),
-        }
-    }
-}
-
-fn unexpected(surplus: &str) -> Failure {
-    Failure(format!("unexpected argument '{}'", shown(surplus)))
-}
-
-/// As much of a user's word as an error message should repeat.
-#[must_use]
-pub fn shown(word: &str) -> &str {
-    const BYTES_MAX: usize = 40;
-    &word[..word.floor_char_boundary(BYTES_MAX)]
+/// What one of many nodes has answered, see [`Command::gathered`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The module's instance there has answered.
+    Given(Result<String, Failure>),
+    /// The node can't be reached.
+    Unavailable,
+    /// The node lives, and has not answered by the deadline.
+    Late,
+    /// There is no such node any more.
+    NotFound,
 }
 
 /// What happened to a compute node, as the control node knows it.
@@ -289,19 +272,58 @@ pub struct Watch {
     pub silent_after: Duration,
 }
 
+/// What a node knows of itself, see [`Context::facts`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Which node it is.
+    pub node: NodeId,
+    /// Its process.
+    pub pid: u32,
+    /// The node that it hangs from; the control node's is itself.
+    pub parent: NodeId,
+    /// How many links there are between it and the control node.
+    pub depth: u32,
+    /// The name of its transport.
+    pub transport: &'static str,
+    /// How many children are linked to it.
+    pub children: usize,
+    /// How many nodes there are below it, as far as it knows.
+    pub below: usize,
+    /// When it came to be.
+    pub since: Time,
+    /// What it has done since.
+    pub traffic: Traffic,
+}
+
+/// Counters of one node, from its beginning on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests that it has run itself.
+    pub run: u64,
+    /// Messages for others, either way, that it has passed on.
+    pub passed_on: u64,
+    /// Frames that came from its neighbours.
+    pub frames_received: u64,
+    /// Frames that it sent to them.
+    pub frames_sent: u64,
+}
+
 /// What an instance can do beside answering; valid for the one method call it is handed to.
 #[derive(Debug)]
 pub struct Context<'a> {
     now: Time,
-    node: NodeId,
     module: &'static str,
+    facts: Facts,
     effects: &'a mut Vec<Effect>,
 }
 
 /// What an instance asked for through its [`Context`], for the node to carry out.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
     Answer(RequestId, Result<String, Failure>),
+    Offload(Job),
+    /// On behalf of this call, of the module with this name.
+    AskAll(RequestId, &'static str, Vec<u8>),
     /// Of the module with this name.
     Publish(&'static str, Vec<u8>),
     Watch(Option<Watch>),
@@ -311,11 +333,11 @@ pub(crate) enum Effect {
 impl<'a> Context<'a> {
     pub(crate) fn new(
         now: Time,
-        node: NodeId,
         module: &'static str,
+        facts: Facts,
         effects: &'a mut Vec<Effect>,
     ) -> Context<'a> {
-        Context { now, node, module, effects }
+        Context { now, module, facts, effects }
     }
 
     /// The time of this node.
@@ -327,7 +349,40 @@ impl<'a> Context<'a> {
     /// The node that the instance belongs to.
     #[must_use]
     pub fn node(&self) -> NodeId {
-        self.node
+        self.facts.node
+    }
+
+    /// What this node knows of itself.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Has `work` run beside the node, in a thread of less priority, and returns what the call is to
+    /// return meanwhile: the outcome of the work is that of the call. For whatever blocks or
+    /// computes for longer than about a millisecond.
+    ///
+    /// The work is told by its [`Stop`] when nobody waits for its outcome any more, and is to look
+    /// often: its thread is not ended, and other work of the node waits for it. A node runs as
+    /// much at a time as the machine has cores.
+    #[must_use]
+    pub fn offload<W>(&mut self, call: &Call<'_>, work: W) -> Reply
+    where
+        W: FnOnce(&Stop) -> Result<String, Failure> + Send + 'static,
+    {
+        self.effects.push(Effect::Offload(Job::new(call.id, work)));
+        Reply::Later
+    }
+
+    /// Asks the module's instance on every compute node, those included that are just being
+    /// created, and returns what the call is to return meanwhile: [`Command::gathered`] brings the
+    /// answers. Only at the control node, and once for a call. At most
+    /// [`crate::PUBLISHED_BYTES_MAX`] bytes.
+    #[must_use]
+    pub fn ask_all(&mut self, call: &Call<'_>, question: Vec<u8>) -> Reply {
+        debug_assert!(self.facts.node.is_control() && question.len() <= crate::PUBLISHED_BYTES_MAX);
+        self.effects.push(Effect::AskAll(call.id, self.module, question));
+        Reply::Later
     }
 
     /// Answers a call that returned [`Reply::Later`]. An answer to a call that is not open (any
@@ -340,7 +395,7 @@ impl<'a> Context<'a> {
     /// included, in place of what was published before; see [`Command::published`]. At most
     /// [`crate::PUBLISHED_BYTES_MAX`] bytes. Only at the control node.
     pub fn publish(&mut self, value: Vec<u8>) {
-        debug_assert!(self.node.is_control() && value.len() <= crate::PUBLISHED_BYTES_MAX);
+        debug_assert!(self.facts.node.is_control() && value.len() <= crate::PUBLISHED_BYTES_MAX);
         self.effects.push(Effect::Publish(self.module, value));
     }
 
@@ -351,7 +406,7 @@ impl<'a> Context<'a> {
 
     /// Prints a line at the console, at once. Only at the control node.
     pub fn notice(&mut self, line: impl Into<String>) {
-        debug_assert!(self.node.is_control());
+        debug_assert!(self.facts.node.is_control());
         self.effects.push(Effect::Notice(line.into()));
     }
 }

@@ -1,5 +1,6 @@
 //! The protocol of hoptree as pure state machines, and the contracts around them.
 
+mod args;
 mod children;
 mod clock;
 mod command;
@@ -11,6 +12,7 @@ mod modules;
 #[cfg(test)]
 mod network;
 mod node;
+mod offload;
 mod registry;
 mod router;
 pub mod testkit;
@@ -21,14 +23,16 @@ mod transport;
 mod wire;
 mod worker;
 
+pub use args::{Args, Reader, Words, shown};
 pub use command::{
-    Args, Call, Change, Claim, Command, CommandSpec, Context, Example, Failure, Outcome, Reply,
-    Verb, Watch, Word, shown,
+    Answer, Call, Change, Claim, Command, CommandSpec, Context, Example, Facts, Failure, Outcome,
+    Reply, Traffic, Verb, Watch, Word,
 };
 pub use controller::{Controller, ControllerConfig, Order};
 pub use floor::{Floor, RoundTrip};
 pub use id::{Incarnation, Life, LinkId, NodeId, RequestId, Token};
 pub use node::{Exit, Input, Node, Output};
+pub use offload::{Job, Stop};
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, RouteTable, Router};
 pub use time::Time;
@@ -38,8 +42,12 @@ pub use transport::{
 };
 pub use worker::{Worker, WorkerConfig};
 
-/// The longest line of the console, in bytes, its line end not counted.
-pub const LINE_BYTES_MAX: usize = 1024 * 1024;
+/// The longest value that a command takes or returns, in bytes.
+pub const VALUE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The longest line of the console, in bytes, its line end not counted: a value, and some words
+/// beside it.
+pub const LINE_BYTES_MAX: usize = VALUE_BYTES_MAX + 64 * 1024;
 
 /// The longest value that a module may publish, in bytes.
 pub const PUBLISHED_BYTES_MAX: usize = 1024;

@@ -8,7 +8,8 @@ use rustc_hash::FxHashMap;
 
 use crate::time::earliest;
 use crate::wire::{
-    self, FRAME_HEADER_BYTES, HEADER_BYTES, Kind, Malformed, Message, Messages, PIECE_BYTES_MAX,
+    self, FRAME_HEADER_BYTES, Fan, HEADER_BYTES, Kind, Malformed, Message, Messages,
+    PIECE_BYTES_MAX,
 };
 use crate::{FRAME_BYTES_MAX, LinkId, NodeId, Output, RequestId, Time};
 
@@ -149,6 +150,23 @@ impl Link {
         for (index, body) in pieces.enumerate() {
             let flags = message.flags.piece(index == 0, index == last);
             self.queue(&Message { flags, body, ..*message });
+        }
+    }
+
+    /// Queues one request for each of several nodes, as one message. Those for whose node something
+    /// waits in pieces go behind that, each by itself.
+    pub fn send_fan(&mut self, fan: Fan<'_>) {
+        let Fan { kind, mut parts, body } = fan;
+        parts.retain(|(node, request)| {
+            let apart = self.lanes.iter().any(|lane| lane.stream == Stream::To(*node));
+            if apart {
+                self.queue(&Message::new(kind, *node, *request, body));
+            }
+            !apart
+        });
+        if !parts.is_empty() {
+            let body = Fan { kind, parts, body }.encode();
+            self.queue_whole(&Message::neighbour(Kind::Fan, &body));
         }
     }
 
@@ -519,6 +537,34 @@ mod tests {
         let arrived = exchange(&mut link, &mut peer);
         let order: Vec<_> = arrived.iter().map(|(request, _)| *request).collect();
         assert_eq!(order, (0..90).chain([100, 101, 102]).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_fan_is_one_message_and_overtakes_nothing_that_goes_to_its_nodes() {
+        let (mut link, mut peer) = pair();
+        let parts = [1, 2, 3].map(|id| (node(id), RequestId(id.into()))).to_vec();
+        link.send_fan(Fan { kind: Kind::Exec, parts: parts.clone(), body: b"time" });
+        link.send(&exec(2, 10, &[0; 100_000]));
+        link.send_fan(Fan { kind: Kind::Exec, parts: parts.clone(), body: b"stop" });
+        let mut order = Vec::new();
+        loop {
+            let frames = flush(&mut link);
+            for message in frames.iter().flat_map(|frame| peer.receive(NOW, frame).unwrap()) {
+                let message = message.unwrap();
+                match Fan::decode(message.body).filter(|_| message.kind == Kind::Fan) {
+                    Some(fan) => order.push((fan.parts.len(), fan.body.len())),
+                    None if message.flags.is_last() => order.push((1, message.body.len())),
+                    None => {}
+                }
+            }
+            for ack in flush(&mut peer) {
+                link.receive(NOW, &ack).unwrap();
+            }
+            if frames.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(order, [(3, 4), (2, 4), (1, 100_000 % PIECE_BYTES_MAX), (1, 4)]);
     }
 
     #[test]

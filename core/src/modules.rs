@@ -1,26 +1,55 @@
 //! The module instances of one node, and what they ask of it.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use crate::command::{Effect, shown};
+use rustc_hash::FxHashMap;
+
+use crate::args::shown;
+use crate::command::Effect;
+use crate::offload::Stop;
 use crate::time::earliest;
 use crate::{
-    Args, Call, Change, Command, Context, Failure, NodeId, Outcome, Registry, RequestId, Time,
+    Answer, Args, Call, Change, Command, Context, Facts, Failure, NodeId, Outcome, Registry, Reply,
+    RequestId, Time,
 };
 
-/// One instance of each linked module.
+/// One instance of each linked module, and the calls that they have not answered.
 pub(crate) struct Modules {
-    node: NodeId,
     registry: Registry,
     /// In the order of [`Registry::modules`].
     instances: Vec<Box<dyn Command>>,
     effects: Vec<Effect>,
+    /// How long a call may be open.
+    timeout: Duration,
+    /// The calls that are to be answered later. Bounded by the control node's windows.
+    open: FxHashMap<RequestId, Open>,
+    /// When calls were to be answered at the latest, in this order; some have been.
+    expiring: VecDeque<(Time, RequestId)>,
+}
+
+/// A call that is to be answered later.
+struct Open {
+    /// What stands before the text of a failure.
+    prefix: String,
+    /// Tells the work that was offloaded for it.
+    stop: Option<Stop>,
+    /// It waits for other nodes, each of which has a deadline of its own.
+    asks: bool,
 }
 
 impl Modules {
-    pub fn new(registry: Registry, node: NodeId) -> Modules {
+    pub fn new(registry: Registry, timeout: Duration) -> Modules {
         let instances = registry.modules().map(|module| (module.create)()).collect();
-        Modules { node, registry, instances, effects: Vec::new() }
+        Modules {
+            registry,
+            instances,
+            effects: Vec::new(),
+            timeout,
+            open: FxHashMap::default(),
+            expiring: VecDeque::new(),
+        }
     }
 
     pub fn registry(&self) -> &Registry {
@@ -28,67 +57,174 @@ impl Modules {
     }
 
     /// Answers what a user wrote after `exec ID`.
-    pub fn exec(&mut self, now: Time, id: RequestId, line: &str) -> Outcome {
+    pub fn exec(&mut self, now: Time, facts: &Facts, id: RequestId, line: &str) -> Outcome {
         let (word, rest) = split_word(line);
-        match self.registry.module_of_word(word) {
-            Some(module) => self.call(now, module, id, word, rest),
-            None => Err(self.unknown_word(word)),
-        }
+        let Some(module) = self.registry.module_of_word(word) else {
+            return Err(self.unknown_word(word));
+        };
+        let prefix = match self.registry.has_word(word) {
+            true => word,
+            false => self.registry.module(module).name,
+        };
+        let call = Call { id, word, args: arguments(prefix, rest)? };
+        self.call(now, facts, module, &call, prefix)
     }
 
     /// Answers a console command, or says `None` when no module claims its verb.
-    pub fn verb(&mut self, now: Time, id: RequestId, verb: &str, rest: &str) -> Option<Outcome> {
+    pub fn verb(
+        &mut self,
+        now: Time,
+        facts: &Facts,
+        id: RequestId,
+        verb: &str,
+        rest: &str,
+    ) -> Option<Outcome> {
         let module = self.registry.module_of_verb(verb)?;
-        Some(self.call(now, module, id, verb, rest))
+        let args = arguments(verb, rest);
+        Some(
+            args.and_then(|args| {
+                self.call(now, facts, module, &Call { id, word: verb, args }, verb)
+            }),
+        )
+    }
+
+    /// Answers a question of a module's instance at the control node.
+    pub fn asked(
+        &mut self,
+        now: Time,
+        facts: &Facts,
+        id: RequestId,
+        name: &str,
+        question: &[u8],
+    ) -> Outcome {
+        let Some(module) = self.module_called(name) else {
+            return Err(Failure(format!("the module {name} is not linked here")));
+        };
+        let outcome =
+            self.with(now, facts, module, |instance, cx| instance.asked(cx, id, question));
+        self.note(now, id, outcome, "")
+    }
+
+    /// Hands a module the answers to what it has asked on behalf of an open call.
+    pub fn gathered(
+        &mut self,
+        now: Time,
+        facts: &Facts,
+        id: RequestId,
+        name: &str,
+        answers: Vec<(NodeId, Answer)>,
+    ) -> Outcome {
+        let module = self.module_called(name).expect("it has asked");
+        let prefix = self.open.remove(&id).map(|open| open.prefix).unwrap_or_default();
+        let outcome =
+            self.with(now, facts, module, |instance, cx| instance.gathered(cx, id, answers));
+        self.note(now, id, outcome, &prefix)
     }
 
     /// Hands a published value to the module that it belongs to, when this node has it.
-    pub fn published(&mut self, now: Time, name: &str, value: &[u8]) {
-        let module = self.registry.modules().position(|module| module.name == name);
-        if let Some(module) = module {
-            self.with(now, module, |instance, cx| instance.published(cx, value));
+    pub fn published(&mut self, now: Time, facts: &Facts, name: &str, value: &[u8]) {
+        if let Some(module) = self.module_called(name) {
+            self.with(now, facts, module, |instance, cx| instance.published(cx, value));
         }
     }
 
     /// Tells every module what happened to a compute node.
-    pub fn node_changed(&mut self, now: Time, node: NodeId, change: Change) {
+    pub fn node_changed(&mut self, now: Time, facts: &Facts, node: NodeId, change: Change) {
         for module in 0..self.instances.len() {
-            self.with(now, module, |instance, cx| instance.node_changed(cx, node, change));
+            self.with(now, facts, module, |instance, cx| instance.node_changed(cx, node, change));
         }
     }
 
-    /// Calls the timeouts that are due.
-    pub fn timeout(&mut self, now: Time) {
+    /// Calls the timeouts that are due, and gives up the calls that are open for too long.
+    pub fn timeout(&mut self, now: Time, facts: &Facts) {
         for module in 0..self.instances.len() {
             if self.instances[module].deadline().is_some_and(|deadline| deadline <= now) {
-                self.with(now, module, |instance, cx| instance.timeout(cx));
+                self.with(now, facts, module, |instance, cx| instance.timeout(cx));
+            }
+        }
+        while let Some((expiry, id)) = self.expiring.front().copied()
+            && expiry <= now
+        {
+            self.expiring.pop_front();
+            if self.open.get(&id).is_some_and(|open| !open.asks)
+                && let Some(Open { stop: Some(stop), .. }) = self.open.remove(&id)
+            {
+                stop.want();
             }
         }
     }
 
-    /// When the next timeout is due.
+    /// When there is something to do for [`Modules::timeout`].
     pub fn deadline(&self) -> Option<Time> {
-        self.instances.iter().map(|instance| instance.deadline()).fold(None, earliest)
+        let expiry = self.expiring.front().map(|(expiry, _)| *expiry);
+        self.instances.iter().map(|instance| instance.deadline()).fold(expiry, earliest)
+    }
+
+    /// What an open call has come to; `None` when it is not open (any more).
+    pub fn finish(
+        &mut self,
+        id: RequestId,
+        outcome: Result<String, Failure>,
+    ) -> Option<Result<String, Failure>> {
+        let open = self.open.remove(&id)?;
+        // Those that are answered sooner than they expire are to leave no timers behind.
+        while self.expiring.front().is_some_and(|(_, id)| !self.open.contains_key(id)) {
+            self.expiring.pop_front();
+        }
+        Some(outcome.map_err(|failure| prefixed(&open.prefix, failure)))
     }
 
     /// What the instances have asked for since the last call, in order.
     pub fn take_effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.retain(|effect| match effect {
+            Effect::Offload(job) => {
+                let open = self.open.get_mut(&job.call());
+                open.map(|open| open.stop = Some(job.stop())).is_some()
+            }
+            Effect::AskAll(call, ..) => {
+                self.open.get_mut(call).map(|open| open.asks = true).is_some()
+            }
+            _ => true,
+        });
+        effects
     }
 
-    fn call(&mut self, now: Time, module: usize, id: RequestId, word: &str, rest: &str) -> Outcome {
-        let call = Call { id, word, args: Args::new(rest) };
-        self.with(now, module, |instance, cx| instance.call(cx, &call))
+    fn module_called(&self, name: &str) -> Option<usize> {
+        self.registry.modules().position(|module| module.name == name)
+    }
+
+    fn call(
+        &mut self,
+        now: Time,
+        facts: &Facts,
+        module: usize,
+        call: &Call<'_>,
+        prefix: &str,
+    ) -> Outcome {
+        let outcome = self.with(now, facts, module, |instance, cx| instance.call(cx, call));
+        self.note(now, call.id, outcome, prefix)
+    }
+
+    /// Notes that a call is open when it is, and completes the text of a failure.
+    fn note(&mut self, now: Time, id: RequestId, outcome: Outcome, prefix: &str) -> Outcome {
+        if outcome == Ok(Reply::Later) {
+            let open = Open { prefix: prefix.to_owned(), stop: None, asks: false };
+            self.open.insert(id, open);
+            self.expiring.push_back((now + self.timeout, id));
+        }
+        outcome.map_err(|failure| prefixed(prefix, failure))
     }
 
     fn with<T>(
         &mut self,
         now: Time,
+        facts: &Facts,
         module: usize,
         work: impl FnOnce(&mut dyn Command, &mut Context<'_>) -> T,
     ) -> T {
         let name = self.registry.module(module).name;
-        let mut cx = Context::new(now, self.node, name, &mut self.effects);
+        let mut cx = Context::new(now, name, *facts, &mut self.effects);
         work(self.instances[module].as_mut(), &mut cx)
     }
 
@@ -105,6 +241,14 @@ impl Modules {
         }
         text
     }
+}
+
+fn arguments<'a>(prefix: &str, text: &'a str) -> Result<Args<'a>, Failure> {
+    Args::parse(text).map_err(|failure| prefixed(prefix, failure))
+}
+
+fn prefixed(prefix: &str, Failure(text): Failure) -> Failure {
+    Failure(if prefix.is_empty() { text } else { format!("{prefix}: {text}") })
 }
 
 /// The first word of a line and what follows it, without the blanks between them and around.

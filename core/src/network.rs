@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::time::earliest;
 use crate::{
-    Controller, ControllerConfig, Exit, Incarnation, Input, Life, LinkId, Node, NodeId, Order,
-    Output, Registry, Time, Token, Worker, WorkerConfig,
+    Controller, ControllerConfig, Exit, Failure, Incarnation, Input, Life, LinkId, Node, NodeId,
+    Order, Output, Registry, RequestId, Time, Token, Worker, WorkerConfig,
 };
 
 /// How long a frame, or the news of an end, is under way.
@@ -15,6 +15,12 @@ const LATENCY: Duration = Duration::from_micros(100);
 
 /// How long a process takes from its start to its first deed.
 const START: Duration = Duration::from_millis(2);
+
+/// The deadline of a request.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a job takes.
+const JOB: Duration = Duration::from_millis(10);
 
 /// How long a condition may take to come about.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,20 +69,27 @@ enum Event {
     Frame(LinkId, Vec<u8>),
     Down(LinkId),
     ChildExited(Life, Exit),
+    JobDone(RequestId, Result<String, Failure>),
 }
 
 impl Network {
     pub fn new(commands: Registry, order: Order) -> Network {
         let token = Token([7; 16]);
-        let controller = Controller::new(ControllerConfig {
-            token,
-            timeout: Duration::from_secs(5),
-            order,
-            commands: commands.clone(),
-        });
+        let now = Time::ZERO + Duration::from_secs(1);
+        let controller = Controller::new(
+            now,
+            ControllerConfig {
+                token,
+                pid: 1,
+                transport: "network",
+                timeout: TIMEOUT,
+                order,
+                commands: commands.clone(),
+            },
+        );
         let control = Process { worker: None, parent: None, stopped: false, held: Vec::new() };
         Network {
-            now: Time::ZERO + Duration::from_secs(1),
+            now,
             controller,
             token,
             commands,
@@ -218,6 +231,7 @@ impl Network {
             }
             Event::Frame(..) | Event::Down(_) => {}
             Event::ChildExited(life, exit) => self.feed(who, Input::ChildExited(life, exit)),
+            Event::JobDone(call, outcome) => self.feed(who, Input::JobDone(call, outcome)),
         }
     }
 
@@ -258,6 +272,10 @@ impl Network {
                 self.killed.push(life.node.to_wire());
                 self.end(life, Exit::Signal(9));
             }
+            Output::Offload(job) => {
+                let call = job.call();
+                self.plan(JOB, who, Event::JobDone(call, job.run()));
+            }
             Output::Print(text) => {
                 let text = String::from_utf8(text).expect("it is UTF-8");
                 assert!(text.ends_with('\n'));
@@ -278,10 +296,12 @@ impl Network {
             token: self.token,
             pid: 1_000 + life.node.to_wire(),
             parent: own,
+            transport: "network",
+            timeout: TIMEOUT,
             commands: self.commands.clone(),
         };
         let process = self.processes.get_mut(&Some(life)).expect("it is there");
-        process.worker = Some(Worker::new(config));
+        process.worker = Some(Worker::new(self.now, config));
         if self.processes.contains_key(&parent) {
             self.plan(Duration::ZERO, Some(life), Event::Up(own));
             self.plan(LATENCY, parent, Event::Up(parents));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Life, LinkId, Time};
+use crate::{Failure, Job, Life, LinkId, RequestId, Time};
 
 /// A node as a pure state machine. [`crate::Controller`] and [`crate::Worker`] are the two there
 /// are; a driver feeds them from sockets, processes and a clock, a test from an in-memory network.
@@ -46,6 +46,8 @@ pub enum Input<'a> {
     SpawnFailed(Life, &'a str),
     /// The process of a child has ended and has been reaped.
     ChildExited(Life, Exit),
+    /// What a job that [`Output::Offload`] asked for has come to. The first is its call.
+    JobDone(RequestId, Result<String, Failure>),
     /// [`Node::deadline`] has come. All that happened before it has been told before.
     Timeout,
 }
@@ -83,6 +85,8 @@ pub enum Output {
     /// End a child's process with SIGKILL. [`Input::ChildExited`] follows. Nothing happens when
     /// there is no such process any more.
     Kill(Life),
+    /// Run a job in another thread. [`Input::JobDone`] follows.
+    Offload(Job),
     /// Write to the user, at once: whole lines of UTF-8. Only from the control node.
     Print(Vec<u8>),
     /// The node is done: after what was output before, its process ends. Nothing follows.

@@ -95,6 +95,11 @@ impl Registry {
         }
     }
 
+    /// Whether a module claims this very word.
+    pub(crate) fn has_word(&self, word: &str) -> bool {
+        self.words.contains_key(word)
+    }
+
     /// The index, in [`Registry::modules`], of the module that answers `verb`.
     pub(crate) fn module_of_verb(&self, verb: &str) -> Option<usize> {
         self.verbs.get(verb).copied()

@@ -57,6 +57,18 @@ impl RouteTable {
         RouteTable { local, ways: FxHashMap::default(), lives: FxHashMap::default() }
     }
 
+    /// How many nodes there is a way to.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ways.len()
+    }
+
+    /// Whether there is no way to anyone.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ways.is_empty()
+    }
+
     fn remove_from(&mut self, life: Life, via: LinkId) {
         if let Some(lives) = self.lives.get_mut(&via) {
             lives.remove(&life);

@@ -6,8 +6,8 @@ use crate::command::{CommandSpec, Example, Verb, Watch, Word};
 use crate::network::{Network, stranger};
 use crate::wire::{self, Hello, Kind, Message};
 use crate::{
-    Call, Change, Claim, Command, Context, FRAME_BYTES_MAX, LINE_BYTES_MAX, NodeId, Order, Outcome,
-    Registry, Reply, RequestId, Token,
+    Answer, Call, Change, Claim, Command, Context, FRAME_BYTES_MAX, LINE_BYTES_MAX, NodeId, Order,
+    Outcome, Registry, Reply, RequestId, Stop, Token, VALUE_BYTES_MAX,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -28,8 +28,13 @@ static PROBE: CommandSpec = CommandSpec {
         Word { claim: Claim::Word("bytes"), usage: "bytes N", help: "N times x" },
         Word { claim: Claim::Word("never"), usage: "never", help: "no answer" },
         Word { claim: Claim::Word("later"), usage: "later MS", help: "answer after MS" },
+        Word { claim: Claim::Word("work"), usage: "work N", help: "N times x, not at once" },
+        Word { claim: Claim::Word("where"), usage: "where", help: "parent, depth and so on" },
     ],
-    verbs: &[Verb { spellings: &["watch"], usage: "watch MS", help: "watch everyone" }],
+    verbs: &[
+        Verb { spellings: &["watch"], usage: "watch MS", help: "watch everyone" },
+        Verb { spellings: &["census"], usage: "census", help: "ask everyone" },
+    ],
     examples: &[Example { line: "exec 1 echo", reply: "Ok:1" }],
     create: || Box::new(Probe::default()),
 };
@@ -45,6 +50,19 @@ impl Command for Probe {
                 self.later = Some((call.id, cx.now() + Duration::from_millis(ms)));
                 Ok(Reply::Later)
             }
+            "work" => {
+                let count: usize = call.args.only("N", "a number")?;
+                let work = move |stop: &Stop| {
+                    assert!(!stop.is_wanted());
+                    if count > 9 { Err("too much work".into()) } else { Ok("x".repeat(count)) }
+                };
+                Ok(cx.offload(call, work))
+            }
+            "where" => {
+                let crate::Facts { parent, depth, children, below, .. } = cx.facts();
+                Ok(format!("{parent} {depth} {children} {below}").into())
+            }
+            "census" => Ok(cx.ask_all(call, b"who".to_vec())),
             _ => {
                 let ms: u64 = call.args.only("MS", "a number")?;
                 cx.publish(ms.to_le_bytes().to_vec());
@@ -52,6 +70,24 @@ impl Command for Probe {
                 Ok(Reply::EMPTY)
             }
         }
+    }
+
+    fn asked(&mut self, cx: &mut Context<'_>, _: RequestId, question: &[u8]) -> Outcome {
+        assert_eq!(question, b"who");
+        Ok(cx.facts().pid.to_string().into())
+    }
+
+    fn gathered(
+        &mut self,
+        _: &mut Context<'_>,
+        _: RequestId,
+        answers: Vec<(NodeId, Answer)>,
+    ) -> Outcome {
+        Ok(answers
+            .iter()
+            .map(|(node, answer)| format!("{node}={answer:?} "))
+            .collect::<String>()
+            .into())
     }
 
     fn published(&mut self, cx: &mut Context<'_>, value: &[u8]) {
@@ -111,7 +147,7 @@ fn a_session_from_the_first_line_to_the_last() {
             "Error:9: Not found",
             "Error: Already exists",
             "Error: Parent not found",
-            "Error:1: unknown command 'nonsense': expected one of echo, bytes, never, later",
+            "Error:1: unknown command 'nonsense': expected one of echo, bytes, never, later, work, where",
             "Error: Not found",
             "Error: unknown command 'frobnicate': 'help' lists what there is",
         ]
@@ -356,19 +392,22 @@ fn a_flood_to_a_node_that_hangs_holds_up_nobody_else() {
 fn long_lines_and_answers_pass_in_pieces_and_let_others_by() {
     let mut network = Network::new(Registry::new([&PROBE]).unwrap(), Order::Completion);
     network.replies("create 1\ncreate 2 1\ncreate 3 2\ncreate 4 1");
-    let long = "y".repeat(LINE_BYTES_MAX - "exec 3 echo ".len());
+    let long = "y".repeat(VALUE_BYTES_MAX);
     let replies = network.replies(&format!("exec 3 echo {long}\nexec 4 echo short\nexec 3 echo b"));
     assert_eq!(replies[0], "Ok:4: short");
-    assert_eq!(replies[1].len(), "Ok:3: ".len() + long.len());
-    assert_eq!(replies[2], "Ok:3: b");
+    assert_eq!(replies[1], "Ok:3: b", "its answer is short");
+    assert_eq!(replies[2].len(), "Ok:3: ".len() + long.len());
 
     let replies = network.replies("exec 3 bytes 5000000\nexec 3 echo short");
     assert_eq!(replies[0], "Ok:3: short");
     assert_eq!(replies[1].len(), "Ok:3: ".len() + 5_000_000);
 
-    let too_long = format!("exec 3 echo {long}z");
-    let replies = network.replies(&too_long);
-    assert_eq!(replies, ["Error: the line is longer than 1048576 bytes"]);
+    let replies = network.replies(&format!("exec 3 echo {long}z\nexec 3 echo b"));
+    let too_long = "Error:3: the answer is longer than 16777216 bytes";
+    assert_eq!(replies, [too_long, "Ok:3: b"]);
+    let line = "y".repeat(LINE_BYTES_MAX + 1);
+    let error = format!("Error: the line is longer than {LINE_BYTES_MAX} bytes");
+    assert_eq!(network.replies(&line), [error]);
 }
 
 #[test]
@@ -476,4 +515,125 @@ fn a_create_that_fails_leaves_no_trace() {
         network.replies("ping 2\ncreate 2 1\nping 2"),
         ["Error: Not found", "Ok: 1002", "Ok: 1"]
     );
+}
+
+#[test]
+fn one_command_for_many_nodes_gives_a_line_for_each_in_order() {
+    let mut network = chain(3);
+    network.replies("create 10 1\ncreate 20");
+    assert_eq!(
+        network.replies("exec 20,3,1,3 echo a  b\nexec 2.. echo c\nexec 3..,20 echo d"),
+        ["Ok:1: a b", "Ok:3: a b", "Ok:20: a b", "Ok:2: c", "Ok:3: c", "Ok:3: d", "Ok:20: d"]
+    );
+    let all = ["Ok:1: e", "Ok:2: e", "Ok:3: e", "Ok:10: e", "Ok:20: e"];
+    assert_eq!(network.replies("exec * echo e"), all);
+    assert_eq!(
+        network.replies("exec 1,5,99 echo\nexec 99.. echo\nexec 1 bad\nexec 1,2"),
+        [
+            "Error: exec: there is no node 5",
+            "Error: exec: there is no node 99",
+            "Error:1: unknown command 'bad': expected one of echo, bytes, never, later, work, where",
+            "Error: exec: WORD is missing: expected one of echo, bytes, never, later, work, where \
+             (usage: exec ID WORD [ARG ...])",
+        ]
+    );
+    assert_eq!(self::network().replies("exec * echo"), ["Error: exec: there is no node yet"]);
+}
+
+#[test]
+fn a_command_for_many_is_one_message_on_each_link() {
+    let mut network = network();
+    network.replies("create 1");
+    for node in 2..200 {
+        network.enter(&format!("create {node} {}", node / 8 + 1));
+    }
+    network.replies("");
+    let before = network.frames.clone();
+    assert_eq!(network.replies("exec * echo x").len(), 199);
+    for (who, frames) in &network.frames {
+        let life = who.filter(|life| life.node.to_wire() > 199 / 8 + 1);
+        // A leaf gets one frame: what is asked.
+        assert!(life.is_none() || frames - before[who] == 1, "{who:?}");
+    }
+}
+
+#[test]
+fn each_of_many_nodes_has_its_turn_and_its_own_fate() {
+    let mut network = chain(2);
+    network.enter("create 3 2\nexec * echo a\nexec 3 echo b\nremove 2\nexec 1,2,3 echo c");
+    assert_eq!(
+        network.replies("exec 1,1.. echo d"),
+        [
+            "Ok: 1003",
+            "Ok:1: a",
+            "Ok:2: a",
+            "Ok:3: a",
+            "Ok:3: b",
+            "Ok",
+            "Ok:1: c",
+            "Error:2: Not found",
+            "Error:3: Not found",
+            "Ok:1: d",
+        ]
+    );
+    network.replies("create 2 1\ncreate 3 2\ncreate 4");
+    network.enter("exec * never");
+    network.pass(MS);
+    network.kill(network.life(2));
+    network.stop(Some(network.life(4)));
+    assert_eq!(
+        network.replies("exec * echo after"),
+        [
+            "2 Lost",
+            "3 Lost",
+            "Error:1: No answer within 5000 ms",
+            "Error:2: Node is unavailable",
+            "Error:3: Node is unavailable",
+            "Error:4: Node is unavailable",
+            "Ok:1: after",
+            "Error:2: Node is unavailable",
+            "Error:3: Node is unavailable",
+            "Error:4: Node is unavailable",
+        ]
+    );
+}
+
+#[test]
+fn long_lines_go_to_many_nodes_as_well() {
+    let mut network = chain(3);
+    let long = "y".repeat(100_000);
+    let replies = network.replies(&format!("exec * echo {long}\nexec 3 echo b\nexec * echo c"));
+    assert_eq!(replies.iter().filter(|reply| reply.ends_with(&long)).count(), 3);
+    assert_eq!(replies[3..], ["Ok:3: b", "Ok:1: c", "Ok:2: c", "Ok:3: c"]);
+}
+
+#[test]
+fn a_module_asks_all_nodes_and_answers_once() {
+    let mut network = chain(2);
+    assert_eq!(
+        network.replies("create 3\ncensus\nexec 1 echo"),
+        [
+            "Ok: 1003",
+            "Ok: 1=Given(Ok(\"1001\")) 2=Given(Ok(\"1002\")) 3=Given(Ok(\"1003\")) ",
+            "Ok:1"
+        ]
+    );
+    network.stop(Some(network.life(3)));
+    network.kill(network.life(2));
+    assert_eq!(
+        network.replies("census"),
+        ["2 Lost", "Ok: 1=Given(Ok(\"1001\")) 2=Unavailable 3=Unavailable "]
+    );
+    assert_eq!(self::network().replies("census"), ["Ok"]);
+}
+
+#[test]
+fn offloaded_work_answers_when_it_is_done() {
+    let mut network = Network::new(Registry::new([&PROBE]).unwrap(), Order::Completion);
+    network.replies("create 1\ncreate 2 1");
+    assert_eq!(
+        network.replies("exec 2 work 5\nexec 2 work 10\nexec 2 echo meanwhile"),
+        ["Ok:2: meanwhile", "Ok:2: xxxxx", "Error:2: work: too much work"]
+    );
+    assert_eq!(network.replies("exec 1 where\nexec 2 where"), ["Ok:1: -1 1 1 1", "Ok:2: 1 2 0 0"]);
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Life, NodeId, RequestId, Token};
 
 /// Changes with every change of what travels; two ends with different versions do not talk.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 
 /// The acknowledgement that every frame begins with, in bytes.
 pub(crate) const FRAME_HEADER_BYTES: usize = 4;
@@ -29,7 +29,7 @@ pub(crate) const PIECE_BYTES_MAX: usize = 16 * 1024;
 pub(crate) enum Kind {
     /// Up, one hop, first on a link: [`Hello`].
     Hello = 1,
-    /// Down, one hop: the hello is accepted.
+    /// Down, one hop: the hello is accepted: [`Welcome`].
     Welcome,
     /// Up, one hop: a sign of life.
     Beat,
@@ -59,10 +59,14 @@ pub(crate) enum Kind {
     Heard,
     /// Up: to these lives, a `Vec<Life>`, there is no way any more.
     Forget,
+    /// Down: a question to a module, for a node: [`Published`], answered like an exec.
+    Ask,
+    /// Down: one request for each of several nodes: [`Fan`].
+    Fan,
 }
 
 impl Kind {
-    const ALL: [Kind; 16] = [
+    const ALL: [Kind; 18] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Beat,
@@ -79,6 +83,8 @@ impl Kind {
         Kind::Silent,
         Kind::Heard,
         Kind::Forget,
+        Kind::Ask,
+        Kind::Fan,
     ];
 
     fn from_wire(byte: u8) -> Option<Kind> {
@@ -262,6 +268,60 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
+/// The same request for several nodes, an Exec or an Ask, as one message for each link on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fan<'a> {
+    pub kind: Kind,
+    /// The nodes, and the request that each of them answers, in ascending order of requests.
+    pub parts: Vec<(NodeId, RequestId)>,
+    /// What the body of each request would be.
+    pub body: &'a [u8],
+}
+
+/// How many bytes the body of a request may have to be sent to several nodes as a [`Fan`].
+pub(crate) const FAN_BODY_BYTES_MAX: usize = PIECE_BYTES_MAX / 2;
+
+/// How many nodes a [`Fan`] may be for; each takes at most 13 bytes, and mostly 5.
+pub(crate) const FAN_PARTS_MAX: usize = FAN_BODY_BYTES_MAX / 13 - 1;
+
+impl<'a> Fan<'a> {
+    /// The body of the message. For the parts of a fan it is never longer than for the whole.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut before = 0;
+        let parts: Vec<_> = self
+            .parts
+            .iter()
+            .map(|(node, request)| {
+                (*node, request.0.wrapping_sub(std::mem::replace(&mut before, request.0)))
+            })
+            .collect();
+        let mut bytes = body(&(self.kind as u8, parts));
+        bytes.extend_from_slice(self.body);
+        bytes
+    }
+
+    /// The fan that a body stands for, or `None` when it is none.
+    pub fn decode(bytes: &'a [u8]) -> Option<Fan<'a>> {
+        let (head, body) = postcard::take_from_bytes::<(u8, Vec<(NodeId, u64)>)>(bytes).ok()?;
+        let kind = Kind::from_wire(head.0).filter(|kind| matches!(kind, Kind::Exec | Kind::Ask))?;
+        let mut request = 0u64;
+        let parts = head.1.into_iter().map(|(node, step)| {
+            request = request.wrapping_add(step);
+            (node, RequestId(request))
+        });
+        Some(Fan { kind, parts: parts.collect(), body })
+    }
+}
+
+/// What a link begins with, from the parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Welcome {
+    /// Who the parent is.
+    pub parent: NodeId,
+    /// How many links there are between the child and the control node.
+    pub depth: u32,
+}
+
 /// What a link begins with, from the child.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
@@ -311,6 +371,25 @@ mod tests {
             assert_eq!(ack, 7);
             assert_eq!(messages.collect::<Result<Vec<_>, _>>().unwrap(), sent);
         }
+    }
+
+    #[test]
+    fn a_fan_survives_the_journey_and_fits_in_a_piece() {
+        let body = vec![7; FAN_BODY_BYTES_MAX];
+        let far_apart = 0x0004_0000_0000_ffff;
+        let parts = (1..=FAN_PARTS_MAX).map(|index| {
+            let node = NodeId::compute(NodeId::MAX - u32::try_from(index).unwrap()).unwrap();
+            (node, RequestId(index as u64 * far_apart))
+        });
+        let fan = Fan { kind: Kind::Ask, parts: parts.collect(), body: &body };
+        let bytes = fan.encode();
+        assert!(bytes.len() <= PIECE_BYTES_MAX, "{}", bytes.len());
+        assert_eq!(Fan::decode(&bytes), Some(fan.clone()));
+
+        let part = Fan { parts: vec![fan.parts[3], fan.parts[99]], ..fan };
+        assert_eq!(Fan::decode(&part.encode()), Some(part));
+        assert_eq!(Fan::decode(&[Kind::Ping as u8, 0]), None);
+        assert_eq!(Fan::decode(&[Kind::Exec as u8, 2, 1]), None);
     }
 
     #[test]

@@ -10,8 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hoptree_core::{
-    Call, Change, Command, CommandSpec, Context, Example, Failure, NodeId, Outcome, Reply, Time,
-    Verb, Watch,
+    Call, Change, Command, CommandSpec, Context, Example, NodeId, Outcome, Reply, Time, Verb, Watch,
 };
 
 inventory::submit! {
@@ -106,10 +105,7 @@ impl Heartbeat {
 
 impl Command for Heartbeat {
     fn call(&mut self, cx: &mut Context<'_>, call: &Call<'_>) -> Outcome {
-        let interval: Interval = call
-            .args
-            .only("MS", Interval::EXPECTED)
-            .map_err(|Failure(text)| Failure(format!("heartbeat: {text}")))?;
+        let interval: Interval = call.args.only("MS", Interval::EXPECTED)?;
         self.report_due(cx);
         self.watch = interval.watch();
         self.waiting.values_mut().for_each(|since| *since = cx.now());

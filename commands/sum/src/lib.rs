@@ -45,7 +45,7 @@ impl Command for Sum {
 fn count(word: &str) -> Result<u32, Failure> {
     match word.parse() {
         Ok(count @ 0..=COUNT_MAX) => Ok(count),
-        _ => Err(Failure(format!("sum: N is to be 0 to {COUNT_MAX}, not '{}'", shown(word)))),
+        _ => Err(Failure(format!("N is to be 0 to {COUNT_MAX}, not '{}'", shown(word)))),
     }
 }
 
@@ -66,14 +66,13 @@ fn sum(count: u32, args: &Args<'_>) -> Result<i128, Failure> {
 }
 
 fn number(index: u32, word: &str) -> Result<i64, Failure> {
-    word.parse().map_err(|_| {
-        Failure(format!("sum: K{index} is to be a 64-bit integer, not '{}'", shown(word)))
-    })
+    word.parse()
+        .map_err(|_| Failure(format!("K{index} is to be a 64-bit integer, not '{}'", shown(word))))
 }
 
 fn mismatch(expected: u32, got: usize) -> Failure {
     let numbers = if expected == 1 { "number" } else { "numbers" };
-    Failure(format!("sum: expected {expected} {numbers} after the count, got {got}"))
+    Failure(format!("expected {expected} {numbers} after the count, got {got}"))
 }
 
 #[cfg(test)]

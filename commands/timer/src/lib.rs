@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn an_argument_is_an_error_and_changes_nothing() {
         let mut node = timer();
-        assert_eq!(node.exec("start now"), Err("unexpected argument 'now'".to_owned()));
+        assert_eq!(node.exec("start now"), Err("start: unexpected argument 'now'".to_owned()));
         node.advance(Duration::from_secs(1));
         assert_eq!(exec(&mut node, "time"), "0");
     }

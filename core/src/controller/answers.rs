@@ -6,9 +6,6 @@ use super::task::{Charge, Creation, Removal, Task, Work};
 use crate::wire::{Message, Status};
 use crate::{Change, Life, NodeId, RequestId, Time};
 
-/// What is printed where a node, or a request's way to it, is gone.
-const UNAVAILABLE: &[u8] = b"Node is unavailable";
-
 /// What is printed where a node that is to be created is there.
 pub(crate) const ALREADY_EXISTS: &str = "Already exists";
 
@@ -43,6 +40,10 @@ impl Board {
         if flags.is_first() {
             self.partial.insert(request, Vec::new());
         }
+        if let Some(Charge { target, .. }) = self.replies.task(request).and_then(|task| task.charge)
+        {
+            self.lives(now, target);
+        }
         let Some(body) = self.partial.get_mut(&request) else { return };
         body.extend_from_slice(message.body);
         if flags.is_last() {
@@ -61,12 +62,12 @@ impl Board {
         let charge = task.charge.take();
         self.settle(now, charge, status);
         match self.replies.task(request).map(|task| &task.work) {
-            Some(Work::Exec { node, .. }) => {
+            Some(Work::Exec { node, .. } | Work::Part { node, .. }) => {
                 let node = *node;
                 let reply = match status {
                     Status::Ok => Reply::OkOf(node, body),
                     Status::Failed => Reply::ErrorOf(node, body),
-                    Status::Unavailable => Reply::ErrorOf(node, UNAVAILABLE),
+                    Status::Unavailable => Reply::UnavailableOf(node),
                 };
                 self.replies.answer(request, reply);
             }
@@ -83,14 +84,16 @@ impl Board {
                     self.removal_failed(request);
                 }
             }
-            Some(Work::Ping { .. } | Work::Verb) | None => {}
+            Some(Work::Ping { .. } | Work::Verb | Work::Many(_)) | None => {}
         }
     }
 
     /// Gives back what a request took of the windows, and learns from its answer.
     pub(super) fn settle(&mut self, now: Time, charge: Option<Charge>, status: Status) {
         let Some(Charge { target, link, bytes }) = charge else { return };
-        if let Some(window) = self.links.get_mut(&link) {
+        if let Some(link) = link
+            && let Some(window) = self.links.get_mut(&link)
+        {
             window.give_back(bytes);
             if window.is_empty() {
                 self.links.remove(&link);
@@ -122,9 +125,12 @@ impl Board {
         let Some(task) = self.replies.task_mut(request) else { return };
         let mut late = Late { charge: task.charge.take(), created: None, removed: None };
         match task.work {
-            Work::Exec { node, .. } => {
-                let text = if why == Why::Slow { no_answer.as_bytes() } else { UNAVAILABLE };
-                self.replies.answer(request, Reply::ErrorOf(node, text));
+            Work::Exec { node, .. } | Work::Part { node, .. } => {
+                let reply = match why {
+                    Why::Slow => Reply::LateOf(node, self.timeout),
+                    Why::Lost | Why::Silent => Reply::UnavailableOf(node),
+                };
+                self.replies.answer(request, reply);
             }
             Work::Ping { node } => {
                 self.forget_ping(node, request);
@@ -151,7 +157,7 @@ impl Board {
                 late.removed = (stage == Removal::Ending).then_some(node);
                 self.removal_failed(request);
             }
-            Work::Verb => {
+            Work::Verb | Work::Many(_) => {
                 self.replies.answer(request, Reply::Error(&no_answer));
             }
         }

@@ -4,6 +4,7 @@
 //! list of nodes whose queues may move, for the controller to see to.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -42,13 +43,21 @@ pub(crate) struct Board {
     pub(super) owed: FxHashMap<NodeId, Vec<Life>>,
 }
 
-/// A message to be sent.
+/// What is to be sent.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
-    pub kind: Kind,
-    pub node: NodeId,
-    pub request: RequestId,
-    pub body: Vec<u8>,
+pub(crate) enum Outgoing {
+    /// A message for one node.
+    Message { kind: Kind, node: NodeId, request: RequestId, body: Vec<u8> },
+    /// Parts of a command for many nodes, in the order of their requests.
+    Fan {
+        /// The command that they are parts of.
+        command: RequestId,
+        /// The control node's links on the way, each of which carries it once.
+        links: Vec<LinkId>,
+        parts: Vec<(NodeId, RequestId)>,
+        kind: Kind,
+        body: Arc<[u8]>,
+    },
 }
 
 impl Board {

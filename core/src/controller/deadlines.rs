@@ -38,7 +38,12 @@ impl Board {
             let request = self.replies.detached();
             record.probe = Some(request);
             self.probes.insert(request, life);
-            self.outbox.push(Outgoing { kind: Kind::Ping, node, request, body: Vec::new() });
+            self.outbox.push(Outgoing::Message {
+                kind: Kind::Ping,
+                node,
+                request,
+                body: Vec::new(),
+            });
         }
     }
 
@@ -74,7 +79,7 @@ impl Board {
         *stage = Removal::Ending;
         let parent = self.tree.record(life.node).map_or(NodeId::CONTROL, |record| record.parent);
         let body = wire::body(&(life, self.end_grace(life.node)));
-        self.outbox.push(Outgoing { kind: Kind::Remove, node: parent, request, body });
+        self.outbox.push(Outgoing::Message { kind: Kind::Remove, node: parent, request, body });
         self.wake_by(now + self.timeout / 2);
     }
 

@@ -1,18 +1,30 @@
 //! When commands take effect: each waits for the earlier ones that name the same node, and for room
 //! in the windows, then its request is sent.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::Controller;
 use super::answers::ALREADY_EXISTS;
 use super::board::Outgoing;
+use super::gather::{Gather, Gathered, Told};
+use super::language::Target;
 use super::replies::Reply;
 use super::task::{Charge, Creation, Removal, Task, Work};
 use super::tree::{Record, State};
-use super::windows::{LINK_WINDOW, NODE_WINDOW, PATIENCE, Pace};
-use crate::wire::{self, Kind, Message};
-use crate::{NodeId, RequestId, Time};
+use super::windows::{LINK_WINDOW, Pace, Window, patience};
+use crate::wire::{self, FAN_BODY_BYTES_MAX, FAN_PARTS_MAX, Kind, Message, Published};
+use crate::{LinkId, NodeId, RequestId, Time};
 
 const TOO_MANY: &str = "Too many requests are waiting";
 const PARENT_NOT_FOUND: &str = "Parent not found";
+
+/// What a command for many nodes asks of each of them.
+struct Part {
+    command: RequestId,
+    kind: Kind,
+    body: Arc<[u8]>,
+}
 
 /// Whether a request may be sent to a node.
 enum Admission {
@@ -28,13 +40,95 @@ impl Controller {
     pub(super) fn exec(&mut self, now: Time, node: NodeId, line: &str) {
         let request = self.open(Work::Exec { node, line: Vec::new() });
         let Some(record) = self.board.tree.record(node) else {
-            return self.answer(request, Reply::ErrorOf(node, b"Not found"));
+            return self.answer(request, Reply::NotFoundOf(node));
         };
         if record.is_free() && self.send_exec(now, request, node, line.as_bytes()) {
             return;
         }
         self.keep_line(request, line.as_bytes().to_vec());
         self.board.tree.entry(node).enqueue(request);
+    }
+
+    /// Takes in `exec` for many nodes, none of which may be unknown.
+    pub(super) fn exec_many(&mut self, now: Time, targets: &[Target], line: &str) {
+        let nodes = match self.nodes_of(targets) {
+            Ok(nodes) => nodes,
+            Err(unknown) => {
+                let wrong = match unknown {
+                    Some(node) => format!("exec: there is no node {node}"),
+                    None => "exec: there is no node yet".to_owned(),
+                };
+                return self.answer_at_once(now, Reply::Error(&wrong));
+            }
+        };
+        let command = self.open(Work::Many(Gather::lines(nodes.len())));
+        self.fan_out(now, command, Kind::Exec, nodes, line.as_bytes());
+    }
+
+    /// The nodes that are meant, those that are just being created included; or the one that does
+    /// not exist, if it was named.
+    fn nodes_of(&self, targets: &[Target]) -> Result<BTreeSet<NodeId>, Option<NodeId>> {
+        let tree = &self.board.tree;
+        let mut nodes = BTreeSet::new();
+        for target in targets {
+            match *target {
+                Target::All => nodes.extend(tree.nodes().filter(|node| !self.is_ending(*node))),
+                Target::One(node) | Target::Below(node) if tree.record(node).is_none() => {
+                    return Err(Some(node));
+                }
+                Target::One(node) => {
+                    nodes.insert(node);
+                }
+                Target::Below(node) => {
+                    let below = tree.subtree_and_coming(node).into_iter();
+                    nodes.extend(below.filter(|below| *below == node || !self.is_ending(*below)));
+                }
+            }
+        }
+        if nodes.is_empty() { Err(None) } else { Ok(nodes) }
+    }
+
+    /// Takes in what a module asks of all nodes, on behalf of a call of one of its verbs.
+    pub(super) fn ask_all(
+        &mut self,
+        now: Time,
+        call: RequestId,
+        module: &'static str,
+        question: Vec<u8>,
+    ) {
+        let nodes = self.board.tree.nodes().filter(|node| !self.is_ending(*node));
+        let nodes: BTreeSet<_> = nodes.collect();
+        let Some(task) = self.board.replies.task_mut(call) else { return };
+        let mut gather = Gather::module(module, nodes.len());
+        if let Some(Gathered::Module(..)) = gather.take() {
+            return self.gathered(now, Told { call, module, answers: Vec::new() });
+        }
+        // Each node has a deadline of its own.
+        (task.work, task.sent) = (Work::Many(gather), None);
+        let body = wire::body(&Published { module: module.to_owned(), value: question });
+        self.fan_out(now, call, Kind::Ask, nodes, &body);
+    }
+
+    /// Asks the same of many nodes: each has its turn among the commands that name it, and those
+    /// whose turn it is have the request in common on the way.
+    fn fan_out(
+        &mut self,
+        now: Time,
+        command: RequestId,
+        kind: Kind,
+        nodes: BTreeSet<NodeId>,
+        body: &[u8],
+    ) {
+        let body: Arc<[u8]> = body.into();
+        for node in nodes {
+            let part = Part { command, kind, body: Arc::clone(&body) };
+            let work = Work::Part { command, node, kind, body: Arc::clone(&body) };
+            let request = self.board.replies.open_part(Task::new(work));
+            let is_free = self.board.tree.record(node).is_none_or(Record::is_free);
+            if !(is_free && self.send_part(now, request, node, part)) {
+                self.board.tree.entry(node).enqueue(request);
+            }
+        }
     }
 
     /// Takes in `ping`.
@@ -87,17 +181,26 @@ impl Controller {
 
     /// Whether a node is on its way, and nothing typed so far is about to end it.
     fn is_coming(&self, node: NodeId, record: &Record) -> bool {
-        let mut coming = false;
-        for request in record.held_by.iter().chain(&record.queue) {
-            match self.board.replies.task(*request).map(|task| &task.work) {
-                Some(Work::Create { node: other, stage, .. }) if *other == node => {
-                    coming = *stage != Creation::Asking;
-                }
-                Some(Work::Remove { .. }) => return false,
-                _ => {}
-            }
-        }
-        coming
+        matches!(self.last_change(node, record), Some(Work::Create { stage, .. })
+            if *stage != Creation::Asking)
+    }
+
+    /// Whether what was typed so far ends a node.
+    fn is_ending(&self, node: NodeId) -> bool {
+        let record = self.board.tree.record(node);
+        let last = record.and_then(|record| self.last_change(node, record));
+        matches!(last, Some(Work::Remove { .. }))
+    }
+
+    /// The last creation or removal of a node that has not taken effect.
+    fn last_change(&self, node: NodeId, record: &Record) -> Option<&Work> {
+        let requests = record.queue.iter().rev().chain(&record.held_by);
+        let works = requests.filter_map(|request| Some(&self.board.replies.task(*request)?.work));
+        works.into_iter().find(|work| match work {
+            Work::Create { node: other, .. } => *other == node,
+            Work::Remove { .. } => true,
+            _ => false,
+        })
     }
 
     /// Lets the commands that wait for a node take effect, as far as it is their turn.
@@ -114,6 +217,10 @@ impl Controller {
                     }
                     sent
                 }
+                Some(Work::Part { command, kind, body, .. }) => {
+                    let part = Part { command: *command, kind: *kind, body: Arc::clone(body) };
+                    self.send_part(now, request, node, part)
+                }
                 Some(Work::Ping { .. }) => {
                     self.send_ping(now, request, node);
                     true
@@ -126,7 +233,7 @@ impl Controller {
                     let node = *node;
                     self.send_removal(now, request, node)
                 }
-                Some(Work::Verb) => true,
+                Some(Work::Verb | Work::Many(_)) => true,
             };
             if !done {
                 break;
@@ -145,32 +252,100 @@ impl Controller {
 
     /// Sends a line to its node, or answers why not. False when it has to wait.
     fn send_exec(&mut self, now: Time, request: RequestId, node: NodeId, line: &[u8]) -> bool {
-        let refused: &[u8] = match self.board.tree.record(node) {
-            Some(record) if record.reachable => match self.admit(now, node, line.len()) {
-                Admission::Wait => return false,
-                Admission::Refused => TOO_MANY.as_bytes(),
-                Admission::Granted(charge) => {
-                    self.note_sent(now, request, charge);
-                    self.forward_exec(now, request, node, line);
-                    return true;
-                }
-            },
-            Some(record) if record.state != State::Absent => b"Node is unavailable",
-            _ => b"Not found",
-        };
-        self.answer(request, Reply::ErrorOf(node, refused));
+        match self.admit_request(now, node, line.len(), None) {
+            Err(refused) => self.answer(request, refused),
+            Ok(Admission::Wait) => return false,
+            Ok(Admission::Refused) => {
+                self.answer(request, Reply::ErrorOf(node, TOO_MANY.as_bytes()));
+            }
+            Ok(Admission::Granted(charge)) => {
+                self.note_sent(now, request, charge);
+                self.forward_exec(now, request, node, line);
+            }
+        }
         true
     }
 
     fn forward_exec(&mut self, now: Time, request: RequestId, node: NodeId, line: &[u8]) {
         if !self.board.outbox.is_empty() {
             // Whatever was decided on before is to arrive before.
-            let body = line.to_vec();
-            return self.board.outbox.push(Outgoing { kind: Kind::Exec, node, request, body });
+            return self.post(Kind::Exec, node, request, line);
         }
         let board = &mut self.board;
         let up = &mut |message: Message<'_>| board.message(now, message);
         self.children.forward(&Message::new(Kind::Exec, node, request, line), up);
+    }
+
+    fn post(&mut self, kind: Kind, node: NodeId, request: RequestId, body: &[u8]) {
+        let body = body.to_vec();
+        self.board.outbox.push(Outgoing::Message { kind, node, request, body });
+    }
+
+    /// Sends a part of a command for many nodes, or answers why not. False when it has to wait.
+    fn send_part(&mut self, now: Time, request: RequestId, node: NodeId, part: Part) -> bool {
+        match self.admit_request(now, node, part.body.len(), Some(part.command)) {
+            Err(refused) => self.answer(request, refused),
+            Ok(Admission::Wait) => return false,
+            Ok(Admission::Refused) => {
+                self.answer(request, Reply::ErrorOf(node, TOO_MANY.as_bytes()));
+            }
+            Ok(Admission::Granted(charge)) => {
+                self.note_sent(now, request, charge);
+                self.post_part(request, node, part);
+            }
+        }
+        true
+    }
+
+    /// Puts a part into the outbox, together with those of the same command that were put there just
+    /// before.
+    fn post_part(&mut self, request: RequestId, node: NodeId, part: Part) {
+        let Part { command, kind, body } = part;
+        if body.len() > FAN_BODY_BYTES_MAX {
+            return self.post(kind, node, request, &body);
+        }
+        let link = self.children.link_to(node);
+        if let Some(Outgoing::Fan { command: other, links, parts, .. }) =
+            self.board.outbox.last_mut()
+            && *other == command
+            && parts.len() < FAN_PARTS_MAX
+        {
+            parts.push((node, request));
+            links.extend(link.filter(|link| !links.contains(link)));
+            return;
+        }
+        let (links, parts) = (link.into_iter().collect(), vec![(node, request)]);
+        self.board.outbox.push(Outgoing::Fan { command, links, parts, kind, body });
+    }
+
+    /// Whether a link carries the command already that a part belongs to, which then costs no more
+    /// on it.
+    fn is_on_link(&self, command: Option<RequestId>, link: LinkId) -> bool {
+        match self.board.outbox.last() {
+            Some(Outgoing::Fan { command: other, links, parts, .. }) => {
+                Some(*other) == command && links.contains(&link) && parts.len() < FAN_PARTS_MAX
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a request may be sent to a node now.
+    ///
+    /// # Errors
+    ///
+    /// The answer, when it can't ever be sent there.
+    fn admit_request(
+        &mut self,
+        now: Time,
+        node: NodeId,
+        bytes: usize,
+        command: Option<RequestId>,
+    ) -> Result<Admission, Reply<'static>> {
+        match self.board.tree.record(node) {
+            Some(record) if record.reachable => Ok(self.admit(now, node, bytes, command)),
+            Some(record) if record.state != State::Absent => Err(Reply::UnavailableOf(node)),
+            _ => Err(Reply::NotFoundOf(node)),
+        }
     }
 
     fn send_ping(&mut self, now: Time, request: RequestId, node: NodeId) {
@@ -200,7 +375,7 @@ impl Controller {
         } else if !tree.is_reachable(parent) {
             "Parent is unavailable"
         } else {
-            match self.admit(now, parent, wire::HEADER_BYTES) {
+            match self.admit(now, parent, wire::HEADER_BYTES, None) {
                 Admission::Wait => return false,
                 Admission::Refused => TOO_MANY,
                 Admission::Granted(charge) => {
@@ -258,7 +433,12 @@ impl Controller {
             _ => None,
         };
         let body = wire::body(&(life, transport));
-        self.board.outbox.push(Outgoing { kind: Kind::Create, node: parent, request, body });
+        self.board.outbox.push(Outgoing::Message {
+            kind: Kind::Create,
+            node: parent,
+            request,
+            body,
+        });
     }
 
     /// Begins to end a node and all below it, or answers why not. False when it has to wait.
@@ -298,30 +478,37 @@ impl Controller {
     }
 
     /// Whether the windows have room for a request to a node, which then takes its share of them.
-    fn admit(&mut self, now: Time, node: NodeId, bytes: usize) -> Admission {
-        if node.is_control() {
-            return Admission::Granted(None);
-        }
-        let board = &mut self.board;
-        let (Some(target), Some(link)) = (board.tree.life(node), self.children.link_to(node))
+    fn admit(
+        &mut self,
+        now: Time,
+        node: NodeId,
+        bytes: usize,
+        command: Option<RequestId>,
+    ) -> Admission {
+        let (Some(target), Some(link)) = (self.board.tree.life(node), self.children.link_to(node))
         else {
             return Admission::Granted(None);
         };
-        let link_window = board.links.entry(link).or_default();
+        let is_paid = self.is_on_link(command, link);
+        let board = &mut self.board;
+        let link_window = board.links.entry(link).or_insert_with(|| Window::new(LINK_WINDOW));
         let Some(record) = board.tree.record_mut(node) else { return Admission::Granted(None) };
-        let is_full =
-            record.window.is_full(NODE_WINDOW, bytes) || link_window.is_full(LINK_WINDOW, bytes);
+        let is_full = record.window.is_full(bytes) || (!is_paid && link_window.is_full(bytes));
         if !is_full {
             record.window.take(bytes);
-            link_window.take(bytes);
+            if !is_paid {
+                link_window.take(bytes);
+            }
+            let link = Some(link).filter(|_| !is_paid);
             return Admission::Granted(Some(Charge { target, link, bytes }));
         }
         match record.pace {
             Pace::Stuck => return Admission::Refused,
             Pace::Tested(_) => {}
             Pace::Fine => {
-                record.pace = Pace::Tested(now + PATIENCE);
-                board.wake_by(now + PATIENCE);
+                let until = now + patience(record.window.long().max(link_window.long()));
+                record.pace = Pace::Tested(until);
+                board.wake_by(until);
             }
         }
         board.blocked.insert(node);

@@ -18,7 +18,10 @@ pub(crate) const CONSOLE_HELP: [(&str, &str); 8] = [
         "create ID [PARENT] [--transport NAME]",
         "start a node below PARENT, or below the control node (-1)",
     ),
-    ("exec ID WORD [ARG ...]", "run a command on a node"),
+    (
+        "exec ID WORD [ARG ...]",
+        "run a command on a node; 1,5 names several, 1.. and all below, * all",
+    ),
     ("exit", "wait for the answers that are due, end the tree and leave"),
     ("help", "show this"),
     ("ping ID", "say 1 when the node can be reached, 0 when it can't"),
@@ -41,6 +44,10 @@ pub(crate) enum Line<'a> {
         node: NodeId,
         line: &'a str,
     },
+    ExecMany {
+        targets: Vec<Target>,
+        line: &'a str,
+    },
     Ping(NodeId),
     Remove(NodeId),
     Help,
@@ -52,6 +59,15 @@ pub(crate) enum Line<'a> {
         verb: &'a str,
         rest: &'a str,
     },
+}
+
+/// Which nodes a command is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    One(NodeId),
+    /// This one and all below it.
+    Below(NodeId),
+    All,
 }
 
 /// Reads a line.
@@ -113,10 +129,26 @@ fn create(rest: &str) -> Result<Line<'_>, String> {
 }
 
 fn exec(rest: &str) -> Result<Line<'_>, String> {
-    let (id, line) = split_word(rest);
-    let node = node_id("ID", Some(id).filter(|id| !id.is_empty()));
-    let node = node.map_err(|wrong| explain("exec", &wrong))?;
-    Ok(Line::Exec { node, line })
+    let (ids, line) = split_word(rest);
+    let is_one = ids.bytes().all(|byte| byte.is_ascii_digit());
+    let parsed = if is_one {
+        let id = Some(ids).filter(|ids| !ids.is_empty());
+        node_id("ID", id).map(|node| Line::Exec { node, line })
+    } else {
+        let targets = ids.split(',').map(target).collect::<Result<_, _>>();
+        targets.map(|targets| Line::ExecMany { targets, line })
+    };
+    parsed.map_err(|wrong| explain("exec", &wrong))
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    if text == "*" {
+        return Ok(Target::All);
+    }
+    match text.strip_suffix("..") {
+        Some(id) => node_id("ID", Some(id)).map(Target::Below),
+        None => node_id("ID", Some(text)).map(Target::One),
+    }
 }
 
 /// Puts a node, and by default what is below it, on another transport.
@@ -215,6 +247,18 @@ mod tests {
             ("exec 10", exec(10, "")),
             ("exec 10 3 1 2 3", exec(10, "3 1 2 3")),
             ("exec 10  echo  a  b ", exec(10, "echo  a  b")),
+            ("exec * time", Line::ExecMany { targets: vec![Target::All], line: "time" }),
+            (
+                "exec 5,1..,7 time",
+                Line::ExecMany {
+                    targets: vec![
+                        Target::One(node(5)),
+                        Target::Below(node(1)),
+                        Target::One(node(7)),
+                    ],
+                    line: "time",
+                },
+            ),
             ("ping 0", Line::Ping(node(0))),
             ("remove 7", Line::Remove(node(7))),
             ("sleep 1500", Line::Sleep(Duration::from_millis(1_500))),
@@ -241,6 +285,10 @@ mod tests {
             ("create 1 --transport a b", "unexpected argument 'b'"),
             ("exec", "exec: ID is missing"),
             ("exec x echo", "not 'x'"),
+            ("exec 1,,2 echo", "not ''"),
+            ("exec 1,x.. echo", "not 'x'"),
+            ("exec ** echo", "not '**'"),
+            ("exec -1 echo", "not '-1'"),
             ("ping", "ping: ID is missing"),
             ("ping 1 2", "unexpected argument '2'"),
             ("sleep -1", "MS is to be an integer from 0 to 86400000, not '-1'"),

@@ -64,7 +64,12 @@ impl Board {
     /// Has a life ended that must not speak any more.
     pub(super) fn discard(&mut self, life: Life, parent: NodeId) {
         let body = wire::body(&life);
-        self.outbox.push(Outgoing { kind: Kind::Discard, node: parent, request: NO_REQUEST, body });
+        self.outbox.push(Outgoing::Message {
+            kind: Kind::Discard,
+            node: parent,
+            request: NO_REQUEST,
+            body,
+        });
     }
 
     pub(super) fn life_changed(&mut self, now: Time, kind: Kind, life: Life) {

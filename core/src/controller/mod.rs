@@ -4,6 +4,7 @@ mod answers;
 mod board;
 mod deadlines;
 mod dispatch;
+mod gather;
 mod language;
 mod lives;
 mod replies;
@@ -15,18 +16,20 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use board::{Board, Outgoing};
+use gather::Told;
 use language::{CONSOLE_HELP, Line};
 use replies::{Replies, Reply};
-use task::Task;
+use task::{Task, Work};
 
 use crate::children::Children;
 use crate::clock::Clock;
 use crate::command::Effect;
 use crate::modules::Modules;
 use crate::time::earliest;
-use crate::wire::Message;
+use crate::wire::{Fan, Message};
 use crate::{
-    Failure, Input, LINE_BYTES_MAX, Node, NodeId, Outcome, Output, Registry, RequestId, Time, Token,
+    Facts, Failure, Input, LINE_BYTES_MAX, Node, NodeId, Outcome, Output, Registry, RequestId,
+    Time, Token, Traffic,
 };
 
 /// What the control node is told before it starts.
@@ -34,6 +37,10 @@ use crate::{
 pub struct ControllerConfig {
     /// What every node of this tree shows its neighbours.
     pub token: Token,
+    /// Its process.
+    pub pid: u32,
+    /// The name of its transport.
+    pub transport: &'static str,
     /// The deadline of a request.
     pub timeout: Duration,
     /// The order of the replies.
@@ -54,6 +61,9 @@ pub enum Order {
 /// The control node: it understands the console's lines, sends what they ask for down the tree, and
 /// prints one answer for each that has one.
 pub struct Controller {
+    pid: u32,
+    transport: &'static str,
+    since: Time,
     clock: Clock,
     children: Children,
     modules: Modules,
@@ -61,6 +71,7 @@ pub struct Controller {
     reading: Reading,
     /// Nobody waits for replies any more.
     muted: bool,
+    traffic: Traffic,
     closing: bool,
     done: bool,
 }
@@ -80,14 +91,18 @@ enum Reading {
 impl Controller {
     /// A control node without any nodes below it.
     #[must_use]
-    pub fn new(config: ControllerConfig) -> Controller {
+    pub fn new(now: Time, config: ControllerConfig) -> Controller {
         Controller {
+            pid: config.pid,
+            transport: config.transport,
+            since: now,
             clock: Clock::default(),
             children: Children::new(NodeId::CONTROL, config.token),
-            modules: Modules::new(config.commands, NodeId::CONTROL),
+            modules: Modules::new(config.commands, config.timeout),
             board: Board::new(config.timeout, Replies::new(config.order)),
             reading: Reading::Lines,
             muted: false,
+            traffic: Traffic::default(),
             closing: false,
             done: false,
         }
@@ -112,11 +127,12 @@ impl Controller {
             Err(wrong) => self.answer_at_once(now, Reply::Error(&wrong)),
             Ok(Line::Blank) => {}
             Ok(Line::Create { node, parent, transport }) => self.create(node, parent, transport),
-            Ok(Line::Exec { line: "", .. }) => {
+            Ok(Line::Exec { line: "", .. } | Line::ExecMany { line: "", .. }) => {
                 let wrong = format!("WORD is missing: expected {}", self.modules.words());
                 self.answer_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
             }
             Ok(Line::Exec { node, line }) => self.exec(now, node, line),
+            Ok(Line::ExecMany { targets, line }) => self.exec_many(now, &targets, line),
             Ok(Line::Ping(node)) => self.ping(now, node),
             Ok(Line::Remove(node)) => self.remove(node),
             Ok(Line::Help) => {
@@ -132,7 +148,8 @@ impl Controller {
 
     fn verb(&mut self, now: Time, verb: &str, rest: &str) {
         let request = self.board.replies.open(Task::verb(now));
-        match self.modules.verb(self.clock.real(now), request, verb, rest) {
+        let (real, facts) = (self.clock.real(now), self.facts());
+        match self.modules.verb(real, &facts, request, verb, rest) {
             Some(outcome) => self.verb_answered(now, request, outcome),
             None => {
                 let text = language::unknown_verb(verb, self.modules.registry());
@@ -146,6 +163,38 @@ impl Controller {
             Ok(crate::Reply::Now(result)) => self.answer(request, Reply::Ok(&result)),
             Ok(crate::Reply::Later) => self.board.sent(now, request),
             Err(Failure(text)) => self.answer(request, Reply::Error(&text)),
+        }
+    }
+
+    /// Tells a module what it has asked for on behalf of a call.
+    fn gathered(&mut self, now: Time, told: Told) {
+        let Told { call, module, answers } = told;
+        if let Some(task) = self.board.replies.task_mut(call) {
+            task.work = Work::Verb;
+        }
+        let (real, facts) = (self.clock.real(now), self.facts());
+        let outcome = self.modules.gathered(real, &facts, call, module, answers);
+        self.verb_answered(now, call, outcome);
+    }
+
+    /// Answers a call that was open; one that is not (any more) is not answered.
+    fn finish(&mut self, now: Time, call: RequestId, outcome: Result<String, Failure>) {
+        if let Some(outcome) = self.modules.finish(call, outcome) {
+            self.verb_answered(now, call, outcome.map(crate::Reply::Now));
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            node: NodeId::CONTROL,
+            pid: self.pid,
+            parent: NodeId::CONTROL,
+            depth: 0,
+            transport: self.transport,
+            children: self.children.count(),
+            below: self.children.below(),
+            since: self.since,
+            traffic: self.traffic,
         }
     }
 
@@ -172,14 +221,21 @@ impl Controller {
     /// Sends what waits in the outbox: down the tree, or to the control node itself as a parent.
     fn send_outbox(&mut self, now: Time, out: &mut Vec<Output>) {
         while !self.board.outbox.is_empty() {
-            for Outgoing { kind, node, request, body } in std::mem::take(&mut self.board.outbox) {
-                let message = Message::new(kind, node, request, &body);
+            for outgoing in std::mem::take(&mut self.board.outbox) {
                 let board = &mut self.board;
                 let up = &mut |message: Message<'_>| board.message(now, message);
-                if node.is_control() {
-                    self.children.serve(now, &message, out, up);
-                } else {
-                    self.children.forward(&message, up);
+                match outgoing {
+                    Outgoing::Message { kind, node, request, body } => {
+                        let message = Message::new(kind, node, request, &body);
+                        if node.is_control() {
+                            self.children.serve(now, &message, out, up);
+                        } else {
+                            self.children.forward(&message, up);
+                        }
+                    }
+                    Outgoing::Fan { kind, parts, body, .. } => {
+                        self.children.forward_fan(Fan { kind, parts, body: &body }, up);
+                    }
                 }
             }
         }
@@ -191,7 +247,7 @@ impl Controller {
             self.send_outbox(now, out);
             if let Some(node) = self.board.ready.pop() {
                 self.advance(now, node);
-            } else if !self.tell_modules(now) {
+            } else if !self.tell_modules(now, out) {
                 break;
             }
         }
@@ -202,17 +258,25 @@ impl Controller {
 
     /// Tells the modules what has changed, and carries out what they ask for. False when there was
     /// nothing to do.
-    fn tell_modules(&mut self, now: Time) -> bool {
+    fn tell_modules(&mut self, now: Time, out: &mut Vec<Output>) -> bool {
         let changes = std::mem::take(&mut self.board.changes);
+        let (real, facts) = (self.clock.real(now), self.facts());
         for (node, change) in &changes {
-            self.modules.node_changed(self.clock.real(now), *node, *change);
+            self.modules.node_changed(real, &facts, *node, *change);
+        }
+        let gathered = self.board.replies.take_gathered();
+        let had_news = !changes.is_empty() || !gathered.is_empty();
+        for told in gathered {
+            self.gathered(now, told);
         }
         let effects = self.modules.take_effects();
-        let had_work = !changes.is_empty() || !effects.is_empty();
+        let had_work = had_news || !effects.is_empty();
         for effect in effects {
             match effect {
-                Effect::Answer(request, outcome) => {
-                    self.verb_answered(now, request, outcome.map(crate::Reply::Now));
+                Effect::Answer(call, outcome) => self.finish(now, call, outcome),
+                Effect::Offload(job) => out.push(Output::Offload(job)),
+                Effect::AskAll(call, module, question) => {
+                    self.ask_all(now, call, module, question);
                 }
                 Effect::Publish(module, value) => self.children.publish(module, &value),
                 Effect::Watch(watch) => self.children.watch(now, watch),
@@ -226,7 +290,8 @@ impl Controller {
         let board = &mut self.board;
         self.children.timeout(now, out, &mut |message| board.message(now, message));
         self.board.timeout(now);
-        self.modules.timeout(self.clock.real(now));
+        let (real, facts) = (self.clock.real(now), self.facts());
+        self.modules.timeout(real, &facts);
         if let Reading::From(time) = self.reading
             && time <= now
         {
@@ -268,8 +333,10 @@ impl Node for Controller {
                 self.reading = Reading::Ended;
                 self.muted = true;
             }
+            Input::JobDone(call, outcome) => self.finish(now, call, outcome),
             Input::Timeout => self.timeout(now, out),
             input => {
+                self.traffic.frames_received += u64::from(matches!(input, Input::Frame(..)));
                 let board = &mut self.board;
                 let up = &mut |message: Message<'_>| board.message(now, message);
                 self.children.handle(now, input, out, up);
@@ -285,7 +352,9 @@ impl Node for Controller {
         if !printed.is_empty() && !self.muted {
             out.push(Output::Print(printed));
         }
+        let before = out.len();
         self.children.flush(now, true, out);
+        self.traffic.frames_sent += (out.len() - before) as u64;
         if self.closing && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
             out.push(Output::Exit);
         }

@@ -2,13 +2,21 @@
 
 use std::collections::VecDeque;
 use std::io::Write as _;
+use std::time::Duration;
 
-use super::task::Task;
+use rustc_hash::FxHashMap;
+
+use super::gather::{Gathered, Told};
+use super::task::{Task, Work};
 use crate::wire::NO_REQUEST;
 use crate::{NodeId, Order, RequestId};
 
 /// How many commands may wait to be answered or printed before the console stops reading.
 pub(crate) const COMMANDS_MAX: usize = 4_096;
+
+/// How many parts of commands for many nodes may wait to be answered before the console stops
+/// reading.
+const PARTS_MAX: usize = 65_536;
 
 /// How many bytes of replies may wait for earlier ones before the console stops reading.
 const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -28,28 +36,49 @@ pub(crate) enum Reply<'a> {
     OkOf(NodeId, &'a [u8]),
     /// `Error:ID: TEXT`.
     ErrorOf(NodeId, &'a [u8]),
+    /// The node, or a request's way to it, is gone.
+    UnavailableOf(NodeId),
+    /// The node lives, and has not answered for this long.
+    LateOf(NodeId, Duration),
+    /// There is no such node.
+    NotFoundOf(NodeId),
     /// Whole lines.
     Lines(&'a str),
 }
 
 impl Reply<'_> {
     fn is_error(&self) -> bool {
-        matches!(self, Reply::Error(_) | Reply::ErrorOf(..))
+        !matches!(self, Reply::Ok(_) | Reply::OkOf(..) | Reply::Lines(_))
     }
 
-    fn write(&self, to: &mut Vec<u8>) {
+    /// How many bytes of text there are that somebody else has written.
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Reply::Ok(text) | Reply::Error(text) | Reply::Lines(text) => text.len(),
+            Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => text.len(),
+            Reply::UnavailableOf(_) | Reply::LateOf(..) | Reply::NotFoundOf(_) => 0,
+        }
+    }
+
+    /// Adds what is printed: one line with its end, but for [`Reply::Lines`].
+    pub fn write(&self, to: &mut Vec<u8>) {
         let written = match self {
             Reply::Ok(_) => write!(to, "Ok"),
             Reply::Error(_) => write!(to, "Error"),
             Reply::OkOf(node, _) => write!(to, "Ok:{node}"),
             Reply::ErrorOf(node, _) => write!(to, "Error:{node}"),
+            Reply::UnavailableOf(node) => write!(to, "Error:{node}: Node is unavailable"),
+            Reply::LateOf(node, after) => {
+                write!(to, "Error:{node}: No answer within {} ms", after.as_millis())
+            }
+            Reply::NotFoundOf(node) => write!(to, "Error:{node}: Not found"),
             Reply::Lines(lines) => return to.extend_from_slice(lines.as_bytes()),
         };
         written.expect("writing to memory can't fail");
         match *self {
             Reply::Ok(text) | Reply::Error(text) => write_text(text.as_bytes(), to),
             Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => write_text(text, to),
-            Reply::Lines(_) => {}
+            _ => {}
         }
         to.push(b'\n');
     }
@@ -75,6 +104,10 @@ pub(crate) struct Replies {
     order: Order,
     slots: Vec<Slot>,
     free: Vec<u16>,
+    /// Parts of commands for many nodes, until they are answered.
+    parts: FxHashMap<RequestId, Task>,
+    /// What modules are to be told.
+    gathered: Vec<Told>,
     /// With [`Order::Input`], the commands in the order of input.
     sequence: VecDeque<RequestId>,
     /// How many requests there were.
@@ -103,6 +136,8 @@ impl Replies {
             order,
             slots: Vec::new(),
             free: Vec::new(),
+            parts: FxHashMap::default(),
+            gathered: Vec::new(),
             sequence: VecDeque::new(),
             count: 0,
             unanswered: 0,
@@ -114,7 +149,9 @@ impl Replies {
 
     /// Whether there is room for another command.
     pub fn has_room(&self) -> bool {
-        self.slots.len() - self.free.len() < COMMANDS_MAX && self.held_bytes < HELD_BYTES_MAX
+        self.slots.len() - self.free.len() < COMMANDS_MAX
+            && self.parts.len() < PARTS_MAX
+            && self.held_bytes < HELD_BYTES_MAX
     }
 
     /// Whether every command is answered.
@@ -132,6 +169,13 @@ impl Replies {
         self.next_id(u16::MAX)
     }
 
+    /// Takes in a part of a command, which waits for its answer from now on.
+    pub fn open_part(&mut self, task: Task) -> RequestId {
+        let request = self.detached();
+        self.parts.insert(request, task);
+        request
+    }
+
     /// Takes in a command, which waits for its answer from now on.
     pub fn open(&mut self, task: Task) -> RequestId {
         let index = self.free.pop().unwrap_or_else(|| {
@@ -147,54 +191,99 @@ impl Replies {
         request
     }
 
-    /// The task of a command that waits for its answer.
+    /// The task of a command, or of a part of one, that waits for its answer.
     pub fn task(&self, request: RequestId) -> Option<&Task> {
-        match &self.slots.get(index_of(request))? {
-            Slot { request: other, state: State::Open(task) } if *other == request => Some(task),
-            _ => None,
+        match self.slots.get(index_of(request)) {
+            Some(Slot { request: other, state: State::Open(task) }) if *other == request => {
+                Some(task)
+            }
+            _ => self.parts.get(&request),
         }
     }
 
     /// As [`Replies::task`].
     pub fn task_mut(&mut self, request: RequestId) -> Option<&mut Task> {
-        match self.slots.get_mut(index_of(request))? {
-            Slot { request: other, state: State::Open(task) } if *other == request => Some(task),
-            _ => None,
+        match self.slots.get_mut(index_of(request)) {
+            Some(Slot { request: other, state: State::Open(task) }) if *other == request => {
+                Some(task)
+            }
+            _ => self.parts.get_mut(&request),
         }
     }
 
-    /// The commands that wait for their answers, in the order of their slots.
+    /// The commands and parts of commands that wait for their answers, in no particular order.
     pub fn tasks(&self) -> impl Iterator<Item = (RequestId, &Task)> {
-        self.slots.iter().filter_map(|slot| match &slot.state {
+        let commands = self.slots.iter().filter_map(|slot| match &slot.state {
             State::Open(task) => Some((slot.request, task)),
             _ => None,
-        })
+        });
+        commands.chain(self.parts.iter().map(|(request, task)| (*request, task)))
     }
 
-    /// Answers a command, and returns its task. Does nothing when it does not wait for an answer.
+    /// Answers a command, or a part of one, and returns its task. Does nothing when it does not wait
+    /// for an answer.
     pub fn answer(&mut self, request: RequestId, reply: Reply<'_>) -> Option<Task> {
+        if let Some(part) = self.parts.remove(&request) {
+            self.answer_part(&part, reply);
+            return Some(part);
+        }
         self.task(request)?;
         self.any_failed |= reply.is_error();
-        self.unanswered -= 1;
-        let is_next = self.order == Order::Completion || self.sequence.front() == Some(&request);
-        let state = if is_next {
+        if self.is_next(request) {
             reply.write(&mut self.printed);
-            State::Free
-        } else {
-            let mut text = Vec::new();
-            reply.write(&mut text);
+            return Some(self.complete(request, State::Free));
+        }
+        let mut text = Vec::new();
+        reply.write(&mut text);
+        Some(self.complete(request, State::Answered(text)))
+    }
+
+    fn answer_part(&mut self, part: &Task, reply: Reply<'_>) {
+        let Work::Part { command, node, .. } = part.work else { return };
+        let Some(Task { work: Work::Many(gather), .. }) = self.task_mut(command) else { return };
+        gather.add(node, reply);
+        match gather.take() {
+            None => {}
+            Some(Gathered::Module(module, answers)) => {
+                self.gathered.push(Told { call: command, module, answers });
+            }
+            Some(Gathered::Lines(mut lines)) if self.is_next(command) => {
+                self.printed.append(&mut lines);
+                self.complete(command, State::Free);
+            }
+            Some(Gathered::Lines(lines)) => {
+                self.complete(command, State::Answered(lines));
+            }
+        }
+        self.any_failed |= reply.is_error();
+    }
+
+    /// What modules are to be told since the last call.
+    pub fn take_gathered(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.gathered)
+    }
+
+    /// Whether the reply to a command is not to wait for others.
+    fn is_next(&self, request: RequestId) -> bool {
+        self.order == Order::Completion || self.sequence.front() == Some(&request)
+    }
+
+    /// Ends the wait of a command that is open, and says what it was.
+    fn complete(&mut self, request: RequestId, state: State) -> Task {
+        self.unanswered -= 1;
+        let is_printed = matches!(state, State::Free);
+        if let State::Answered(text) = &state {
             self.held_bytes += text.len();
-            State::Answered(text)
-        };
+        }
         let slot = &mut self.slots[index_of(request)];
         let State::Open(task) = std::mem::replace(&mut slot.state, state) else {
             unreachable!("the slot was open a moment ago");
         };
-        if is_next {
+        if is_printed {
             self.release(request);
             self.print_those_that_waited();
         }
-        Some(task)
+        task
     }
 
     /// Prints a line that is no reply, at once.

@@ -1,6 +1,10 @@
 //! What one command of the console is waiting for.
 
-use crate::{Life, LinkId, NodeId, Time};
+use std::sync::Arc;
+
+use super::gather::Gather;
+use crate::wire::Kind;
+use crate::{Life, LinkId, NodeId, RequestId, Time};
 
 /// A command that waits for its answer.
 #[derive(Debug)]
@@ -17,6 +21,10 @@ pub(crate) struct Task {
 pub(crate) enum Work {
     /// A line for a node; empty once it has been sent.
     Exec { node: NodeId, line: Vec<u8> },
+    /// The same for many nodes: its parts are tasks of their own.
+    Many(Gather),
+    /// What a command for many nodes, or a module's question to all, asks of one of them.
+    Part { command: RequestId, node: NodeId, kind: Kind, body: Arc<[u8]> },
     /// A question whether a node lives.
     Ping { node: NodeId },
     /// A new life of a node, on the transport of this name, or else on that of its parent.
@@ -56,8 +64,8 @@ pub(crate) enum Removal {
 pub(crate) struct Charge {
     /// Who it was sent to.
     pub target: Life,
-    /// The control node's link on the way.
-    pub link: LinkId,
+    /// The control node's link on the way, unless another part of the same fan has paid for it.
+    pub link: Option<LinkId>,
     pub bytes: usize,
 }
 
@@ -74,10 +82,13 @@ impl Task {
     /// The node whose answer is waited for, once the request is sent.
     pub fn asked(&self) -> Option<NodeId> {
         match self.work {
-            Work::Exec { node, .. } | Work::Ping { node } | Work::Remove { node, .. } => Some(node),
+            Work::Exec { node, .. }
+            | Work::Part { node, .. }
+            | Work::Ping { node }
+            | Work::Remove { node, .. } => Some(node),
             Work::Create { node, stage: Creation::Asking, .. } => Some(node),
             Work::Create { parent, .. } => Some(parent),
-            Work::Verb => None,
+            Work::Verb | Work::Many(_) => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
 
-use super::windows::{Pace, Window};
+use super::windows::{NODE_WINDOW, Pace, Window};
 use crate::{Incarnation, Life, NodeId, RequestId, Time};
 
 /// Every node that exists or is about to.
@@ -68,7 +68,7 @@ impl Record {
             queue: VecDeque::new(),
             probe: None,
             pings: Vec::new(),
-            window: Window::default(),
+            window: Window::new(NODE_WINDOW),
             pace: Pace::Fine,
             heard: Time::ZERO,
         }
@@ -171,6 +171,11 @@ impl Tree {
         if self.record(node).is_some_and(unused) {
             self.records.remove(&node);
         }
+    }
+
+    /// Every node, those included that are to be created, in no particular order.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.records.keys().copied()
     }
 
     /// A node and all below it, each after the one above it.

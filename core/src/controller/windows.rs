@@ -16,25 +16,54 @@ pub(crate) const LINK_WINDOW: Limit = Limit { requests: 4_096, bytes: 2 * 1024 *
 /// busy machine is refused what was typed ahead.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 
-/// The bound of a window.
-#[derive(Clone, Copy, Debug)]
+/// What is added to that for each byte of a long request that is under way: 16 MiB a second.
+pub(crate) fn patience(bytes: usize) -> Duration {
+    PATIENCE + Duration::from_nanos(bytes as u64 * 60)
+}
+
+/// The bound of a window. A request of more than a quarter of its bytes is a long one. There may be
+/// one of those besides the others, which need not wait for it: it travels in pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit {
     requests: usize,
     bytes: usize,
 }
 
+impl Limit {
+    fn is_long(self, bytes: usize) -> bool {
+        bytes > self.bytes / 4
+    }
+}
+
 /// What is unanswered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
+    limit: Limit,
     requests: usize,
     bytes: usize,
+    /// The bytes of the long one.
+    long: usize,
 }
 
 impl Window {
-    /// Whether a request of so many bytes must wait. One that is greater than the window has it
-    /// alone.
-    pub fn is_full(&self, limit: Limit, bytes: usize) -> bool {
-        self.requests >= limit.requests || (self.requests > 0 && self.bytes + bytes > limit.bytes)
+    /// A window in which nothing is unanswered.
+    pub fn new(limit: Limit) -> Window {
+        Window { limit, requests: 0, bytes: 0, long: 0 }
+    }
+
+    /// Whether a request of so many bytes must wait.
+    pub fn is_full(&self, bytes: usize) -> bool {
+        let is_full = if self.limit.is_long(bytes) {
+            self.long > 0
+        } else {
+            self.bytes + bytes > self.limit.bytes
+        };
+        is_full || self.requests >= self.limit.requests
+    }
+
+    /// The bytes of the long request that is unanswered.
+    pub fn long(&self) -> usize {
+        self.long
     }
 
     /// Whether nothing is unanswered.
@@ -44,12 +73,17 @@ impl Window {
 
     pub fn take(&mut self, bytes: usize) {
         self.requests += 1;
-        self.bytes += bytes;
+        *self.share_of(bytes) += bytes;
     }
 
     pub fn give_back(&mut self, bytes: usize) {
         self.requests = self.requests.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(bytes);
+        let share = self.share_of(bytes);
+        *share = share.saturating_sub(bytes);
+    }
+
+    fn share_of(&mut self, bytes: usize) -> &mut usize {
+        if self.limit.is_long(bytes) { &mut self.long } else { &mut self.bytes }
     }
 }
 
@@ -71,15 +105,34 @@ mod tests {
 
     #[test]
     fn a_window_fills_by_count_and_by_bytes() {
-        let limit = Limit { requests: 2, bytes: 100 };
-        let mut window = Window::default();
-        assert!(!window.is_full(limit, 1_000), "a great one may go alone");
-        window.take(60);
-        assert!(window.is_full(limit, 41) && !window.is_full(limit, 40));
+        let mut window = Window::new(Limit { requests: 3, bytes: 100 });
+        for bytes in [25, 25] {
+            assert!(!window.is_full(bytes));
+            window.take(bytes);
+        }
+        assert!(!window.is_full(25));
         window.take(1);
-        assert!(window.is_full(limit, 0));
-        window.give_back(60);
+        assert!(window.is_full(0), "there are three");
         window.give_back(1);
-        assert_eq!(window, Window::default());
+        window.take(25);
+        window.give_back(25);
+        assert!(!window.is_full(25));
+        window.give_back(25);
+        window.give_back(25);
+        assert!(window.is_empty() && window.bytes == 0);
+    }
+
+    #[test]
+    fn a_long_one_goes_beside_the_others_but_not_beside_another() {
+        let mut window = Window::new(Limit { requests: 9, bytes: 100 });
+        window.take(1_000);
+        assert!(window.is_full(26) && !window.is_full(25));
+        assert_eq!(window.long(), 1_000);
+        for _ in 0..4 {
+            window.take(25);
+        }
+        assert!(window.is_full(1));
+        window.give_back(1_000);
+        assert!(!window.is_full(26) && window.is_full(1));
     }
 }

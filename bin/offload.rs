@@ -1,0 +1,159 @@
+//! Work of command modules, done beside the node in threads of less priority than its own.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{io, thread};
+
+use hoptree_core::{Failure, Job, RequestId, Waker};
+
+/// By how much a thread is nicer than the node, which has to relay and to beat meanwhile.
+const NICENESS: i32 = 10;
+
+/// The work of one node. There are no threads as long as there is nothing to do.
+pub struct Offload(Arc<Desk>);
+
+struct Desk {
+    /// How many threads there may be at a time.
+    threads_max: usize,
+    work: Mutex<Work>,
+    /// Whether anything is done that was not taken.
+    is_done: AtomicBool,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct Work {
+    /// Jobs that no thread has taken. Bounded by the control node's windows.
+    waiting: VecDeque<Job>,
+    threads: usize,
+    /// What jobs have come to, for the node to take.
+    done: Vec<Done>,
+}
+
+/// A call, and its outcome.
+pub type Done = (RequestId, Result<String, Failure>);
+
+impl Offload {
+    /// No work yet. The waker is used whenever some is done.
+    pub fn new(waker: Waker) -> Offload {
+        let threads_max = thread::available_parallelism().map_or(1, usize::from);
+        let (work, is_done) = (Mutex::default(), AtomicBool::new(false));
+        Offload(Arc::new(Desk { threads_max, work, is_done, waker }))
+    }
+
+    /// Has a job done, now or when a thread is free.
+    pub fn begin(&self, job: Job) {
+        let call = job.call();
+        let mut work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner);
+        work.waiting.push_back(job);
+        if work.threads == self.0.threads_max {
+            return;
+        }
+        match start(&self.0) {
+            Ok(()) => work.threads += 1,
+            Err(_) if work.threads > 0 => {}
+            Err(error) => {
+                work.waiting.clear();
+                let failure = Failure(format!("can't start a thread: {error}"));
+                work.done.push((call, Err(failure)));
+                self.0.is_done.store(true, Ordering::Release);
+                self.0.waker.wake();
+            }
+        }
+    }
+
+    /// What has been done since this was last called.
+    pub fn take_done(&self) -> Vec<Done> {
+        if !self.0.is_done.swap(false, Ordering::Acquire) {
+            return Vec::new();
+        }
+        let mut work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut work.done)
+    }
+}
+
+fn start(desk: &Arc<Desk>) -> io::Result<()> {
+    let desk = Arc::clone(desk);
+    thread::Builder::new().name("work".to_owned()).spawn(move || desk.serve()).map(drop)
+}
+
+impl Desk {
+    /// Does what there is, and returns when nothing waits.
+    fn serve(&self) {
+        if let Err(error) = rustix::process::nice(NICENESS) {
+            log::debug!("work has the node's own priority: {error}");
+        }
+        while let Some(job) = self.next() {
+            let call = job.call();
+            let outcome = catch_unwind(AssertUnwindSafe(|| job.run()))
+                .unwrap_or_else(|_| Err(Failure::from("the work has panicked")));
+            let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+            work.done.push((call, outcome));
+            drop(work);
+            self.is_done.store(true, Ordering::Release);
+            self.waker.wake();
+        }
+    }
+
+    fn next(&self) -> Option<Job> {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = work.waiting.pop_front();
+        if job.is_none() {
+            work.threads -= 1;
+        }
+        job
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn job(call: u64, work: impl FnOnce() -> Result<String, Failure> + Send + 'static) -> Job {
+        Job::new(RequestId(call), move |_| work())
+    }
+
+    #[test]
+    fn jobs_are_done_beside_each_other_and_no_thread_stays() {
+        let (woken, wakes) = mpsc::channel();
+        let offload = Offload::new(Waker::new(move || woken.send(()).unwrap()));
+        let (release, released) = mpsc::channel::<()>();
+        let (begun, begins) = mpsc::channel();
+        offload.begin(job(0, move || {
+            begun.send(()).unwrap();
+            released.recv().unwrap();
+            Ok("released".to_owned())
+        }));
+        begins.recv().unwrap();
+        for call in 1..50 {
+            offload.begin(job(call, move || Ok(call.to_string())));
+        }
+        release.send(()).unwrap();
+        let mut done = Vec::new();
+        while done.len() < 50 {
+            wakes.recv_timeout(Duration::from_secs(60)).unwrap();
+            done.extend(offload.take_done());
+        }
+        done.sort();
+        assert_eq!(done[0], (RequestId(0), Ok("released".to_owned())));
+        assert_eq!(done[49], (RequestId(49), Ok("49".to_owned())));
+        while offload.0.work.lock().unwrap().threads > 0 {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn work_that_panics_is_answered() {
+        let (woken, wakes) = mpsc::channel();
+        let offload = Offload::new(Waker::new(move || woken.send(()).unwrap()));
+        offload.begin(job(1, || panic!("on purpose")));
+        wakes.recv_timeout(Duration::from_secs(60)).unwrap();
+        let failure = Failure::from("the work has panicked");
+        assert_eq!(offload.take_done(), [(RequestId(1), Err(failure))]);
+    }
+}
