@@ -14,6 +14,7 @@ mod frame;
 mod machine;
 mod raw;
 pub mod relay;
+mod rounds;
 mod rtt;
 mod setting;
 pub mod socket;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::cell::Cell;
 use super::crew::Crew;
 use super::raw::Raw;
+use super::rounds::Rounds;
 use super::setting::Setting;
 use super::socket::Socket;
 use super::subject::Subject;
@@ -71,20 +72,12 @@ impl Rig {
     fn measure(mut self, setting: &Setting<'_>, rounds: u32) -> Result<Measured, Failure> {
         let subjects = [Subject::Hoptree, Subject::Raw, Subject::Floor];
         let mut cells = subjects.map(|subject| Cell::new(1, subject));
-        for round in 0..WARM_UP_ROUNDS + rounds {
-            if setting.alarm.interrupt().is_some() {
-                let rounds = round.saturating_sub(WARM_UP_ROUNDS);
-                return Ok(Measured { cells: cells.into(), rounds });
-            }
-            for turn in 0..cells.len() {
-                // Nobody always goes first.
-                let cell_index = (turn + round as usize) % cells.len();
-                let took = self.lose(cells[cell_index].subject)?;
-                if round >= WARM_UP_ROUNDS {
-                    cells[cell_index].record(took);
-                }
-            }
-        }
+        let rounds = Rounds { warm_up: WARM_UP_ROUNDS, counted: rounds }.take(
+            &mut cells,
+            || setting.alarm.interrupt().is_some(),
+            |cell| self.lose(cell.subject),
+            Cell::record,
+        )?;
         Ok(Measured { cells: cells.into(), rounds })
     }
 

@@ -6,6 +6,7 @@ use super::cell::Cell;
 use super::crew::Crew;
 use super::floor::Floor;
 use super::raw::Raw;
+use super::rounds::Rounds;
 use super::setting::Setting;
 use super::subject::Subject;
 use super::table;
@@ -74,22 +75,12 @@ impl Rig {
 
     fn measure(mut self, setting: &Setting<'_>, rounds: u32) -> Result<Measured, Failure> {
         let mut cells = self.cells();
-        for round in 0..WARM_UP_ROUNDS + rounds {
-            if setting.alarm.interrupt().is_some() {
-                return Ok(Measured { cells, rounds: round.saturating_sub(WARM_UP_ROUNDS) });
-            }
-            for turn in 0..cells.len() {
-                // Nobody always goes first, or always after the same one.
-                let cell_index = (turn + round as usize) % cells.len();
-                let cell = &mut cells[cell_index];
-                for _ in 0..TRIPS_PER_TURN {
-                    let took = self.trip(cell)?;
-                    if round >= WARM_UP_ROUNDS {
-                        cell.record(took);
-                    }
-                }
-            }
-        }
+        let rounds = Rounds { warm_up: WARM_UP_ROUNDS, counted: rounds }.take(
+            &mut cells,
+            || setting.alarm.interrupt().is_some(),
+            |cell| (0..TRIPS_PER_TURN).map(|_| self.trip(cell)).collect::<Result<Vec<_>, _>>(),
+            |cell, trips| trips.into_iter().for_each(|took| cell.record(took)),
+        )?;
         Ok(Measured { cells, rounds })
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::crew::Crew;
 use super::raw::Raw;
+use super::rounds::Rounds;
 use super::setting::Setting;
 use super::stream::{Flow, Stream};
 use super::subject::Subject;
@@ -84,19 +85,12 @@ impl Rig {
                 }
             }
         }
-        for round in 0..WARM_UP_ROUNDS + rounds {
-            for turn in 0..all.len() {
-                if setting.alarm.interrupt().is_some() {
-                    return Ok(all);
-                }
-                // Nobody always goes first, or always after the same one.
-                let index = (turn + round as usize) % all.len();
-                let flow = self.flow(&all[index])?;
-                if round >= WARM_UP_ROUNDS {
-                    all[index].per_second.push(flow.per_second());
-                }
-            }
-        }
+        Rounds { warm_up: WARM_UP_ROUNDS, counted: rounds }.take(
+            &mut all,
+            || setting.alarm.interrupt().is_some(),
+            |rates| self.flow(rates),
+            |rates, flow| rates.per_second.push(flow.per_second()),
+        )?;
         Ok(all)
     }
 
