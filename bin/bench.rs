@@ -22,6 +22,7 @@ mod stream;
 mod subject;
 mod table;
 mod throughput;
+mod times;
 mod tree;
 mod usage;
 mod victim;

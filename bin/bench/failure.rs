@@ -76,7 +76,7 @@ impl Rig {
             &mut cells,
             || setting.alarm.interrupt().is_some(),
             |cell| self.lose(cell.subject),
-            Cell::record,
+            |cell, took| cell.times.record(took),
         )?;
         Ok(Measured { cells: cells.into(), rounds })
     }

@@ -79,7 +79,7 @@ impl Rig {
             &mut cells,
             || setting.alarm.interrupt().is_some(),
             |cell| (0..TRIPS_PER_TURN).map(|_| self.trip(cell)).collect::<Result<Vec<_>, _>>(),
-            |cell, trips| trips.into_iter().for_each(|took| cell.record(took)),
+            |cell, trips| trips.into_iter().for_each(|took| cell.times.record(took)),
         )?;
         Ok(Measured { cells, rounds })
     }
