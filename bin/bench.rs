@@ -8,6 +8,8 @@ mod alarm;
 mod cell;
 mod crew;
 mod failure;
+mod family;
+mod flood;
 pub mod floor;
 mod footprint;
 mod frame;
@@ -70,6 +72,7 @@ pub fn run(options: &BenchOptions) -> Result<ExitCode, Failure> {
                 Measure::Throughput => throughput::run(&setting, rounds)?,
                 Measure::Footprint => footprint::run(&setting, rounds)?,
                 Measure::Failure => failure::run(&setting, rounds)?,
+                Measure::Flood => flood::run(&setting, rounds)?,
             }
             if let Some(signal) = alarm.interrupt() {
                 return Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)));

@@ -84,7 +84,7 @@ pub struct BenchOptions {
     pub transports: Vec<String>,
 
     /// How many rounds count, after those for warming up. More take longer and tell more of rare
-    /// delays [default: rtt 250, throughput 30, footprint 5, failure 100]
+    /// delays [default: rtt 250, throughput 30, footprint 5, failure 100, flood 12]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rounds: Option<u32>,
 }
@@ -100,6 +100,8 @@ pub enum Measure {
     Footprint,
     /// From the end of a process to the answer of what it owes.
     Failure,
+    /// What a node that does not read costs its parent and its sibling.
+    Flood,
 }
 
 impl Measure {
@@ -110,6 +112,7 @@ impl Measure {
             Measure::Throughput => "throughput",
             Measure::Footprint => "footprint",
             Measure::Failure => "failure",
+            Measure::Flood => "flood",
         }
     }
 
@@ -120,6 +123,7 @@ impl Measure {
             Measure::Throughput => 30,
             Measure::Footprint => 5,
             Measure::Failure => 100,
+            Measure::Flood => 12,
         }
     }
 }

@@ -1,13 +1,18 @@
 //! The processes of one benchmark.
 
+use std::io;
 use std::path::Path;
 
 use hoptree_core::Token;
+use rustix::process::Pid;
 
 use super::PATIENCE;
 use crate::failure::Failure;
 use crate::logging::LogConfig;
 use crate::process::{Children, Heritage, Lifeline};
+
+/// Which signal tells the owner of a file that it has something to read.
+const F_SETSIG: i32 = 10;
 
 /// What all processes of a benchmark have in common, and the way to end them. They end also when
 /// this process is killed.
@@ -41,6 +46,29 @@ impl Crew {
     /// Starts its members.
     pub fn children(&self) -> Children {
         Children::new(self.heritage.clone())
+    }
+
+    /// Has the system continue a process, which may be stopped, when this process ends, however it
+    /// does: one that is stopped does not see that the lifeline has broken. Holds for one process at
+    /// a time.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn continue_at_the_end(&self, process: Pid) -> Result<(), Failure> {
+        // A signal for whoever owns the lifeline's read end is what its end-of-file can do by itself.
+        let lifeline = self.heritage.lifeline;
+        for (command, argument) in [
+            (libc::F_SETOWN, process.as_raw_pid()),
+            (F_SETSIG, libc::SIGCONT),
+            (libc::F_SETFL, libc::O_ASYNC),
+        ] {
+            // SAFETY: these commands take an integer, and whatever it is they touch no memory.
+            if unsafe { libc::fcntl(lifeline, command, argument) } == -1 {
+                return Err(Failure::doing("watch over a process")(io::Error::last_os_error()));
+            }
+        }
+        Ok(())
     }
 
     /// Ends all its processes, and returns when they have ended.

@@ -28,12 +28,12 @@ pub struct Chain {
 }
 
 impl Tree {
-    /// Starts a chain of each of these lengths.
+    /// A control node alone, which prints its replies in this order.
     ///
     /// # Errors
     ///
     /// When the transport or the system refuses.
-    pub fn open(setting: &Setting<'_>, crew: &Crew, lengths: &[usize]) -> Result<Tree, Failure> {
+    pub fn found(setting: &Setting<'_>, crew: &Crew, order: Order) -> Result<Tree, Failure> {
         let transport =
             (setting.spec.open)(crew.directory()).map_err(Failure::doing("open the transport"))?;
         let signals = setting.alarm.hand_over(transport.waker());
@@ -44,12 +44,21 @@ impl Tree {
                 pid: std::process::id(),
                 transport: setting.spec.name,
                 timeout: PATIENCE,
-                order: Order::Input,
+                order,
                 commands: setting.commands.clone(),
             },
         );
         let driver = Driver::new(controller, transport, crew.children(), signals);
-        let mut tree = Tree { driver, chains: Vec::new(), processes: Vec::new() };
+        Ok(Tree { driver, chains: Vec::new(), processes: Vec::new() })
+    }
+
+    /// Starts a chain of each of these lengths.
+    ///
+    /// # Errors
+    ///
+    /// When the transport or the system refuses.
+    pub fn open(setting: &Setting<'_>, crew: &Crew, lengths: &[usize]) -> Result<Tree, Failure> {
+        let mut tree = Tree::found(setting, crew, Order::Input)?;
         for length in lengths {
             let mut end = -1;
             for _ in 0..*length {
@@ -148,7 +157,11 @@ impl Tree {
     }
 
     /// Starts the next node below `parent`, and says which it is.
-    fn grow(&mut self, parent: i32) -> Result<i32, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn grow(&mut self, parent: i32) -> Result<i32, Failure> {
         let node = i32::try_from(self.processes.len() + 1).expect("a machine has fewer processes");
         let line = format!("create {node} {parent}");
         answer(&mut self.driver, &line)?;

@@ -26,12 +26,21 @@ impl Usage {
     /// When the system does not tell.
     pub fn of(pid: Pid) -> Result<Usage, Failure> {
         Ok(Usage {
-            pss_kib: field(&read(pid, "smaps_rollup")?, "Pss:")
-                .ok_or_else(|| Failure::Runtime(format!("process {pid} has no Pss")))?,
+            pss_kib: pss_kib(pid)?,
             threads: count(pid, "task")?,
             descriptors: count(pid, "fd")?,
         })
     }
+}
+
+/// The memory of a process now; what it shares with others it has a share in.
+///
+/// # Errors
+///
+/// When the system does not tell.
+pub fn pss_kib(pid: Pid) -> Result<u64, Failure> {
+    field(&read(pid, "smaps_rollup")?, "Pss:")
+        .ok_or_else(|| Failure::Runtime(format!("process {pid} has no Pss")))
 }
 
 /// How long the threads of a process have run so far; a thread that has ended takes its time with

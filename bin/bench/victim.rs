@@ -49,6 +49,15 @@ impl Victim {
         Ok(())
     }
 
+    /// Sends SIGCONT.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such process.
+    pub fn go_on(self) -> Result<(), Failure> {
+        self.signal(Signal::CONT)
+    }
+
     /// Returns when a frame that has been sent to it is there.
     pub fn let_arrive(self) {
         thread::sleep(ARRIVAL_TIME);

@@ -13,6 +13,9 @@ use crate::process::Process;
 /// Chains of 1, 2, 4 and 8 nodes and as many relays, and the far end of the floor.
 const RTT_PROCESSES: usize = 2 * (1 + 2 + 4 + 8) + 1;
 
+/// A node and its two children.
+const FLOOD_PROCESSES: usize = 3;
+
 #[test]
 fn the_round_trips_are_of_every_distance() {
     let output = &measure("rtt", "2");
@@ -73,6 +76,22 @@ fn failures_are_answered() {
 }
 
 #[test]
+fn a_flood_to_a_stopped_node_is_refused() {
+    let _timed = load::timed();
+    let output = &measure("flood", "1");
+    let rows = rows(output);
+    let subjects: Vec<_> = rows.iter().map(|row| row[1]).collect();
+    assert_eq!(subjects, ["none", "running", "stopped", "running", "stopped"]);
+    for (row, words) in rows.iter().zip([7, 10, 10]) {
+        assert!(numbers(&row[2..7]).is_sorted(), "{output}");
+        assert_eq!(row.len(), words, "{output}");
+    }
+    let [running, stopped] = [3, 4].map(|row| numbers(&rows[row][2..4]));
+    assert!(running.iter().zip(&stopped).all(|(running, stopped)| running < stopped), "{output}");
+    assert!(output.contains("parent: PSS of "), "{output}");
+}
+
+#[test]
 fn measures_are_taken_in_turn() {
     let output = &measure("failure,rtt,failure", "1");
     let headings = output.lines().filter_map(|line| line.split_once(": ")).map(|(word, _)| word);
@@ -128,9 +147,13 @@ fn what_there_is_not_can_not_be_measured() {
 
 #[test]
 fn an_interrupt_shows_what_is_complete_and_leaves_nothing() {
-    for (measure, processes) in
-        [("rtt", RTT_PROCESSES), ("throughput", 2 * 8), ("footprint", 64 + 2), ("failure", 1)]
-    {
+    for (measure, processes) in [
+        ("rtt", RTT_PROCESSES),
+        ("throughput", 2 * 8),
+        ("footprint", 64 + 2),
+        ("failure", 1),
+        ("flood", FLOOD_PROCESSES),
+    ] {
         let (mut console, crew) = start(measure, processes);
         console.process().signal(Signal::INT);
         assert_eq!(console.wait_exit().code(), Some(130), "{measure}");
@@ -145,6 +168,16 @@ fn an_interrupt_shows_what_is_complete_and_leaves_nothing() {
 fn a_killed_benchmark_is_not_outlived() {
     let _timed = load::timed();
     let (console, crew) = start("rtt", RTT_PROCESSES);
+    console.process().kill();
+    eventually("its processes end", OUTLIVING_MAX, || !crew.iter().any(Process::runs));
+}
+
+/// Not even by the node that it has stopped, which can't see that it is gone.
+#[test]
+fn a_benchmark_that_is_killed_during_a_flood_is_not_outlived() {
+    let _timed = load::timed();
+    let (console, crew) = start("flood", FLOOD_PROCESSES);
+    eventually("a node is stopped", PATIENCE, || crew.iter().any(Process::is_stopped));
     console.process().kill();
     eventually("its processes end", OUTLIVING_MAX, || !crew.iter().any(Process::runs));
 }

@@ -78,8 +78,12 @@ impl Process {
     pub fn stop(&self) {
         self.signal(Signal::STOP);
         eventually("a process stops at SIGSTOP", PATIENCE, || {
-            self.stat().is_none_or(|stat| stat.state == 'T')
+            self.is_stopped() || self.is_reaped()
         });
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stat().is_some_and(|stat| stat.state == 'T')
     }
 
     pub fn go_on(&self) {
