@@ -6,7 +6,7 @@ use hoptree_core::{Event, LinkId, SendError, Transport, TransportSpec};
 
 use super::PATIENCE;
 use super::stream::Flow;
-use super::victim::Victim;
+use super::victim::{Victim, let_arrive};
 use crate::failure::Failure;
 use crate::process::{Children, Role};
 
@@ -99,7 +99,7 @@ impl Raw {
         let (link, victim) = self.start(children, 1)?;
         victim.stop()?;
         self.transport.send(link, frame).map_err(refused)?;
-        victim.let_arrive();
+        let_arrive()?;
         let start = Instant::now();
         victim.kill()?;
         let mut lost = false;

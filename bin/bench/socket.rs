@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hoptree_core::{Address, Waker};
 
 use super::PATIENCE;
-use super::victim::Victim;
+use super::victim::{Victim, let_arrive};
 use crate::failure::Failure;
 use crate::process::{self, Children, Heritage, Role};
 use crate::signals::Signals;
@@ -44,7 +44,7 @@ impl Socket {
         let mut stream = self.accept()?;
         let victim = Victim::new(pid);
         victim.stop()?;
-        victim.let_arrive();
+        let_arrive()?;
         let start = Instant::now();
         victim.kill()?;
         let end = read_some(&mut stream);

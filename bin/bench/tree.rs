@@ -7,7 +7,7 @@ use hoptree_core::{Controller, ControllerConfig, Input, Order, Time};
 use super::PATIENCE;
 use super::crew::Crew;
 use super::setting::{Setting, TEXT};
-use super::victim::Victim;
+use super::victim::{Victim, let_arrive};
 use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
 
@@ -130,7 +130,7 @@ impl Tree {
         let line = format!("exec {node} echo {TEXT}");
         self.driver.printed().clear();
         self.turn(Patience::Look, Some(&line))?;
-        victim.let_arrive();
+        let_arrive()?;
         self.turn(Patience::Look, None)?;
         if !self.driver.printed().is_empty() {
             return Err(self.unexpected(&line));

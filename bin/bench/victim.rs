@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::gettid;
 
 use super::PATIENCE;
 use crate::failure::Failure;
-
-/// How long a frame may take to reach a process that is stopped. Nothing can tell when it has.
-const ARRIVAL_TIME: Duration = Duration::from_millis(1);
 
 /// A process that has not been reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +56,6 @@ impl Victim {
         self.signal(Signal::CONT)
     }
 
-    /// Returns when a frame that has been sent to it is there.
-    pub fn let_arrive(self) {
-        thread::sleep(ARRIVAL_TIME);
-    }
-
     /// Sends SIGKILL.
     ///
     /// # Errors
@@ -80,6 +73,45 @@ impl Victim {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
         state(&stat) == Some("T")
     }
+}
+
+/// Returns when what this process has sent is there. Nothing tells when a process that is stopped has
+/// something to read, but on one machine whatever has left this process has arrived; and what a
+/// library does not send at once, it sends in threads of its own, which rest when it has left.
+///
+/// # Errors
+///
+/// When that does not happen, or the system does not tell.
+pub fn let_arrive() -> Result<(), Failure> {
+    let start = Instant::now();
+    let mut rested = false;
+    loop {
+        // A thread may rest only since it woke another that was seen at rest before. So it takes
+        // two looks to say that all of them do.
+        let rest = others_rest()?;
+        if rest && rested {
+            return Ok(());
+        }
+        rested = rest;
+        if start.elapsed() > PATIENCE {
+            return Err(Failure::Runtime("a library does not stop sending".to_owned()));
+        }
+        thread::yield_now();
+    }
+}
+
+/// Whether every thread of this process but the one that asks is asleep.
+fn others_rest() -> Result<bool, Failure> {
+    let unknown = Failure::doing("learn about the threads of this process");
+    let this = gettid().to_string();
+    for thread in fs::read_dir("/proc/self/task").map_err(&unknown)?.flatten() {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // One that has ended meanwhile has no state.
+        if thread.file_name() != *this && state(&stat).is_some_and(|state| state != "S") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The state in the text of a `stat` file, `PID (NAME) STATE ...`, where the name may hold anything.
