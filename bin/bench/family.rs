@@ -181,3 +181,19 @@ impl Flood {
         Some(rest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_replies_to_a_flood_are_counted() {
+        let [line, reply, refusal] =
+            ["exec 2 echo x", "Ok:2: x\n", "Error:2: no\n"].map(str::to_owned);
+        let mut flood = Flood { line, reply, refusal, unanswered: 3, refused: 0 };
+        let rest = flood.take_reply(b"Ok:2: x\nError:2: no\nOk:3: x\n").unwrap();
+        let rest = flood.take_reply(rest).unwrap();
+        assert_eq!((rest, flood.take_reply(rest)), (&b"Ok:3: x\n"[..], None));
+        assert_eq!((flood.unanswered, flood.refused), (1, 1));
+    }
+}
