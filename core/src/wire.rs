@@ -281,10 +281,22 @@ pub(crate) struct Fan<'a> {
 /// How many bytes the body of a request may have to be sent to several nodes as a [`Fan`].
 pub(crate) const FAN_BODY_BYTES_MAX: usize = PIECE_BYTES_MAX / 2;
 
-/// How many nodes a [`Fan`] may be for; each takes at most 13 bytes, and mostly 5.
-pub(crate) const FAN_PARTS_MAX: usize = FAN_BODY_BYTES_MAX / 13 - 1;
+/// What a [`Fan`] has in front of its parts, in bytes: the kind, and how many parts there are.
+const FAN_HEADER_BYTES_MAX: usize = 4;
 
 impl<'a> Fan<'a> {
+    /// How many bytes of parts, see [`Fan::part_bytes`], fit beside a body.
+    pub fn room_beside(body: &[u8]) -> usize {
+        PIECE_BYTES_MAX - FAN_HEADER_BYTES_MAX - body.len()
+    }
+
+    /// How many bytes a part takes that follows one with the request `before`.
+    pub fn part_bytes(before: RequestId, (node, request): (NodeId, RequestId)) -> usize {
+        let varint_bytes = |number: u64| (u64::BITS - (number | 1).leading_zeros()).div_ceil(7);
+        let step = request.0.wrapping_sub(before.0);
+        (varint_bytes(node.to_wire().into()) + varint_bytes(step)) as usize
+    }
+
     /// The body of the message. For the parts of a fan it is never longer than for the whole.
     pub fn encode(&self) -> Vec<u8> {
         let mut before = 0;
@@ -376,14 +388,19 @@ mod tests {
     #[test]
     fn a_fan_survives_the_journey_and_fits_in_a_piece() {
         let body = vec![7; FAN_BODY_BYTES_MAX];
-        let far_apart = 0x0004_0000_0000_ffff;
-        let parts = (1..=FAN_PARTS_MAX).map(|index| {
-            let node = NodeId::compute(NodeId::MAX - u32::try_from(index).unwrap()).unwrap();
-            (node, RequestId(index as u64 * far_apart))
-        });
-        let fan = Fan { kind: Kind::Ask, parts: parts.collect(), body: &body };
+        let (mut parts, mut room) = (Vec::new(), Fan::room_beside(&body));
+        let mut before = NO_REQUEST;
+        loop {
+            let step = 1u64 << (parts.len() % 50);
+            let node = NodeId::compute(u32::try_from(parts.len()).unwrap().pow(2)).unwrap();
+            let part = (node, RequestId(before.0 + step));
+            let Some(left) = room.checked_sub(Fan::part_bytes(before, part)) else { break };
+            (room, before) = (left, part.1);
+            parts.push(part);
+        }
+        let fan = Fan { kind: Kind::Ask, parts, body: &body };
         let bytes = fan.encode();
-        assert!(bytes.len() <= PIECE_BYTES_MAX, "{}", bytes.len());
+        assert!((PIECE_BYTES_MAX - 20..=PIECE_BYTES_MAX).contains(&bytes.len()), "{}", bytes.len());
         assert_eq!(Fan::decode(&bytes), Some(fan.clone()));
 
         let part = Fan { parts: vec![fan.parts[3], fan.parts[99]], ..fan };

@@ -55,6 +55,8 @@ pub(crate) enum Outgoing {
         /// The control node's links on the way, each of which carries it once.
         links: Vec<LinkId>,
         parts: Vec<(NodeId, RequestId)>,
+        /// How many bytes of further parts fit in.
+        room: usize,
         kind: Kind,
         body: Arc<[u8]>,
     },

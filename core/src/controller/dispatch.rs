@@ -13,7 +13,7 @@ use super::replies::Reply;
 use super::task::{Charge, Creation, Removal, Task, Work};
 use super::tree::{Record, State};
 use super::windows::{LINK_WINDOW, Pace, Window, patience};
-use crate::wire::{self, FAN_BODY_BYTES_MAX, FAN_PARTS_MAX, Kind, Message, Published};
+use crate::wire::{self, FAN_BODY_BYTES_MAX, Fan, Kind, Message, NO_REQUEST, Published};
 use crate::{LinkId, NodeId, RequestId, Time};
 
 const TOO_MANY: &str = "Too many requests are waiting";
@@ -305,25 +305,29 @@ impl Controller {
             return self.post(kind, node, request, &body);
         }
         let link = self.children.link_to(node);
-        if let Some(Outgoing::Fan { command: other, links, parts, .. }) =
+        let part = (node, request);
+        if let Some(Outgoing::Fan { command: other, links, parts, room, .. }) =
             self.board.outbox.last_mut()
             && *other == command
-            && parts.len() < FAN_PARTS_MAX
+            && let Some((_, before)) = parts.last()
+            && let Some(left) = room.checked_sub(Fan::part_bytes(*before, part))
         {
-            parts.push((node, request));
+            *room = left;
+            parts.push(part);
             links.extend(link.filter(|link| !links.contains(link)));
             return;
         }
-        let (links, parts) = (link.into_iter().collect(), vec![(node, request)]);
-        self.board.outbox.push(Outgoing::Fan { command, links, parts, kind, body });
+        let room = Fan::room_beside(&body) - Fan::part_bytes(NO_REQUEST, part);
+        let (links, parts) = (link.into_iter().collect(), vec![part]);
+        self.board.outbox.push(Outgoing::Fan { command, links, parts, room, kind, body });
     }
 
     /// Whether a link carries the command already that a part belongs to, which then costs no more
     /// on it.
     fn is_on_link(&self, command: Option<RequestId>, link: LinkId) -> bool {
         match self.board.outbox.last() {
-            Some(Outgoing::Fan { command: other, links, parts, .. }) => {
-                Some(*other) == command && links.contains(&link) && parts.len() < FAN_PARTS_MAX
+            Some(Outgoing::Fan { command: other, links, .. }) => {
+                Some(*other) == command && links.contains(&link)
             }
             _ => false,
         }
