@@ -24,6 +24,7 @@ mod failure;
 mod flow;
 mod heartbeat;
 mod input;
+mod many;
 mod ordering;
 mod scale;
 mod sessions;
