@@ -1,6 +1,7 @@
 //! The module instances of one node, and what they ask of it.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -135,23 +136,29 @@ impl Modules {
         }
     }
 
-    /// Calls the timeouts that are due, and gives up the calls that are open for too long.
-    pub fn timeout(&mut self, now: Time, facts: &Facts) {
+    /// Calls the timeouts that are due, and gives up the calls that are open for too long: they are
+    /// returned, and are not open any more.
+    pub fn timeout(&mut self, now: Time, facts: &Facts) -> Vec<RequestId> {
         for module in 0..self.instances.len() {
             if self.instances[module].deadline().is_some_and(|deadline| deadline <= now) {
                 self.with(now, facts, module, |instance, cx| instance.timeout(cx));
             }
         }
+        let mut expired = Vec::new();
         while let Some((expiry, id)) = self.expiring.front().copied()
             && expiry <= now
         {
             self.expiring.pop_front();
-            if self.open.get(&id).is_some_and(|open| !open.asks)
-                && let Some(Open { stop: Some(stop), .. }) = self.open.remove(&id)
+            if let Entry::Occupied(open) = self.open.entry(id)
+                && !open.get().asks
             {
-                stop.want();
+                if let Some(stop) = open.remove().stop {
+                    stop.want();
+                }
+                expired.push(id);
             }
         }
+        expired
     }
 
     /// When there is something to do for [`Modules::timeout`].

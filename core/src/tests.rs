@@ -411,6 +411,18 @@ fn long_lines_and_answers_pass_in_pieces_and_let_others_by() {
 }
 
 #[test]
+fn calls_that_a_module_never_answers_do_not_fill_the_windows() {
+    let mut network = chain(2);
+    for _ in 0..3 {
+        let replies = network.replies(&"exec 2 never\n".repeat(1_000));
+        let slow = "Error:2: No answer within 5000 ms";
+        assert!(replies.iter().all(|reply| reply == slow), "{:?}", replies[0]);
+        network.pass(100 * MS);
+    }
+    assert_eq!(network.replies("exec 2 echo back"), ["Ok:2: back"]);
+}
+
+#[test]
 fn many_long_answers_at_once_come_through_a_narrow_tree() {
     let mut network = chain(4);
     let replies = network.replies(&"exec 4 bytes 40000\nexec 3 bytes 20000\n".repeat(400));

@@ -284,7 +284,10 @@ impl Worker {
         let parent = &mut self.parent;
         self.children.timeout(now, out, &mut |message| send_up(parent, &message));
         let (now, facts) = (self.clock.real(now), self.facts());
-        self.modules.timeout(now, &facts);
+        for id in self.modules.timeout(now, &facts) {
+            // Nobody waits for it, but the windows count it until it is answered.
+            self.answer(id, Err(Failure::from("it took too long")));
+        }
     }
 }
 

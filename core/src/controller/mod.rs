@@ -291,7 +291,8 @@ impl Controller {
         self.children.timeout(now, out, &mut |message| board.message(now, message));
         self.board.timeout(now);
         let (real, facts) = (self.clock.real(now), self.facts());
-        self.modules.timeout(real, &facts);
+        // The deadlines of their commands are the board's.
+        let _ = self.modules.timeout(real, &facts);
         if let Reading::From(time) = self.reading
             && time <= now
         {
