@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use hoptree_core::{Controller, ControllerConfig, Registry, Time};
+use hoptree_core::{Controller, ControllerConfig, Registry, Time, TransportSpec};
 
 use crate::cli::Options;
 use crate::console::Console;
@@ -13,7 +13,7 @@ use crate::driver::Driver;
 use crate::failure::Failure;
 use crate::logging::{self, LogConfig};
 use crate::plugins;
-use crate::process::{Children, Heritage, Lifeline};
+use crate::process::{Children, Heritage, Lifeline, remove_directory};
 use crate::signals::Signals;
 use crate::stdin::Stdin;
 
@@ -30,10 +30,27 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     logging::start_control_node(&logs)?;
 
     let (heritage, lifeline) = Heritage::found(transport.name, options.timeout(), logs)?;
+    let directory = heritage.directory.clone();
+    let (console, signals) = set_up(options, commands, transport, heritage, source)
+        .inspect_err(|_| remove_directory(&directory))?;
+    let done = run_to_the_end(console, lifeline, options.strict);
+    logging::finish();
+    match signals.interrupt() {
+        Some(signal) => Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0))),
+        None => done,
+    }
+}
+
+/// A console above a tree without nodes.
+fn set_up(
+    options: &Options,
+    commands: Registry,
+    spec: &TransportSpec,
+    heritage: Heritage,
+    source: Source,
+) -> Result<(Console, Signals), Failure> {
     let token = heritage.token;
-    let transport_name = transport.name;
-    let transport =
-        (transport.open)(&heritage.directory).map_err(Failure::doing("open the transport"))?;
+    let transport = plugins::open(spec, &heritage.directory)?;
     let waker = transport.waker();
     let signals =
         Signals::of_control_node(waker.clone()).map_err(Failure::doing("handle signals"))?;
@@ -42,7 +59,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         ControllerConfig {
             token,
             pid: std::process::id(),
-            transport: transport_name,
+            transport: spec.name,
             timeout: options.timeout(),
             order: options.order(source.terminal),
             commands,
@@ -53,13 +70,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let stdin = Stdin::read(source.file, source.name, waker.clone())
         .map_err(Failure::doing("start a thread"))?;
     let console = Console::new(driver, stdin, prompting, signals.clone(), waker);
-
-    let done = run_to_the_end(console, lifeline, options.strict);
-    logging::finish();
-    match signals.interrupt() {
-        Some(signal) => Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0))),
-        None => done,
-    }
+    Ok((console, signals))
 }
 
 /// Runs the console, then ends whatever is left of the tree, then writes what is left to write: a

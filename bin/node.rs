@@ -36,8 +36,7 @@ fn run(life: Life, parent: &Address, heritage: Heritage) -> Result<(), Failure> 
     logging::start_compute_node(&heritage.logs, life);
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let spec = plugins::transport(&heritage.transport)?;
-    let mut transport =
-        (spec.open)(&heritage.directory).map_err(Failure::doing("open the transport"))?;
+    let mut transport = plugins::open(spec, &heritage.directory)?;
     let parent = transport.connect(parent);
     let signals = Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())
         .map_err(Failure::doing("handle signals"))?;

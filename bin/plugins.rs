@@ -17,9 +17,12 @@ use hoptree_zeromq as _;
 #[cfg(feature = "zmq")]
 use hoptree_zmq as _;
 
-use hoptree_core::TransportSpec;
+use std::path::Path;
+
+use hoptree_core::{Transport, TransportSpec};
 
 use crate::failure::Failure;
+use crate::process::make_directory;
 
 /// The transport called `name`.
 ///
@@ -37,6 +40,19 @@ pub fn transport(name: &str) -> Result<&'static TransportSpec, Failure> {
     } else {
         format!("there is no transport '{name}': choose one of {}", names.join(", "))
     }))
+}
+
+/// Opens a transport for this process. The tree's directory is made before, if there will be sockets
+/// in it.
+///
+/// # Errors
+///
+/// When the directory can't be used, or the system refuses what the transport needs.
+pub fn open(spec: &TransportSpec, directory: &Path) -> Result<Box<dyn Transport>, Failure> {
+    if spec.has_socket_files {
+        make_directory(directory)?;
+    }
+    (spec.open)(directory).map_err(Failure::doing("open the transport"))
 }
 
 /// Whether a node on the transport `child` can join one on the transport `parent`.

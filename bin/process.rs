@@ -8,12 +8,14 @@
 mod boot;
 mod children;
 mod detach;
+mod directory;
 mod lifeline;
 mod strays;
 
-pub use boot::{Boot, Heritage, Role, remove_directory};
+pub use boot::{Boot, Heritage, Role};
 pub use children::Children;
 pub use detach::detach;
+pub use directory::{make_directory, remove_directory};
 pub use lifeline::Lifeline;
 
 /// The first argument of a process that is a compute node, or has another [`Role`]. A second one,

@@ -8,6 +8,7 @@ use super::PATIENCE;
 use super::stream::Flow;
 use super::victim::{Victim, let_arrive};
 use crate::failure::Failure;
+use crate::plugins;
 use crate::process::{Children, Role};
 
 /// The near end of the chains.
@@ -29,8 +30,7 @@ impl Raw {
         children: &Children,
         lengths: &[usize],
     ) -> Result<Raw, Failure> {
-        let transport =
-            (spec.open)(children.directory()).map_err(Failure::doing("open the transport"))?;
+        let transport = plugins::open(spec, children.directory())?;
         let mut raw = Raw { transport, chains: Vec::new(), processes: Vec::new() };
         for length in lengths {
             let (chain, process) = raw.start(children, *length)?;

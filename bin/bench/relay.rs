@@ -21,8 +21,8 @@ const RETRY_TIME: Duration = Duration::from_millis(1);
 /// When the transport or the system refuses.
 pub fn serve(below: usize, parent: &Address, heritage: Heritage) -> Result<(), Failure> {
     let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
-    let mut transport = (plugins::transport(&heritage.transport)?.open)(&heritage.directory)
-        .map_err(Failure::doing("open the transport"))?;
+    let spec = plugins::transport(&heritage.transport)?;
+    let mut transport = plugins::open(spec, &heritage.directory)?;
     let parent = transport.connect(parent);
     let _signals =
         Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())

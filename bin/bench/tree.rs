@@ -10,6 +10,7 @@ use super::setting::{Setting, TEXT};
 use super::victim::{Victim, let_arrive};
 use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
+use crate::plugins;
 
 /// A control node with chains of nodes below it.
 pub struct Tree {
@@ -34,8 +35,7 @@ impl Tree {
     ///
     /// When the transport or the system refuses.
     pub fn found(setting: &Setting<'_>, crew: &Crew, order: Order) -> Result<Tree, Failure> {
-        let transport =
-            (setting.spec.open)(crew.directory()).map_err(Failure::doing("open the transport"))?;
+        let transport = plugins::open(setting.spec, crew.directory())?;
         let signals = setting.alarm.hand_over(transport.waker());
         let controller = Controller::new(
             Time::ZERO,

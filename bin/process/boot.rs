@@ -1,11 +1,10 @@
 //! What a new process is told by its parent, through its standard input.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::fs::File;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hoptree_core::{Address, Life, Token};
@@ -18,10 +17,6 @@ use crate::logging::LogConfig;
 /// The longest boot message. A pipe takes at least this much, so that a parent that writes it into
 /// a fresh one never waits for the child.
 pub const BOOT_BYTES_MAX: usize = 4096;
-
-/// How often the removal of a directory is begun anew when others get in its way, each of whom
-/// removes something.
-const REMOVALS_MAX: usize = 1_000;
 
 /// What a process is told when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +68,7 @@ pub struct Heritage {
     pub token: Token,
     /// The number of the lifeline's read end, the same in every process.
     pub lifeline: RawFd,
-    /// The tree's place for sockets in the file system; made by whoever needs it.
+    /// The tree's place for sockets in the file system; see [`super::make_directory`].
     pub directory: PathBuf,
     /// The deadline of a request.
     pub timeout: Duration,
@@ -110,26 +105,6 @@ impl Heritage {
         };
         Ok((heritage, lifeline))
     }
-}
-
-/// Removes the directory of a tree that has ended, if it was ever made. Others may do the same at
-/// this moment.
-pub fn remove_directory(directory: &Path) {
-    for _ in 0..REMOVALS_MAX {
-        match fs::remove_dir_all(directory) {
-            Ok(()) => return,
-            // Somebody else has removed it, or one of the files in it.
-            Err(error) if error.kind() == ErrorKind::NotFound && !directory.exists() => return,
-            Err(error) if is_passing(error.kind()) => {}
-            Err(error) => {
-                return log::warn!("can't remove {}: {error}", directory.display());
-            }
-        }
-    }
-}
-
-fn is_passing(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty)
 }
 
 impl Boot {
@@ -232,21 +207,6 @@ mod tests {
         let (read, _) = rustix::pipe::pipe().unwrap();
         assert!(is_pipe(read.as_fd()));
         assert!(!is_pipe(File::open("/dev/null").unwrap().as_fd()));
-    }
-
-    #[test]
-    fn many_may_remove_a_directory_at_once() {
-        let name = format!("hoptree-removal-{}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        for _ in 0..20 {
-            fs::create_dir(&directory).unwrap();
-            (0..50).for_each(|file| fs::write(directory.join(file.to_string()), "").unwrap());
-            std::thread::scope(|scope| {
-                (0..4).for_each(|_| drop(scope.spawn(|| remove_directory(&directory))));
-            });
-            assert!(!directory.exists());
-        }
-        remove_directory(&directory);
     }
 
     #[test]

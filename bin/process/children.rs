@@ -13,7 +13,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process};
 
 use super::NODE_WORD;
-use super::boot::{Boot, Heritage, Role, remove_directory};
+use super::boot::{Boot, Heritage, Role};
+use super::directory::remove_directory;
 use super::strays::strays;
 use crate::plugins;
 

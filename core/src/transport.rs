@@ -146,9 +146,12 @@ pub struct TransportSpec {
     /// What its links speak. Transports that speak the same can be mixed in one tree: each connects
     /// to the addresses of the other.
     pub speaks: &'static str,
-    /// Opens it, once a process. The directory is for sockets in the file system: it is the same
-    /// for all processes of the tree and known to nobody else, is made (mode 0700) by whoever needs
-    /// it first, and is removed with all that is in it when the tree has ended.
+    /// Whether it puts sockets into the directory that it is opened with, which then must be there.
+    pub has_socket_files: bool,
+    /// Opens it, once a process. The directory is the tree's: the same for all its processes, known
+    /// to nobody else, and removed with all that is in it when the tree has ended. Nobody but this
+    /// user may enter it (mode 0700). It is there only for who [has socket
+    /// files](TransportSpec::has_socket_files).
     ///
     /// # Errors
     ///

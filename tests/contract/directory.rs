@@ -1,14 +1,13 @@
 //! The private directory that a transport is given for its sockets.
 
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, fs, process};
+use std::{env, process};
 
-/// A name that nobody else has. The transport makes the directory if it needs one; it is removed,
-/// with all that is in it, when this is dropped.
-///
-/// Every test has its own for the nodes of its tree. Sockets may be named after their process, so no
-/// test has two nodes in this process that listen at the same time.
+/// A directory that nobody else may enter, under a name that nobody else has. It is removed, with all
+/// that is in it, when this is dropped. Every test has its own for the nodes of its tree.
 pub struct Directory {
     path: PathBuf,
 }
@@ -18,7 +17,9 @@ impl Directory {
         static NAMED: AtomicU32 = AtomicU32::new(0);
         let number = NAMED.fetch_add(1, Ordering::Relaxed);
         let name = format!("hoptree-contract-{}-{number}", process::id());
-        Directory { path: env::temp_dir().join(name) }
+        let path = env::temp_dir().join(name);
+        DirBuilder::new().mode(0o700).create(&path).unwrap();
+        Directory { path }
     }
 
     pub fn path(&self) -> &Path {
@@ -28,7 +29,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // Most transports never make it.
+        // What can't be removed fails no test.
         let _ = fs::remove_dir_all(&self.path);
     }
 }

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport, TransportError, Waker,
-    linked_transports,
+    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport, TransportError,
+    TransportSpec, Waker, linked_transports,
 };
 
 use crate::deadline::{PATIENCE, PROMPT, SILENCE};
@@ -34,23 +34,25 @@ impl Candidate {
     /// The linked transport of this name.
     #[track_caller]
     pub fn linked(name: &str) -> Candidate {
-        let linked = linked_transports().unwrap();
-        let spec = linked.iter().find(|spec| spec.name == name);
-        let spec = spec.unwrap_or_else(|| panic!("no linked transport is called '{name}'"));
+        let spec = linked(name);
         Candidate::new(spec.name, spec.open)
     }
 
     pub fn open(&self) -> Result<Box<dyn Transport>, TransportError> {
-        self.open_in(self.directory())
-    }
-
-    pub fn open_in(&self, directory: &Path) -> Result<Box<dyn Transport>, TransportError> {
-        (self.open)(directory)
+        (self.open)(self.directory())
     }
 
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
+}
+
+/// The linked transport of this name.
+#[track_caller]
+pub fn linked(name: &str) -> &'static TransportSpec {
+    let linked = linked_transports().unwrap();
+    let spec = linked.into_iter().find(|spec| spec.name == name);
+    spec.unwrap_or_else(|| panic!("no linked transport is called '{name}'"))
 }
 
 /// An event, kept.
@@ -389,9 +391,15 @@ impl Pair {
 /// A child that has said hello to this parent, and how it and the parent name the link.
 #[track_caller]
 pub fn join(candidate: &Candidate, parent: &Node) -> (Node, LinkId, LinkId) {
+    join_at(&parent.listen(), candidate, parent)
+}
+
+/// The same with an address that this parent has said before.
+#[track_caller]
+pub fn join_at(address: &Address, candidate: &Candidate, parent: &Node) -> (Node, LinkId, LinkId) {
     let before = parent.ups().len();
     let child = Node::open(candidate);
-    let up = child.connect(&parent.listen());
+    let up = child.connect(address);
     child.until_events(1);
     assert_eq!(child.seen(), [Up(up)]);
     child.send(up, b"hello").unwrap();

@@ -13,7 +13,7 @@ use rustix::process::{
 };
 
 use crate::deadline::PATIENCE;
-use crate::node::{Candidate, Down, Frame, Up, wait};
+use crate::node::{Candidate, Down, Frame, Up, linked, wait};
 
 /// Names the transport and the part that the other process plays.
 const PART: &str = "HOPTREE_CONTRACT_PART";
@@ -99,13 +99,13 @@ fn other_end() {
     let Ok(part) = env::var(PART) else { return };
     // The thread that started it lives until the test has ended, in whatever way.
     set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
-    let (candidate, name) = part.split_once(' ').unwrap();
-    let candidate = Candidate::linked(candidate);
+    let (transport, name) = part.split_once(' ').unwrap();
+    let spec = linked(transport);
     let (_, part) = PARTS.into_iter().find(|(known, _)| *known == name).unwrap();
     let control = rustix::io::dup(rustix::stdio::stdin()).unwrap();
     let mut control = BufReader::new(UnixStream::from(control));
     let directory = read_line(&mut control);
-    let mut transport = candidate.open_in(directory.as_ref()).unwrap();
+    let mut transport = (spec.open)(directory.as_ref()).unwrap();
     let transport = &mut *transport;
     match part {
         Part::Count => {

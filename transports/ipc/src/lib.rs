@@ -42,6 +42,7 @@ inventory::submit! {
         library: || LIBRARY.to_owned(),
         runs_over: "Unix sockets in a private directory",
         speaks: LIBRARY,
+        has_socket_files: true,
         open: |directory| Ok(Box::new(Ipc::open(directory)?)),
         floor: Some(floor::FLOOR),
     }

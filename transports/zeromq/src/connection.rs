@@ -7,12 +7,13 @@ use std::time::Duration;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt};
 use hoptree_core::{LinkId, SendError};
+use hoptree_zmtp::Endpoint;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, SocketSend, ZmqError, ZmqMessage};
 
-use crate::endpoint::Endpoint;
+use crate::deserted::is_deserted;
 use crate::inbox::{Inbox, Received};
 use crate::window::{FRAMES_HELD_MAX, Window};
 
@@ -183,7 +184,7 @@ impl Joined {
 /// Connects, unless nobody listens.
 async fn join(to: &Endpoint) -> Result<Joined, ZmqError> {
     const REFUSED: ZmqError = ZmqError::Other("nobody listens there");
-    if matches!(to, Endpoint::Ipc(_)) && to.is_deserted().await {
+    if matches!(to, Endpoint::Ipc(_)) && is_deserted(to).await {
         return Err(REFUSED);
     }
     let mut socket = DealerSocket::new();
@@ -194,7 +195,7 @@ async fn join(to: &Endpoint) -> Result<Joined, ZmqError> {
             let mut connecting = pin!(socket.connect(&place));
             match timeout(REFUSAL_SUSPECTED, &mut connecting).await {
                 Ok(connected) => connected,
-                Err(_) if to.is_deserted().await => return Err(REFUSED),
+                Err(_) if is_deserted(to).await => return Err(REFUSED),
                 Err(_) => connecting.await,
             }
         };

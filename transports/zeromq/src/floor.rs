@@ -2,15 +2,18 @@
 //! frame.
 
 use std::convert::Infallible;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use hoptree_core::{Address, Floor, RoundTrip, TransportError};
+use hoptree_zmtp::SocketFile;
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use zeromq::{DealerSocket, RouterSocket, Socket, SocketRecv, SocketSend, ZmqError, ZmqMessage};
 
-use crate::endpoint::Endpoint;
-use crate::place::{Hideout, SocketFile};
 use crate::{cannot, runtime};
 
 pub(crate) const IPC: Floor = Floor {
@@ -25,16 +28,18 @@ pub(crate) const TCP: Floor = Floor {
     echo,
 };
 
-type Bound = (RouterSocket, Address, Option<(SocketFile, Hideout)>);
+/// With a file to remove at the end, and then the directory that it is in.
+type Bound = (RouterSocket, Address, Option<(SocketFile, TempDir)>);
 
 fn bind_ipc(runtime: &Runtime) -> Result<Bound, ZmqError> {
-    let hideout = Hideout::find()?;
-    let (listener, file) = SocketFile::bind(hideout.path())?;
-    let address =
-        Endpoint::address_of(file.path()).ok_or(ZmqError::Other("its path is not UTF-8"))?;
+    let directory = tempfile::Builder::new()
+        .prefix("hoptree-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(std::env::temp_dir())?;
+    let file = SocketFile::unused_in(directory.path())?;
     let mut socket = RouterSocket::new();
-    runtime.block_on(socket.bind_listener(listener))?;
-    Ok((socket, address, Some((file, hideout))))
+    runtime.block_on(socket.bind_listener(UnixListener::bind(file.path())?))?;
+    Ok((socket, file.address(), Some((file, directory))))
 }
 
 fn bind_tcp(runtime: &Runtime) -> Result<Bound, ZmqError> {
@@ -64,7 +69,7 @@ struct Near {
     patience: Duration,
     runtime: Runtime,
     /// Goes with the near end.
-    _file: Option<(SocketFile, Hideout)>,
+    _file: Option<(SocketFile, TempDir)>,
 }
 
 impl Near {

@@ -11,11 +11,10 @@
 //! this machine can connect, is only for comparisons. Start reading at [`Zeromq`].
 
 mod connection;
-mod endpoint;
+mod deserted;
 mod floor;
 mod inbox;
 mod listener;
-mod place;
 mod window;
 
 use std::fmt::Display;
@@ -26,19 +25,20 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport, TransportError,
-    TransportSpec, Waker,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport,
+    TransportError, TransportSpec, Waker,
 };
+use hoptree_zmtp::{Endpoint, PROTOCOL};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{unconstrained, yield_now};
 use tokio::time::{sleep, sleep_until, timeout};
 
+pub use hoptree_zmtp::Place;
+
 use connection::{Connection, Polled};
-use endpoint::Endpoint;
 use inbox::Inbox;
 use listener::Listener;
-pub use place::Place;
 
 inventory::submit! {
     TransportSpec {
@@ -47,6 +47,7 @@ inventory::submit! {
         library,
         runs_over: "Unix sockets in a private directory",
         speaks: PROTOCOL,
+        has_socket_files: true,
         open: |directory| Ok(Box::new(Zeromq::open(Place::Directory(directory.to_owned()))?)),
         floor: Some(floor::IPC),
     }
@@ -59,13 +60,11 @@ inventory::submit! {
         library,
         runs_over: "TCP on the loopback interface",
         speaks: PROTOCOL,
+        has_socket_files: false,
         open: |_| Ok(Box::new(Zeromq::open(Place::Loopback)?)),
         floor: Some(floor::TCP),
     }
 }
-
-/// The wire protocol of all libraries of `ZeroMQ`, in the version that they share.
-const PROTOCOL: &str = "ZMTP 3";
 
 /// How many frames are received before they are asked for, when a frame is sent and so much is
 /// there: 32 MiB at the very most.
@@ -216,6 +215,7 @@ impl Transport for Zeromq {
     }
 
     fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
+        debug_assert!((1..=FRAME_BYTES_MAX).contains(&frame.len()), "{} bytes", frame.len());
         let Zeromq { runtime, sockets, inbox, .. } = self;
         runtime.block_on(async {
             // When a write fails the library throws away what has come from that peer and was not

@@ -1,20 +1,20 @@
 //! The links of those who connected to this process: one ROUTER socket.
 
 use std::collections::HashMap;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::task::{Context, Poll};
 
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt};
 use hoptree_core::{Address, LinkId, SendError};
+use hoptree_zmtp::{Place, SocketFile};
 use rustc_hash::FxHashMap;
 use zeromq::util::PeerIdentity;
 use zeromq::{RouterSocket, Socket, SocketEvent, SocketRecv, SocketSend, ZmqError, ZmqMessage};
 
 use crate::LinkIds;
-use crate::endpoint::Endpoint;
 use crate::inbox::{Inbox, Received};
-use crate::place::{Place, SocketFile};
 use crate::window::Window;
 
 /// How many reports of the library wait to be read. It throws away those for which there is no
@@ -59,12 +59,10 @@ impl Listener {
     }
 
     async fn ipc(directory: &Path) -> Result<Listener, ZmqError> {
-        let (listener, file) = SocketFile::bind(directory)?;
-        let address = Endpoint::address_of(file.path())
-            .ok_or(ZmqError::Other("the path of the directory is not UTF-8"))?;
+        let file = SocketFile::unused_in(directory)?;
         let mut socket = RouterSocket::new();
-        socket.bind_listener(listener).await?;
-        Ok(Listener::new(socket, address, Some(file)))
+        socket.bind_listener(UnixListener::bind(file.path())?).await?;
+        Ok(Listener::new(socket, file.address(), Some(file)))
     }
 
     fn new(socket: RouterSocket, address: Address, file: Option<SocketFile>) -> Listener {

@@ -8,7 +8,7 @@ use hoptree_core::SendError;
 
 /// How many frames wait in the library's queue for one peer, besides the 128 KiB that it has
 /// encoded: 8 MiB at the very most. The library itself would take 100,000. Twice what a link
-/// allows itself.
+/// allows itself to have under way.
 pub(crate) const FRAMES_HELD_MAX: usize = 256;
 
 /// Counts the frames that the library holds for one peer.

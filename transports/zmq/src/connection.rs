@@ -1,9 +1,9 @@
 //! A link that was begun here: one DEALER socket.
 
-use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use hoptree_core::{Address, Event, LinkId, SendError};
+use hoptree_zmtp::Endpoint;
 
 use crate::monitored::{Monitored, Received, Report};
 use crate::poll::Ready;
@@ -13,9 +13,6 @@ const CLOSE_LINGER: Duration = Duration::from_millis(100);
 
 /// How long a listener that takes connections but does not speak is waited for.
 const CONNECT_MS_MAX: i32 = 30_000;
-
-/// The longest path of a Unix socket on Linux.
-const PATH_BYTES_MAX: usize = 107;
 
 /// A connection to a listener, from its first attempt to its end.
 pub(crate) struct Connection {
@@ -40,14 +37,14 @@ impl Connection {
         link: LinkId,
         to: &Address,
     ) -> Result<Connection, OpenError> {
-        let endpoint = endpoint(to).ok_or(OpenError::NotAnAddress)?;
+        let endpoint = Endpoint::from_address(to).ok_or(OpenError::NotAnAddress)?;
         let socket = Monitored::new(context, zmq::DEALER).and_then(|socket| {
             // A reconnection that never comes: with none at all libzmq throws away what the peer
             // had sent, and is silent about connections that fail for want of descriptors.
             socket.socket.set_reconnect_ivl(i32::MAX)?;
             socket.socket.set_connect_timeout(CONNECT_MS_MAX)?;
             socket.socket.set_handshake_ivl(CONNECT_MS_MAX)?;
-            socket.socket.connect(&endpoint)?;
+            socket.socket.connect(&endpoint.to_string())?;
             Ok(socket)
         });
         let socket = socket.map_err(OpenError::Refused)?;
@@ -152,46 +149,6 @@ impl std::fmt::Display for OpenError {
                 "it is neither tcp://127.0.0.1:PORT nor ipc:///PATH, as a listener says it",
             ),
             OpenError::Refused(error) => write!(f, "libzmq refused: {error}"),
-        }
-    }
-}
-
-/// What libzmq may be asked to connect to. It would look up names in its only thread, and join
-/// other schemes and other machines.
-fn endpoint(address: &Address) -> Option<String> {
-    if let Some(path) = address.0.strip_prefix("ipc://") {
-        let is_path = path.starts_with('/') && path.len() <= PATH_BYTES_MAX && !path.contains('\0');
-        return is_path.then(|| address.0.clone());
-    }
-    let at: SocketAddrV4 = address.0.strip_prefix("tcp://")?.parse().ok()?;
-    (at.ip().is_loopback() && at.port() != 0).then(|| format!("tcp://{at}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_listener_on_this_machine_is_an_address() {
-        let endpoint = |text: &str| endpoint(&Address(text.to_owned()));
-        for text in ["tcp://127.0.0.1:4711", "ipc:///tmp/socket"] {
-            assert_eq!(endpoint(text).as_deref(), Some(text));
-        }
-        for text in [
-            "",
-            "127.0.0.1:4711",
-            "tcp://127.0.0.1",
-            "tcp://127.0.0.1:0",
-            "tcp://127.0.0.1:*",
-            "tcp://127.0.0.1:47\u{0}11",
-            "tcp://10.0.0.1:4711",
-            "tcp://localhost:4711",
-            "inproc://monitor-0",
-            "ipc://socket",
-            "ipc://@socket",
-            "ipc:///tmp/\u{0}",
-        ] {
-            assert_eq!(endpoint(text), None, "{text:?}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The transport of hoptree over libzmq: one ROUTER for all who connect to this process, one
-//! DEALER for each peer that this process connects to, TCP on the loopback interface between them.
+//! DEALER for each peer that this process connects to, TCP on the loopback interface or Unix sockets
+//! between them.
 //!
 //! It has no thread of its own besides libzmq's, never reconnects, and sends no heartbeats of
 //! ZMTP: the life of a link is judged above. Start reading at [`Zmq`].
@@ -9,7 +10,6 @@ mod doorbell;
 mod floor;
 mod listener;
 mod monitored;
-mod place;
 mod poll;
 mod roster;
 
@@ -17,15 +17,17 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport, TransportError,
-    TransportSpec, Waker,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport,
+    TransportError, TransportSpec, Waker,
 };
+
+use hoptree_zmtp::PROTOCOL;
+pub use hoptree_zmtp::Place;
 
 use connection::Connection;
 use doorbell::Doorbell;
 use listener::Listener;
 use monitored::Monitored;
-pub use place::Place;
 use poll::Poll;
 
 inventory::submit! {
@@ -35,6 +37,7 @@ inventory::submit! {
         library,
         runs_over: "TCP on the loopback interface",
         speaks: PROTOCOL,
+        has_socket_files: false,
         open: |_| Ok(Box::new(Zmq::open(Place::Loopback)?)),
         floor: Some(floor::FLOOR),
     }
@@ -47,13 +50,11 @@ inventory::submit! {
         library,
         runs_over: "Unix sockets in a private directory",
         speaks: PROTOCOL,
+        has_socket_files: true,
         open: |directory| Ok(Box::new(Zmq::open(Place::Directory(directory.to_owned()))?)),
         floor: None,
     }
 }
-
-/// The wire protocol of all libraries of `ZeroMQ`, in the version that they share.
-const PROTOCOL: &str = "ZMTP 3";
 
 /// The sockets of one process.
 pub struct Zmq {
@@ -141,9 +142,7 @@ impl Transport for Zmq {
         if let Some(listener) = &self.listener {
             return Ok(listener.address().clone());
         }
-        let listener = self.place.endpoint().and_then(|endpoint| {
-            Listener::bind(&self.context, &endpoint).map_err(|error| cannot("listen", &error))
-        })?;
+        let listener = Listener::bind(&self.context, &self.place)?;
         Ok(self.listener.insert(listener).address().clone())
     }
 
@@ -160,6 +159,7 @@ impl Transport for Zmq {
     }
 
     fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
+        debug_assert!((1..=FRAME_BYTES_MAX).contains(&frame.len()), "{} bytes", frame.len());
         if let Some(connection) = self.connections.iter().find(|one| one.link() == link) {
             return connection.send(frame);
         }

@@ -1,11 +1,12 @@
 //! The links of those who connected to this process: one ROUTER socket.
 
-use hoptree_core::{Address, Event, LinkId, SendError};
+use hoptree_core::{Address, Event, LinkId, SendError, TransportError};
+use hoptree_zmtp::{Place, SocketFile};
 
-use crate::LinkIds;
 use crate::monitored::{Monitored, Received, Report};
 use crate::poll::Ready;
 use crate::roster::{Roster, RoutingId, Standing};
+use crate::{LinkIds, cannot};
 
 /// How many connections wait to be accepted. When there are more, the last wait a whole second.
 const BACKLOG: i32 = 1_024;
@@ -15,17 +16,35 @@ pub(crate) struct Listener {
     socket: Monitored,
     address: Address,
     roster: Roster,
+    /// Removed when the listener is, which libzmq leaves to others.
+    _file: Option<SocketFile>,
 }
 
 impl Listener {
-    pub(crate) fn bind(context: &zmq::Context, to: &str) -> Result<Listener, zmq::Error> {
+    pub(crate) fn bind(context: &zmq::Context, place: &Place) -> Result<Listener, TransportError> {
+        match place {
+            Place::Loopback => Listener::bind_to(context, "tcp://127.0.0.1:*", None),
+            Place::Directory(directory) => {
+                let file =
+                    SocketFile::unused_in(directory).map_err(|error| cannot("listen", &error))?;
+                Listener::bind_to(context, &file.address().0, Some(file))
+            }
+        }
+        .map_err(|error| cannot("listen", &error))
+    }
+
+    fn bind_to(
+        context: &zmq::Context,
+        endpoint: &str,
+        file: Option<SocketFile>,
+    ) -> Result<Listener, zmq::Error> {
         let socket = Monitored::new(context, zmq::ROUTER)?;
         socket.socket.set_router_mandatory(true)?;
         socket.socket.set_backlog(BACKLOG)?;
-        socket.socket.bind(to)?;
+        socket.socket.bind(endpoint)?;
         let endpoint = socket.socket.get_last_endpoint()?;
         let address = Address(endpoint.expect("an endpoint of libzmq is ASCII"));
-        Ok(Listener { socket, address, roster: Roster::default() })
+        Ok(Listener { socket, address, roster: Roster::default(), _file: file })
     }
 
     pub(crate) fn address(&self) -> &Address {

@@ -11,7 +11,7 @@ use crate::poll::milliseconds;
 
 /// How many frames libzmq holds for one peer, in each direction: 8 MiB at the very most. It learns
 /// only after every half of that what the other side has read, so half is what a peer may have
-/// under way without ever being held up, twice what a link allows itself.
+/// under way without ever being held up, which is just what a link allows itself.
 const FRAMES_QUEUED_MAX: i32 = 256;
 
 /// How many reports wait to be read, besides libzmq's own 1,000. When both are full libzmq's

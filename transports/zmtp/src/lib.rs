@@ -1,0 +1,25 @@
+//! What the transports that speak ZMTP, the protocol of `ZeroMQ`, have in common, so that each can
+//! connect to the addresses of the others: where a process listens, and how that is written.
+//!
+//! It knows no library and opens no socket.
+
+mod endpoint;
+mod socket_file;
+
+use std::path::PathBuf;
+
+pub use endpoint::Endpoint;
+pub use socket_file::SocketFile;
+
+/// The wire protocol of all libraries of `ZeroMQ`, in the version that they share.
+pub const PROTOCOL: &str = "ZMTP 3";
+
+/// Where a process listens; it connects to either.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A TCP port of the loopback interface that the system chooses. Any user of this machine can
+    /// connect to it.
+    Loopback,
+    /// A Unix socket in this directory, which nobody else should be able to enter.
+    Directory(PathBuf),
+}

@@ -1,0 +1,83 @@
+//! The file of a Unix socket.
+
+use std::fs;
+use std::io::{Error, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use hoptree_core::Address;
+
+use crate::Endpoint;
+
+/// A path for a Unix socket that nobody else uses. What is there when this is dropped is removed, so
+/// it should outlive the socket.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl SocketFile {
+    /// A path in `directory`, of which only the last part is chosen, at random: processes may have
+    /// the same id in other namespaces, and a process may have several transports.
+    ///
+    /// # Errors
+    ///
+    /// When no socket there could be connected to, or the system has no random numbers.
+    pub fn unused_in(directory: &Path) -> Result<SocketFile, Error> {
+        let number = getrandom::u64().map_err(Error::other)?;
+        let path = directory.join(format!("{number:016x}"));
+        let endpoint = Endpoint::Ipc(path.clone());
+        if Endpoint::from_address(&Address(endpoint.to_string())) == Some(endpoint) {
+            return Ok(SocketFile(path));
+        }
+        let directory = directory.display();
+        Err(Error::other(format!(
+            "{directory} is too long, is relative or is no plain text, so nobody could connect there"
+        )))
+    }
+
+    /// Where the socket is to be bound.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// How peers are told of it.
+    pub fn address(&self) -> Address {
+        Address(Endpoint::Ipc(self.0.clone()).to_string())
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        match fs::remove_file(&self.0) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                log::warn!("can't remove {}: {error}", self.0.display());
+            }
+            // The directory may be gone already, with its tree.
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn each_has_a_path_of_its_own_and_leaves_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = [(); 2].map(|()| SocketFile::unused_in(directory.path()).unwrap());
+        let listeners = files.each_ref().map(|file| UnixListener::bind(file.path()).unwrap());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+        drop((listeners, files));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        drop(SocketFile::unused_in(directory.path()).unwrap());
+    }
+
+    #[test]
+    fn a_path_that_no_peer_could_connect_to_is_refused() {
+        for directory in ["here", &format!("/{}", "x".repeat(100)), "/tmp/two\nlines"] {
+            let text = SocketFile::unused_in(Path::new(directory)).unwrap_err().to_string();
+            assert!(text.contains(directory), "{text}");
+        }
+    }
+}
