@@ -82,9 +82,9 @@ impl Waker {
 /// No method blocks, except [`Transport::wait`] until its deadline and [`Transport::finish`] until
 /// its own.
 pub trait Transport {
-    /// Listens for one more peer, on this machine only, at a place that the system chooses, and says
-    /// where. An address is good for one peer, and for as long as the transport: some libraries
-    /// return the same one each time, others have a new one for each peer.
+    /// Listens, on this machine only, and says where. The address is the same each time, and is good
+    /// for as long as the transport lives: for any number of peers, who come when they like, also
+    /// many at once and long after others have gone.
     ///
     /// # Errors
     ///
@@ -97,8 +97,16 @@ pub trait Transport {
     /// `Down`.
     fn connect(&mut self, to: &Address) -> LinkId;
 
-    /// Hands one frame of 1 to [`FRAME_BYTES_MAX`] bytes to the library. Frames of one link arrive
-    /// in the order of their sending, whole and once, as long as the link stands.
+    /// Hands one frame to the library. Frames of one link arrive in the order of their sending, whole
+    /// and once, as long as the link stands.
+    ///
+    /// A peer that reads nothing at all still takes 128 frames of 128 KiB in all without
+    /// [`SendError::Full`]; no link of hoptree has more unacknowledged. A transport may hold more, up
+    /// to a bound of its own.
+    ///
+    /// A frame has 1 to [`FRAME_BYTES_MAX`] bytes. Any other length is an error of the caller: where
+    /// debug assertions are on it panics, and elsewhere the frame is never delivered and may cost the
+    /// link, but nothing else.
     ///
     /// # Errors
     ///

@@ -1,43 +1,93 @@
 //! Many peers, and peers that take their time.
 
 use std::io::{self, Write};
+use std::sync::{Arc, Barrier};
+use std::thread;
 
+use hoptree_core::Transport;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::deadline::PATIENCE;
-use crate::node::{Candidate, Down, Frame, Node, Pair, Up, join};
+use crate::node::{Candidate, Down, Frame, Node, Pair, Up, join_at};
 
-pub fn an_address_is_good_long_after_it_was_handed_out(candidate: &Candidate) {
+pub fn listen_says_the_same_address_each_time(candidate: &Candidate) {
+    let parent = Node::open(candidate);
+    let address = parent.listen();
+    assert_eq!(parent.listen(), address);
+    let (child, _, down) = join_at(&address, candidate, &parent);
+    assert_eq!(parent.listen(), address);
+    child.finish(PATIENCE);
+    parent.until_seen(&Down(down));
+    assert_eq!(parent.listen(), address);
+}
+
+pub fn an_address_is_good_for_one_peer_after_another(candidate: &Candidate) {
     let parent = Node::open(candidate);
     let address = parent.listen();
     parent.stays_silent();
-    // Others come and go meanwhile.
-    for _ in 0..3 {
-        let (child, _, down) = join(candidate, &parent);
-        child.finish(PATIENCE);
-        parent.until_seen(&Down(down));
-    }
+    let (first, _, first_down) = join_at(&address, candidate, &parent);
     parent.stays_silent();
-    let before = parent.seen().len();
-    let child = Node::open(candidate);
-    let up = child.connect(&address);
-    child.until_seen(&Up(up));
-    child.send(up, b"late").unwrap();
-    parent.until_events(before + 2);
-    let down = parent.ups()[3];
-    assert_eq!(parent.seen()[before..], [Up(down), Frame(down, b"late".to_vec())]);
-    Pair { parent, child, down, up }.works();
+    let (second, second_up, second_down) = join_at(&address, candidate, &parent);
+    first.finish(PATIENCE);
+    parent.until_seen(&Down(first_down));
+    parent.stays_silent();
+    let (third, third_up, third_down) = join_at(&address, candidate, &parent);
+    let pair = Pair { parent, child: second, down: second_down, up: second_up };
+    pair.works();
+    Pair { parent: pair.parent, child: third, down: third_down, up: third_up }.works();
+}
+
+/// The same process under two transports, as in a benchmark.
+pub fn two_nodes_of_one_process_listen_side_by_side(candidate: &Candidate) {
+    let parents = [(); 2].map(|()| Node::open(candidate));
+    let addresses = parents.each_ref().map(Node::listen);
+    assert_ne!(addresses[0], addresses[1]);
+    for (parent, address) in parents.into_iter().zip(addresses) {
+        let (child, up, down) = join_at(&address, candidate, &parent);
+        Pair { parent, child, down, up }.works();
+    }
 }
 
 pub fn an_address_that_nobody_uses_costs_nothing(candidate: &Candidate) {
     let parent = Node::open(candidate);
-    for _ in 0..10 {
-        parent.listen();
-    }
+    parent.listen();
     parent.stays_silent();
-    let (_child, ..) = join(candidate, &parent);
     let taken = parent.finish(PATIENCE);
     assert!(taken < PATIENCE, "it took {taken:?} to end");
+}
+
+/// As orphans do that have lost the same parent.
+pub fn sixteen_join_one_address_at_the_same_moment(candidate: &Candidate) {
+    const PEERS: usize = 16;
+    let parent = Node::open(candidate);
+    let address = parent.listen();
+    let children = [(); PEERS].map(|()| Node::open(candidate));
+    let moment = Arc::new(Barrier::new(PEERS));
+    let links = thread::scope(|scope| {
+        let joining = children.each_ref().map(|child| {
+            let (address, moment) = (address.clone(), Arc::clone(&moment));
+            let connect = move |transport: &mut dyn Transport| {
+                moment.wait();
+                transport.connect(&address)
+            };
+            scope.spawn(move || child.call(connect))
+        });
+        joining.map(|link| link.join().unwrap())
+    });
+    for ((child, link), number) in children.iter().zip(links).zip(0u8..) {
+        child.until_seen(&Up(link));
+        child.send(link, &[number]).unwrap();
+    }
+    parent.until_events(2 * PEERS);
+    assert_eq!(parent.ups().len(), PEERS);
+    for link in parent.ups() {
+        let [_, Frame(_, number)] = &parent.seen_of(link)[..] else { panic!("not one frame") };
+        parent.send(link, number).unwrap();
+    }
+    for ((child, link), number) in children.iter().zip(links).zip(0u8..) {
+        child.until_seen(&Frame(link, vec![number]));
+        assert_eq!(child.seen().len(), 2);
+    }
 }
 
 /// They share a few transports, of which each has a part of them.
@@ -47,11 +97,12 @@ pub fn a_thousand_join_one_listener(candidate: &Candidate) {
     let peers = each * CROWDS;
     let parent = Node::open(candidate);
     let mut crowds = Vec::new();
+    let address = parent.listen();
     for _ in 0..CROWDS {
-        let addresses: Vec<_> = (0..each).map(|_| parent.listen()).collect();
+        let address = address.clone();
         let crowd = Node::open(candidate);
         let links = crowd.call(move |transport| {
-            addresses.iter().map(|address| transport.connect(address)).collect::<Vec<_>>()
+            (0..each).map(|_| transport.connect(&address)).collect::<Vec<_>>()
         });
         crowds.push((crowd, links));
     }

@@ -1,7 +1,7 @@
 //! How links end, and what each side learns of it.
 
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use hoptree_core::{Address, FRAME_BYTES_MAX, LinkId, SendError};
 
@@ -166,6 +166,20 @@ fn closes((closer, link): (&Node, LinkId), (other, name): (Node, LinkId)) {
     other.finish(PATIENCE);
     closer.stays_silent();
     assert_eq!(closer.seen().len(), seen_before.0);
+}
+
+/// Not even while the tree goes on.
+pub fn a_transport_that_ends_leaves_no_file(candidate: &Candidate) {
+    let files = || fs::read_dir(candidate.directory()).unwrap().count();
+    let Pair { parent, child, .. } = Pair::new(candidate);
+    child.listen();
+    child.finish(PATIENCE);
+    drop(parent);
+    let deadline = Instant::now() + PATIENCE;
+    while files() > 0 {
+        assert!(Instant::now() < deadline, "{} files are left", files());
+        thread::yield_now();
+    }
 }
 
 pub fn finishing_lets_the_last_frames_leave(candidate: &Candidate) {

@@ -9,11 +9,21 @@ use hoptree_core::{FRAME_BYTES_MAX, LinkId, SendError};
 use crate::deadline::PROMPT;
 use crate::node::{Candidate, Down, Frame, Node, Pair, join, wait};
 
-/// What a link of hoptree may have under way: so many frames, so many bytes of them, and so many
-/// that only acknowledge.
-pub const WINDOW_FRAMES: usize = 64;
-pub const WINDOW_BYTES: usize = 64 * 1024;
-pub const WINDOW_ACKNOWLEDGEMENTS: usize = 64;
+/// What a link of hoptree may have under way in all: 128 frames of 128 KiB together. Each is so many
+/// frames of so many bytes, and then so many short ones, as those are that only acknowledge.
+pub const WINDOWS: [Window; 4] = [
+    Window { frames: 128, length: 1, short: 0 },
+    Window { frames: 128, length: 1_024, short: 0 },
+    Window { frames: 64, length: 1_024, short: 64 },
+    Window { frames: 4, length: FRAME_BYTES_MAX, short: 0 },
+];
+
+#[derive(Clone, Copy)]
+pub struct Window {
+    frames: usize,
+    length: usize,
+    short: usize,
+}
 
 /// More than that nobody may hold for one link, the system and the other side's library included:
 /// 64 MiB.
@@ -40,29 +50,28 @@ pub fn fill(node: &Node, link: LinkId) -> usize {
     })
 }
 
-/// Sends a whole window, in frames of each size that it allows, and says how many they are.
+/// Sends a whole window, and says how many frames it has.
 #[track_caller]
-pub fn send_window(node: &Node, link: LinkId, length: usize) -> usize {
-    let frames = WINDOW_FRAMES.min(WINDOW_BYTES / length);
+pub fn send_window(node: &Node, link: LinkId, window: Window) -> usize {
+    let Window { frames, length, short } = window;
     for _ in 0..frames {
         node.send(link, &vec![7; length]).unwrap();
     }
-    for _ in 0..WINDOW_ACKNOWLEDGEMENTS {
+    for _ in 0..short {
         node.send(link, b"ack!").unwrap();
     }
-    frames + WINDOW_ACKNOWLEDGEMENTS
+    frames + short
 }
 
 pub fn what_a_link_may_have_under_way_never_fills_it(candidate: &Candidate) {
     let pair = Pair::new(candidate);
     let (mut down, mut up) = (2, 1);
-    for round in 0..40 {
-        let length = [1, WINDOW_BYTES / WINDOW_FRAMES, FRAME_BYTES_MAX][round % 3];
+    for window in WINDOWS.iter().cycle().take(40) {
         for node in [&pair.parent, &pair.child] {
             node.pause();
         }
-        down += send_window(&pair.child, pair.up, length);
-        up += send_window(&pair.parent, pair.down, length);
+        down += send_window(&pair.child, pair.up, *window);
+        up += send_window(&pair.parent, pair.down, *window);
         for node in [&pair.parent, &pair.child] {
             node.read();
         }

@@ -1,8 +1,10 @@
 //! Frames arrive whole, once, and in order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use hoptree_core::FRAME_BYTES_MAX;
 
-use crate::node::{Candidate, Frame, Node, Pair, Seen, join};
+use crate::node::{Candidate, Down, Frame, Node, Pair, Seen, join};
 
 pub fn frames_of_every_length_arrive_in_order_both_ways(candidate: &Candidate) {
     let pair = Pair::new(candidate);
@@ -20,13 +22,18 @@ pub fn frames_of_every_length_arrive_in_order_both_ways(candidate: &Candidate) {
     assert_eq!(pair.child.seen()[1..], told(pair.up));
 }
 
-/// What is too long or empty may cost the link that it was sent on, and is never delivered.
-pub fn a_frame_of_a_wrong_length_harms_at_most_its_link(candidate: &Candidate) {
+/// Debug builds tell the caller. In others it may cost the link, but is never delivered.
+pub fn a_frame_of_a_wrong_length_is_an_error_of_the_caller(candidate: &Candidate) {
     for length in [0, FRAME_BYTES_MAX + 1] {
         let pair = Pair::new(candidate);
         let (offender, up, down) = join(candidate, &pair.parent);
-        let _ = offender.send(up, &vec![7; length]);
-        let _ = pair.parent.send(down, &vec![7; length]);
+        for (node, link) in [(&offender, up), (&pair.parent, down)] {
+            let panics = node.call(move |transport| {
+                let send = || transport.send(link, &vec![7; length]);
+                catch_unwind(AssertUnwindSafe(send)).is_err()
+            });
+            assert_eq!(panics, cfg!(debug_assertions), "{length} bytes");
+        }
         pair.works();
         pair.parent.stays_silent();
         let of_a_wrong_length =
@@ -34,10 +41,8 @@ pub fn a_frame_of_a_wrong_length_harms_at_most_its_link(candidate: &Candidate) {
         for node in [&pair.parent, &offender] {
             assert!(!node.seen().iter().any(of_a_wrong_length), "{length} bytes were delivered");
         }
-        for link in [pair.down, pair.up] {
-            let node = if link == pair.down { &pair.parent } else { &pair.child };
-            assert!(!node.seen().contains(&crate::node::Down(link)));
-        }
+        assert!(!pair.parent.seen().contains(&Down(pair.down)));
+        assert!(!pair.child.seen().contains(&Down(pair.up)));
     }
 }
 

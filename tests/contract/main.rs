@@ -61,7 +61,7 @@ macro_rules! anywhere {
             $candidate;
             frames:
                 frames_of_every_length_arrive_in_order_both_ways
-                a_frame_of_a_wrong_length_harms_at_most_its_link
+                a_frame_of_a_wrong_length_is_an_error_of_the_caller
                 order_holds_while_both_sides_talk_at_once;
             waiting:
                 a_wait_lasts_until_its_deadline_and_no_longer
@@ -82,6 +82,7 @@ macro_rules! anywhere {
                 sending_to_one_that_is_gone_fails_and_down_is_told_once
                 a_link_closed_by_the_listener_is_silent
                 a_link_closed_by_the_connecting_side_is_silent
+                a_transport_that_ends_leaves_no_file
                 finishing_lets_the_last_frames_leave
                 finishing_ends_in_time_though_a_peer_never_reads;
             flow:
@@ -89,8 +90,11 @@ macro_rules! anywhere {
                 a_peer_that_never_reads_fills_up_and_costs_nobody_else
                 a_flood_on_one_link_starves_no_other;
             crowd:
-                an_address_is_good_long_after_it_was_handed_out
+                listen_says_the_same_address_each_time
+                an_address_is_good_for_one_peer_after_another
                 an_address_that_nobody_uses_costs_nothing
+                two_nodes_of_one_process_listen_side_by_side
+                sixteen_join_one_address_at_the_same_moment
                 a_thousand_join_one_listener;
         }
     };

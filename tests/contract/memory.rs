@@ -127,13 +127,13 @@ impl Transport for Memory {
     }
 
     fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
+        let is_good = (1..=FRAME_BYTES_MAX).contains(&frame.len());
+        debug_assert!(is_good, "a frame of {} bytes", frame.len());
         let mut inboxes = HUB.lock();
         let end = inboxes.by_node.get(&self.node).and_then(|inbox| inbox.ends.get(&link));
         let Some(&End { far_node, far_link, .. }) = end else { return Err(SendError::Gone) };
-        if !(1..=FRAME_BYTES_MAX).contains(&frame.len()) {
-            inboxes.tell(self.node, link, Told::Down);
-            inboxes.cut(self.node, link);
-            return Err(SendError::Gone);
+        if !is_good {
+            return Ok(());
         }
         let far = inboxes.by_node.get_mut(&far_node).expect("its end would have cut the link");
         let end = far.ends.get_mut(&far_link).expect("ends go in pairs");

@@ -1,8 +1,8 @@
 //! Links between processes, of which one is killed or stopped.
 
-use hoptree_core::{FRAME_BYTES_MAX, LinkId, SendError};
+use hoptree_core::{LinkId, SendError};
 
-use crate::flow::{WINDOW_BYTES, WINDOW_FRAMES, fill, send_window};
+use crate::flow::{WINDOWS, fill, send_window};
 use crate::node::{Candidate, Down, Frame, Node, Pair, Up, join};
 use crate::process::{Part, Process};
 
@@ -49,11 +49,11 @@ fn ended_well(node: &Node, link: LinkId) {
 }
 
 pub fn a_stopped_peer_takes_a_window_and_blocks_nobody(candidate: &Candidate) {
-    for length in [1, WINDOW_BYTES / WINDOW_FRAMES, FRAME_BYTES_MAX] {
+    for window in WINDOWS {
         let counting = Counting::new(candidate);
         let (child, up, down) = join(candidate, &counting.node);
         counting.process.stop();
-        let sent = send_window(&counting.node, counting.link, length);
+        let sent = send_window(&counting.node, counting.link, window);
         let Counting { node, process, link } = counting;
         let pair = Pair { parent: node, child, down, up };
         pair.works();
