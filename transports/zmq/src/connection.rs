@@ -5,7 +5,7 @@ use std::time::Duration;
 use hoptree_core::{Address, Event, LinkId, SendError};
 use hoptree_zmtp::Endpoint;
 
-use crate::monitored::{Monitored, Received, Report};
+use crate::monitored::{Monitored, Received, Report, retry};
 use crate::poll::Ready;
 
 /// How long frames that were sent before [`Connection::close`] may take to leave.
@@ -38,7 +38,8 @@ impl Connection {
         to: &Address,
     ) -> Result<Connection, OpenError> {
         let endpoint = Endpoint::from_address(to).ok_or(OpenError::NotAnAddress)?;
-        let socket = Monitored::new(context, zmq::DEALER).and_then(|socket| {
+        let socket = retry(|| {
+            let socket = Monitored::new(context, zmq::DEALER)?;
             // A reconnection that never comes: with none at all libzmq throws away what the peer
             // had sent, and is silent about connections that fail for want of descriptors.
             socket.socket.set_reconnect_ivl(i32::MAX)?;

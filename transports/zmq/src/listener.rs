@@ -3,10 +3,13 @@
 use hoptree_core::{Address, Event, LinkId, SendError, TransportError};
 use hoptree_zmtp::{Place, SocketFile};
 
-use crate::monitored::{Monitored, Received, Report};
+use crate::monitored::{Monitored, Received, Report, retry};
 use crate::poll::Ready;
 use crate::roster::{Roster, RoutingId, Standing};
 use crate::{LinkIds, cannot};
+
+/// A port that the system chooses.
+const LOOPBACK: &str = "tcp://127.0.0.1:*";
 
 /// How many connections wait to be accepted. When there are more, the last wait a whole second.
 const BACKLOG: i32 = 1_024;
@@ -22,28 +25,16 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn bind(context: &zmq::Context, place: &Place) -> Result<Listener, TransportError> {
-        match place {
-            Place::Loopback => Listener::bind_to(context, "tcp://127.0.0.1:*", None),
+        let file = match place {
+            Place::Loopback => None,
             Place::Directory(directory) => {
-                let file =
-                    SocketFile::unused_in(directory).map_err(|error| cannot("listen", &error))?;
-                Listener::bind_to(context, &file.address().0, Some(file))
+                let file = SocketFile::unused_in(directory);
+                Some(file.map_err(|error| cannot("listen", &error))?)
             }
-        }
-        .map_err(|error| cannot("listen", &error))
-    }
-
-    fn bind_to(
-        context: &zmq::Context,
-        endpoint: &str,
-        file: Option<SocketFile>,
-    ) -> Result<Listener, zmq::Error> {
-        let socket = Monitored::new(context, zmq::ROUTER)?;
-        socket.socket.set_router_mandatory(true)?;
-        socket.socket.set_backlog(BACKLOG)?;
-        socket.socket.bind(endpoint)?;
-        let endpoint = socket.socket.get_last_endpoint()?;
-        let address = Address(endpoint.expect("an endpoint of libzmq is ASCII"));
+        };
+        let endpoint = file.as_ref().map_or(LOOPBACK.to_owned(), |file| file.address().0);
+        let socket = retry(|| bound(context, &endpoint));
+        let (socket, address) = socket.map_err(|error| cannot("listen", &error))?;
         Ok(Listener { socket, address, roster: Roster::default(), _file: file })
     }
 
@@ -139,4 +130,14 @@ impl Listener {
     pub(crate) fn is_empty(&self) -> bool {
         self.roster.is_empty()
     }
+}
+
+/// A socket that listens at `endpoint`, and where that is.
+fn bound(context: &zmq::Context, endpoint: &str) -> Result<(Monitored, Address), zmq::Error> {
+    let socket = Monitored::new(context, zmq::ROUTER)?;
+    socket.socket.set_router_mandatory(true)?;
+    socket.socket.set_backlog(BACKLOG)?;
+    socket.socket.bind(endpoint)?;
+    let endpoint = socket.socket.get_last_endpoint()?;
+    Ok((socket, Address(endpoint.expect("an endpoint of libzmq is ASCII"))))
 }

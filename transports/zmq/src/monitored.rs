@@ -115,7 +115,7 @@ impl Monitored {
         match send() {
             // When it sends, libzmq looks only every millisecond whether the peer has read
             // something. Asking for events makes it look now.
-            Err(zmq::Error::EAGAIN) => self.socket.get_events().and_then(|_| send()),
+            Err(zmq::Error::EAGAIN) => retry(|| self.socket.get_events()).and_then(|_| send()),
             done => done,
         }
     }
@@ -173,7 +173,7 @@ fn receive(socket: &zmq::Socket, message: &mut zmq::Message) -> Result<bool, zmq
 }
 
 /// Repeats a call that a signal has interrupted, which also happens to calls that do not wait.
-pub(crate) fn retry(mut call: impl FnMut() -> Result<(), zmq::Error>) -> Result<(), zmq::Error> {
+pub(crate) fn retry<T>(mut call: impl FnMut() -> Result<T, zmq::Error>) -> Result<T, zmq::Error> {
     loop {
         match call() {
             Err(zmq::Error::EINTR) => {}
