@@ -3,20 +3,23 @@
 use std::convert::Infallible;
 use std::fs::Permissions;
 use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use hoptree_core::{Address, Floor, RoundTrip, Waker};
+use hoptree_core::{Address, Floor, RoundTrip};
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use serde_bytes::ByteBuf;
 use tempfile::TempDir;
 
 use crate::directory::Directory;
-use crate::doors::Doors;
+use crate::door::{self, Door};
 use crate::hello::Hello;
 use crate::{allocator, cannot, descriptor};
 
@@ -32,10 +35,9 @@ fn open(patience: Duration) -> io::Result<(Address, RoundTrip)> {
         .prefix("hoptree-")
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(std::env::temp_dir())?;
-    let mut doors = Doors::new(Directory::open(place.path())?);
-    let name = doors.open(Waker::new(|| {}))?;
-    let address = Address(format!("{}/{}", place.path().display(), name.0));
-    let mut near = Near::Waiting { doors, _place: place, patience };
+    let door = Door::open(&Arc::new(Directory::open(place.path())?))?;
+    let address = Address(format!("{}/{}", place.path().display(), door.address().0));
+    let mut near = Near::Waiting { door, _place: place, patience };
     let round_trip = move |frame: &[u8]| {
         near.round_trip(frame).map_err(|error| cannot("make a round trip", &error))
     };
@@ -45,7 +47,7 @@ fn open(patience: Duration) -> io::Result<(Address, RoundTrip)> {
 enum Near {
     /// For the far end to join. The directory is removed when it has.
     Waiting {
-        doors: Doors,
+        door: Door,
         _place: TempDir,
         patience: Duration,
     },
@@ -56,9 +58,8 @@ impl Near {
     fn round_trip(&mut self, frame: &[u8]) -> io::Result<()> {
         loop {
             match self {
-                Near::Waiting { doors, patience, .. } => {
-                    let Hello { sender, receiver, .. } =
-                        doors.wait(*patience).ok_or(ErrorKind::TimedOut)?;
+                Near::Waiting { door, patience, .. } => {
+                    let Hello { sender, receiver, .. } = welcome(door, *patience)?;
                     set_socket_timeout(descriptor::of(&receiver)?, Timeout::Recv, Some(*patience))?;
                     *self = Near::Joined(sender, receiver);
                 }
@@ -72,10 +73,27 @@ impl Near {
     }
 }
 
+/// Waits for the far end.
+fn welcome(door: &Door, patience: Duration) -> io::Result<Hello> {
+    readable(door, patience)?;
+    let caller = door.answer()?.ok_or(ErrorKind::WouldBlock)?;
+    readable(&caller, patience)?;
+    door.hear(&caller)
+}
+
+fn readable(descriptor: impl AsFd, patience: Duration) -> io::Result<()> {
+    let patience = patience.try_into().map_err(io::Error::other)?;
+    match poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&patience))? {
+        0 => Err(ErrorKind::TimedOut.into()),
+        _ => Ok(()),
+    }
+}
+
 fn echo(to: &Address) -> io::Result<Infallible> {
     allocator::keep_pages();
     let (place, name) = to.0.rsplit_once('/').ok_or(ErrorKind::InvalidInput)?;
-    let (sender, receiver) = Hello::say(&Directory::open(Path::new(place))?.connect(name)?)?;
+    let (hello, sender, receiver) = Hello::new()?;
+    door::knock(&Directory::open(Path::new(place))?, &Address(name.to_owned()), hello)?;
     loop {
         let echoed = receiver.recv().and_then(|frame| sender.send(frame));
         match echoed {

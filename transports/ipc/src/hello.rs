@@ -1,6 +1,6 @@
 //! How a peer joins.
 
-use std::io;
+use std::io::{self, ErrorKind};
 
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use rustix::event::{EventfdFlags, eventfd};
@@ -8,8 +8,11 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
 
-/// The only message to a door: a whole link, as the side that it is sent to uses it.
-#[derive(Serialize, Deserialize)]
+use crate::descriptor;
+use crate::letter::Letter;
+
+/// The only message at a door: a whole link, as the side that it is sent to uses it.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Hello {
     mark: Mark,
     pub(crate) sender: IpcSender<ByteBuf>,
@@ -17,19 +20,38 @@ pub(crate) struct Hello {
 }
 
 impl Hello {
-    /// Makes a link, sends the far ends of both channels through the door and returns the near ones.
-    pub(crate) fn say(
-        door: &IpcSender<Hello>,
-    ) -> io::Result<(IpcSender<ByteBuf>, IpcReceiver<ByteBuf>)> {
+    /// Makes a link: the far ends of both channels, and the near ones.
+    pub(crate) fn new() -> io::Result<(Hello, IpcSender<ByteBuf>, IpcReceiver<ByteBuf>)> {
         let (near_sender, receiver) = ipc::channel()?;
         let (sender, near_receiver) = ipc::channel()?;
-        door.send(Hello { mark: Mark, sender, receiver }).map_err(io::Error::other)?;
-        Ok((near_sender, near_receiver))
+        Ok((Hello { mark: Mark, sender, receiver }, near_sender, near_receiver))
+    }
+
+    /// The library takes an address only from its own servers, which are good for one peer and block
+    /// until it comes. So it sends to itself, and what it has sent goes on from here.
+    pub(crate) fn into_letter(self) -> io::Result<Letter> {
+        let (sender, receiver) = ipc::channel()?;
+        sender.send(self).map_err(io::Error::other)?;
+        Letter::read(descriptor::of(&receiver)?)
+    }
+
+    /// The other way round. The text is that of another hello: they are all the same, and the library
+    /// panics, or waits, or loses descriptors when it is given something else.
+    pub(crate) fn from_letter(letter: Letter, text: &[u8]) -> io::Result<Hello> {
+        if letter.text != text || !letter.encloses_channels() {
+            return Err(io::Error::new(ErrorKind::InvalidData, "it is no hello"));
+        }
+        let (sender, receiver) = ipc::channel()?;
+        letter.post(descriptor::of(&sender)?)?;
+        // There must be descriptors for what the library now receives.
+        drop(letter);
+        receiver.recv().map_err(io::Error::other)
     }
 }
 
-/// Comes before the channels, since the library panics when it looks for channels in a message that
-/// has brought none: what is no hello, or one whose channels found no descriptor left.
+/// Comes before the channels, since the library panics when it looks for channels in a message whose
+/// channels found no descriptor left.
+#[derive(Debug)]
 struct Mark;
 
 impl Mark {
@@ -44,10 +66,27 @@ impl Serialize for Mark {
 
 impl<'de> Deserialize<'de> for Mark {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Mark, D::Error> {
-        if u64::deserialize(deserializer)? != Mark::NUMBER {
-            return Err(D::Error::custom("it is no hello"));
-        }
+        u64::deserialize(deserializer)?;
         eventfd(0, EventfdFlags::CLOEXEC).map_err(D::Error::custom)?;
         Ok(Mark)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_made_of_a_letter_carries_frames_both_ways() {
+        let text = Hello::new().unwrap().0.into_letter().unwrap().text;
+        let (hello, sender, receiver) = Hello::new().unwrap();
+        let far = Hello::from_letter(hello.into_letter().unwrap(), &text).unwrap();
+        sender.send(ByteBuf::from(b"down")).unwrap();
+        assert_eq!(far.receiver.recv().unwrap(), b"down");
+        far.sender.send(ByteBuf::from(b"up")).unwrap();
+        assert_eq!(receiver.recv().unwrap(), b"up");
+        drop(far);
+        assert!(receiver.recv().is_err(), "nobody else holds the far ends");
+        assert!(sender.send(ByteBuf::from(b"down")).is_err());
     }
 }

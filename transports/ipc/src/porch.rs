@@ -1,0 +1,108 @@
+//! Peers on their way in.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hoptree_core::{Address, LinkId};
+
+use crate::directory::Directory;
+use crate::door::Door;
+use crate::hello::Hello;
+use crate::watch::Watch;
+
+/// How many may stand here without having said what they want. It is said with the call of the system
+/// after the one that knocks, so these are few; when there are more, the first is sent away.
+const CALLERS_MAX: usize = 64;
+
+/// How long nobody is let in when the system has no descriptor for a caller, who waits meanwhile.
+const SHUT_FOR: Duration = Duration::from_millis(100);
+
+/// What a watch calls the door.
+pub(crate) const DOOR: u64 = 0;
+
+/// The door of a process, and those who were let in and have not said anything.
+#[derive(Default)]
+pub(crate) struct Porch {
+    /// Is there once somebody may come.
+    door: Option<Door>,
+    /// When the door is watched again.
+    shut_until: Option<Instant>,
+    /// By the links that they may become, so in the order of their coming.
+    callers: BTreeMap<LinkId, OwnedFd>,
+}
+
+impl Porch {
+    /// Where peers are to knock, from now on.
+    pub(crate) fn open(
+        &mut self,
+        directory: &Arc<Directory>,
+        watch: &Watch,
+    ) -> io::Result<Address> {
+        if let Some(door) = &self.door {
+            return Ok(door.address());
+        }
+        let door = Door::open(directory)?;
+        watch.add(&door, DOOR)?;
+        Ok(self.door.insert(door).address())
+    }
+
+    /// Lets one in who knocks, if there is one.
+    pub(crate) fn answer(&mut self, watch: &Watch) -> Option<OwnedFd> {
+        let door = self.door.as_ref()?;
+        match door.answer() {
+            Ok(caller) => caller,
+            Err(error) => {
+                log::warn!("can't let anybody in for a while: {error}");
+                watch.remove(door);
+                self.shut_until = Some(Instant::now() + SHUT_FOR);
+                None
+            }
+        }
+    }
+
+    /// What a caller says. One who has not said anything stays, and is heard when the watch tells of
+    /// this link.
+    pub(crate) fn hear(&mut self, link: LinkId, caller: OwnedFd, watch: &Watch) -> Option<Hello> {
+        let heard = self.door.as_ref()?.hear(&caller);
+        let error = match heard {
+            Ok(hello) => return Some(hello),
+            Err(error) => error,
+        };
+        if error.kind() == io::ErrorKind::WouldBlock && watch.add(&caller, link.0).is_ok() {
+            self.callers.insert(link, caller);
+            self.send_away_too_many(watch);
+        } else {
+            log::warn!("somebody came and did not join: {error}");
+        }
+        None
+    }
+
+    /// Somebody who has not said anything, by the link that it may become.
+    pub(crate) fn take(&mut self, link: LinkId, watch: &Watch) -> Option<OwnedFd> {
+        let caller = self.callers.remove(&link)?;
+        watch.remove(&caller);
+        Some(caller)
+    }
+
+    fn send_away_too_many(&mut self, watch: &Watch) {
+        if self.callers.len() > CALLERS_MAX
+            && let Some((&first, _)) = self.callers.first_key_value()
+        {
+            drop(self.take(first, watch));
+        }
+    }
+
+    /// Watches a door again that was shut for long enough, and says until when one is shut.
+    pub(crate) fn shut_until(&mut self, watch: &Watch) -> Option<Instant> {
+        if let (Some(until), Some(door)) = (self.shut_until, &self.door) {
+            let now = Instant::now();
+            if until <= now {
+                self.shut_until = watch.add(door, DOOR).err().map(|_| now + SHUT_FOR);
+            }
+        }
+        self.shut_until
+    }
+}

@@ -1,0 +1,134 @@
+//! What the thread of a node waits at.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use hoptree_core::Waker;
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::io::Errno;
+
+/// How many are told of by one wait; the others come first in the next one.
+pub(crate) const READY_MAX: usize = 64;
+
+/// What the bell is called. Nothing else may be.
+const BELL: u64 = u64::MAX;
+
+/// All descriptors that may have something to read, by numbers that are never used again, and a bell
+/// that any thread can ring. It tells of each as long as there is something to read.
+pub(crate) struct Watch {
+    epoll: OwnedFd,
+    bell: Arc<Bell>,
+    events: Vec<Event>,
+}
+
+impl Watch {
+    pub(crate) fn new() -> io::Result<Watch> {
+        let watch = Watch {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            bell: Arc::new(Bell::new()?),
+            events: Vec::with_capacity(READY_MAX),
+        };
+        watch.add(&watch.bell.descriptor, BELL)?;
+        Ok(watch)
+    }
+
+    pub(crate) fn add(&self, descriptor: impl AsFd, number: u64) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, descriptor, EventData::new_u64(number), EventFlags::IN)?)
+    }
+
+    /// Has to be done before the descriptor is closed: a process that was just started from here
+    /// may still hold it open.
+    pub(crate) fn remove(&self, descriptor: impl AsFd) {
+        // An error means that it was not there.
+        let _ = epoll::delete(&self.epoll, descriptor);
+    }
+
+    /// Waits until there is something to read or the bell rings, or until then, and puts the numbers
+    /// of what is ready into `ready`.
+    pub(crate) fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<u64>) -> io::Result<()> {
+        ready.clear();
+        self.events.clear();
+        loop {
+            let timeout = until.map(|until| wait_time(until, Instant::now()));
+            match epoll::wait(&self.epoll, spare_capacity(&mut self.events), timeout.as_ref()) {
+                Ok(_) => break,
+                // A signal is no reason to return.
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for event in &self.events {
+            match event.data.u64() {
+                BELL => self.bell.quiet(),
+                number => ready.push(number),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        let bell = Arc::clone(&self.bell);
+        Waker::new(move || bell.ring())
+    }
+}
+
+/// Rings until it is noticed.
+struct Bell {
+    descriptor: OwnedFd,
+    /// Whether it rings, so that ringing it again costs no call of the system.
+    is_rung: AtomicBool,
+}
+
+impl Bell {
+    fn new() -> io::Result<Bell> {
+        let descriptor = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        Ok(Bell { descriptor, is_rung: AtomicBool::new(false) })
+    }
+
+    fn ring(&self) {
+        if !self.is_rung.swap(true, Ordering::AcqRel) {
+            let written = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
+            debug_assert!(written.is_ok(), "it counts to one, far from where it would block");
+        }
+    }
+
+    fn quiet(&self) {
+        let read = rustix::io::read(&self.descriptor, &mut [0; 8]);
+        debug_assert!(read.is_ok(), "it was rung, and only this thread quiets it");
+        // Whoever finds it rung until here is noticed with this ring: what comes after it is read.
+        self.is_rung.swap(false, Ordering::AcqRel);
+    }
+}
+
+/// How long to wait, in whole milliseconds, rounded up, because a wait that ends just before its
+/// deadline would be repeated at once; and no longer than the 24 days that the system can count.
+fn wait_time(until: Instant, now: Instant) -> Timespec {
+    let whole = until.saturating_duration_since(now).as_nanos().div_ceil(1_000_000);
+    let whole = u64::from(i32::try_from(whole).unwrap_or(i32::MAX).unsigned_abs());
+    let whole = Duration::from_millis(whole);
+    whole.try_into().expect("24 days can be counted")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_rounded_up_to_whole_milliseconds() {
+        let now = Instant::now();
+        let wait = |duration| Duration::try_from(wait_time(now + duration, now)).unwrap();
+        assert_eq!(wait(Duration::ZERO), Duration::ZERO);
+        assert_eq!(wait(Duration::from_nanos(1)), Duration::from_millis(1));
+        assert_eq!(wait(Duration::from_millis(7)), Duration::from_millis(7));
+        assert_eq!(wait(Duration::from_micros(7_001)), Duration::from_millis(8));
+        let weeks = Duration::from_secs(60 * 60 * 24 * 7 * 8);
+        assert_eq!(wait(weeks), Duration::from_millis(i32::MAX.unsigned_abs().into()));
+        let passed = wait_time(now, now + Duration::from_secs(1));
+        assert_eq!(Duration::try_from(passed), Ok(Duration::ZERO));
+    }
+}
