@@ -3,108 +3,33 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
 
+mod far;
+mod node;
+
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::iter;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport,
-    linked_transports,
+    Address, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, SendError, Transport, linked_transports,
 };
-use hoptree_ipc::Ipc;
 use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
 };
-use rustix::process::{
-    Pid, Resource, Signal, WaitOptions, getrlimit, kill_process, setrlimit, waitpid,
-};
+use rustix::process::{Resource, Signal, getrlimit, setrlimit};
 use tempfile::TempDir;
 
-/// How long anything may take that has to happen at all.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long nothing must happen before it is taken not to happen.
-const SILENCE: Duration = Duration::from_millis(100);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Seen {
-    Up(LinkId),
-    Frame(LinkId, Vec<u8>),
-    Down(LinkId),
-}
-
-use Seen::{Down, Frame, Up};
+use far::Far;
+use node::{Down, Frame, Node, PATIENCE, SILENCE, Up};
 
 /// The directory of a tree.
 fn place() -> TempDir {
     TempDir::new_in("/tmp").unwrap()
-}
-
-/// A transport and all that it has told.
-struct Node {
-    ipc: Box<Ipc>,
-    seen: Vec<Seen>,
-}
-
-impl Node {
-    fn new(place: &TempDir) -> Node {
-        Node { ipc: Box::new(Ipc::open(place.path()).unwrap()), seen: Vec::new() }
-    }
-
-    /// Waits once, and says how many frames that gave.
-    fn wait(&mut self, until: Option<Instant>) -> usize {
-        let before = self.seen.len();
-        let seen = &mut self.seen;
-        self.ipc
-            .wait(until, &mut |event| {
-                seen.push(match event {
-                    Event::Up(link) => Up(link),
-                    Event::Frame(link, bytes) => Frame(link, bytes.to_vec()),
-                    Event::Down(link) => Down(link),
-                });
-            })
-            .unwrap();
-        self.seen[before..].iter().filter(|seen| matches!(seen, Frame(..))).count()
-    }
-
-    #[track_caller]
-    fn until_events(&mut self, count: usize) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.seen.len() < count {
-            assert!(Instant::now() < deadline, "{:?}", self.seen.last());
-            self.wait(Some(deadline));
-        }
-        assert_eq!(self.seen.len(), count, "{:?}", self.seen.last());
-    }
-
-    #[track_caller]
-    fn stays_silent(&mut self) {
-        let before = self.seen.len();
-        let end = Instant::now() + SILENCE;
-        while Instant::now() < end {
-            self.wait(Some(end));
-        }
-        assert_eq!(self.seen[before..], []);
-    }
-
-    /// Connects and says hello, without a wait.
-    fn join(&mut self, address: &Address) -> LinkId {
-        let link = self.ipc.connect(address);
-        self.ipc.send(link, b"hello").unwrap();
-        link
-    }
-
-    fn ups(&self) -> Vec<LinkId> {
-        let up = |seen: &Seen| if let Up(link) = seen { Some(*link) } else { None };
-        self.seen.iter().filter_map(up).collect()
-    }
 }
 
 /// What a process takes of the system.
@@ -410,106 +335,5 @@ fn several_wakes_end_one_wait_and_no_wait_ends_early() {
         let until = Instant::now() + wait;
         node.wait(Some(until));
         assert!(Instant::now() >= until);
-    }
-}
-
-impl Node {
-    /// Waits until nothing has happened for a while.
-    #[track_caller]
-    fn until_rest(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        let mut before = usize::MAX;
-        while before != self.seen.len() {
-            assert!(Instant::now() < deadline);
-            before = self.seen.len();
-            let end = Instant::now() + SILENCE;
-            while Instant::now() < end {
-                self.wait(Some(end));
-            }
-        }
-    }
-}
-
-/// A process that listens, or joins, and sends back what comes. It is killed when this is dropped.
-struct Far {
-    child: Child,
-    control: BufReader<UnixStream>,
-}
-
-/// Says to a process of this program that it is one, and what it is to do.
-const FAR: &str = "HOPTREE_IPC_FAR";
-
-impl Far {
-    /// It is to join there, or to listen.
-    fn start(place: &TempDir, what: &str) -> Far {
-        let (own, theirs) = UnixStream::pair().unwrap();
-        let child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "far_end", "--ignored"])
-            .env(FAR, what)
-            .current_dir(place.path())
-            .stdin(OwnedFd::from(theirs))
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Far { child, control: BufReader::new(own) }
-    }
-
-    /// Its address, once it listens, or an empty line, once it has joined.
-    fn told(&mut self) -> String {
-        let mut line = String::new();
-        assert_ne!(self.control.read_line(&mut line).unwrap(), 0, "it has ended");
-        line.trim_end().to_owned()
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    /// Returns when it has stopped.
-    fn stop(&self) {
-        self.signal(Signal::STOP);
-        waitpid(Some(Pid::from_child(&self.child)), WaitOptions::UNTRACED).unwrap();
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Far {
-    fn drop(&mut self) {
-        // It may have been killed before.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[test]
-#[ignore = "it is the other process of some tests, which start it"]
-fn far_end() {
-    let Ok(what) = env::var(FAR) else { return };
-    let mut ipc = Ipc::open(&env::current_dir().unwrap()).unwrap();
-    let said = if what == "listen" {
-        ipc.listen().unwrap().0
-    } else {
-        let link = ipc.connect(&Address(what));
-        ipc.send(link, b"hello").unwrap();
-        String::new()
-    };
-    let control = rustix::io::dup(rustix::stdio::stdin()).unwrap();
-    writeln!(UnixStream::from(control), "{said}").unwrap();
-    loop {
-        let mut came = Vec::new();
-        ipc.wait(None, &mut |event| {
-            if let Event::Frame(link, bytes) = event {
-                came.push((link, bytes.to_vec()));
-            }
-        })
-        .unwrap();
-        for (link, bytes) in came {
-            // Whoever sent it may be gone.
-            let _ = ipc.send(link, &bytes);
-        }
     }
 }
