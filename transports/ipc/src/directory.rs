@@ -1,9 +1,7 @@
 //! Where the sockets are that peers connect to.
 
-use std::fs::DirBuilder;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -13,12 +11,7 @@ use rustix::fs::{Mode, OFlags};
 pub(crate) struct Directory(OwnedFd);
 
 impl Directory {
-    /// The directory at `path`, which is made, for this user alone, if it is not there.
     pub(crate) fn open(path: &Path) -> io::Result<Directory> {
-        match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Directory(rustix::fs::open(path, flags, Mode::empty())?))
     }

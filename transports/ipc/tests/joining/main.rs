@@ -7,9 +7,10 @@ mod far;
 mod node;
 
 use std::env;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::iter;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use hoptree_core::{
     Address, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, SendError, Transport, linked_transports,
 };
+use hoptree_ipc::Ipc;
 use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
 };
@@ -27,9 +29,10 @@ use tempfile::TempDir;
 use far::Far;
 use node::{Down, Frame, Node, PATIENCE, SILENCE, Up};
 
-/// The directory of a tree.
+/// The directory of a tree, for this user alone.
 fn place() -> TempDir {
-    TempDir::new_in("/tmp").unwrap()
+    let mode = Permissions::from_mode(0o700);
+    tempfile::Builder::new().permissions(mode).tempdir_in("/tmp").unwrap()
 }
 
 /// What a process takes of the system.
@@ -238,6 +241,19 @@ fn many_join_at_the_same_moment() {
     });
     parent.until_events(3 * PEERS);
     assert_eq!(parent.ups().len(), PEERS);
+}
+
+#[test]
+fn the_directory_is_made_by_somebody_else_and_left_as_it_is() {
+    let place = place();
+    let mode = || fs::metadata(place.path()).unwrap().permissions().mode() & 0o7777;
+    let mut node = Node::new(&place);
+    node.ipc.listen().unwrap();
+    assert_eq!(mode(), 0o700);
+    node.ipc.finish(PATIENCE);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    let error = Ipc::open(&place.path().join("nowhere")).err().unwrap();
+    assert!(error.0.contains("nowhere"), "{error}");
 }
 
 /// A socket's address has room for 107 bytes.
