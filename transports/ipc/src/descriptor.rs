@@ -1,5 +1,5 @@
-//! The descriptor under a channel, which the library doesn't give out and without which a send
-//! can't be kept from blocking.
+//! The descriptor under a channel, which the library doesn't give out, and without which a send
+//! can't be kept from blocking, and a wait is for nothing but channels.
 
 use std::fmt::Debug;
 use std::io;
@@ -13,8 +13,8 @@ pub(crate) fn of(channel: &impl Debug) -> io::Result<BorrowedFd<'_>> {
     let hidden = || io::Error::other("this version of ipc-channel hides its descriptors");
     let number = number(&format!("{channel:?}")).ok_or_else(hidden)?;
     // SAFETY: it is the number of a descriptor that the channel owns, and the result does not
-    // outlive the borrow of the channel. A number that had another meaning would at worst be refused
-    // by the system in what follows, since only socket options and flags are set with it.
+    // outlive the borrow of the channel. A number that had another meaning would be refused here,
+    // unless it were that of another channel, and no memory depends on what a socket is used for.
     let socket = unsafe { BorrowedFd::borrow_raw(number) };
     match sockopt::socket_type(socket) {
         Ok(SocketType::SEQPACKET) => Ok(socket),

@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 use std::sync::Arc;
 
 use hoptree_core::Address;
@@ -81,9 +80,10 @@ pub(crate) fn knock(directory: &Directory, at: &Address, hello: Hello) -> io::Re
     if !is_name {
         return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a listener's address"));
     }
+    let letter = hello.into_letter()?;
     let socket = socket()?;
-    connect(&socket, &SocketAddrUnix::new(directory.path().join(Path::new(&at.0)))?)?;
-    hello.into_letter()?.post(&socket)
+    connect(&socket, &SocketAddrUnix::new(directory.path().join(&at.0))?)?;
+    letter.post(&socket)
 }
 
 fn socket() -> io::Result<OwnedFd> {

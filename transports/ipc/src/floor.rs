@@ -14,6 +14,7 @@ use hoptree_core::{Address, Floor, RoundTrip};
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use serde_bytes::ByteBuf;
 use tempfile::TempDir;
@@ -83,7 +84,8 @@ fn welcome(door: &Door, patience: Duration) -> io::Result<Hello> {
 
 fn readable(descriptor: impl AsFd, patience: Duration) -> io::Result<()> {
     let patience = patience.try_into().map_err(io::Error::other)?;
-    match poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&patience))? {
+    let mut watched = [PollFd::new(&descriptor, PollFlags::IN)];
+    match retry_on_intr(|| poll(&mut watched, Some(&patience)))? {
         0 => Err(ErrorKind::TimedOut.into()),
         _ => Ok(()),
     }

@@ -27,16 +27,16 @@ impl Hello {
         Ok((Hello { mark: Mark, sender, receiver }, near_sender, near_receiver))
     }
 
-    /// The library takes an address only from its own servers, which are good for one peer and block
-    /// until it comes. So it sends to itself, and what it has sent goes on from here.
+    /// The library listens only with servers that are good for one peer and block until it comes.
+    /// So it sends to itself, and what it has sent goes on from here.
     pub(crate) fn into_letter(self) -> io::Result<Letter> {
         let (sender, receiver) = ipc::channel()?;
         sender.send(self).map_err(io::Error::other)?;
         Letter::read(descriptor::of(&receiver)?)
     }
 
-    /// The other way round. The text is that of another hello: they are all the same, and the library
-    /// panics, or waits, or loses descriptors when it is given something else.
+    /// The other way round. The text is that of another hello: they are all the same, and the
+    /// library panics, or waits, or loses descriptors when it is given something else.
     pub(crate) fn from_letter(letter: Letter, text: &[u8]) -> io::Result<Hello> {
         if letter.text != text || !letter.encloses_channels() {
             return Err(io::Error::new(ErrorKind::InvalidData, "it is no hello"));
@@ -49,8 +49,8 @@ impl Hello {
     }
 }
 
-/// Comes before the channels, since the library panics when it looks for channels in a message whose
-/// channels found no descriptor left.
+/// Comes before the channels, since the library panics when it looks for channels in a message
+/// whose channels found no descriptor left.
 #[derive(Debug)]
 struct Mark;
 

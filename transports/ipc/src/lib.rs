@@ -2,8 +2,8 @@
 //! pair of Unix sockets.
 //!
 //! Who wants to join leaves both channels' far ends at the listener's door, a socket in the tree's
-//! directory. The thread of the node waits at the door and at all channels itself. The library's own
-//! servers and sets are not used: a server is good for one peer and blocks a thread until that
+//! directory. The thread of the node waits at the door and at all channels itself. The library's
+//! own servers and sets are not used: a server is good for one peer and blocks a thread until that
 //! comes, and a set can wait for channels only. Two descriptors a link; no reconnection. Start
 //! reading at [`Ipc`], then `porch.rs`.
 

@@ -12,10 +12,11 @@ use serde_bytes::ByteBuf;
 
 use crate::descriptor;
 
-/// What a channel may hold, in the system's own counting: 768 bytes for a small frame, and up to 3.4
-/// times its length for a longer one. The system doubles what it is told; twice its default, 416 KiB,
-/// is what the default of `net.core.wmem_max` allows. The 128 frames and 128 KiB that a link may have
-/// under way count for 372 KiB at most, when 86 of them are of 687 bytes and 42 of 1,711.
+/// What a channel may hold, in the system's own counting: 768 bytes for a small frame, and up to
+/// 3.4 times its length for a longer one. The system doubles what it is told; twice its default,
+/// 416 KiB, is what the default of `net.core.wmem_max` allows. The 128 frames and 128 KiB that a
+/// link may have under way, control frames included, count for 372 KiB at most: when 86 of them are
+/// of 687 bytes and 42 of 1,711.
 const BUFFER_BYTES: usize = 208 * 1024;
 
 /// One whose sends and receives never block.
@@ -65,8 +66,8 @@ impl Link {
         })
     }
 
-    /// Reads one message. It asks the library to block, which the socket does not do: left to itself,
-    /// the library changes that before each call and changes it back after it.
+    /// Reads one message. It asks the library to block, which the socket does not do: otherwise the
+    /// library changes the socket before each receive and changes it back, two more system calls.
     pub(crate) fn receive(&self) -> Received {
         match self.receiver.recv() {
             Ok(frame) if frame.len() <= FRAME_BYTES_MAX => Received::Frame(frame),
@@ -121,8 +122,8 @@ mod tests {
         takes(&[[4; 64], [1_024; 64]].concat());
     }
 
-    /// The system holds each frame in a piece of memory whose length is a power of two, with some 600
-    /// bytes of its own, so frames that just need the next one count most.
+    /// The system holds each frame in a piece of memory whose length is a power of two, with some
+    /// 600 bytes of its own, so frames that just need the next longer one count most.
     #[test]
     fn the_window_that_the_system_counts_most_for_is_taken() {
         for most in [[(690, 86), (1_714, 41)], [(690, 114), (3_762, 13)]] {

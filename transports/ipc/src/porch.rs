@@ -13,7 +13,7 @@ use crate::door::Door;
 use crate::hello::Hello;
 use crate::watch::Watch;
 
-/// How many may stand here without having said what they want. It is said with the call of the system
+/// How many may stand here without having said what they want. That is said with the system call
 /// after the one that knocks, so these are few; when there are more, the first is sent away.
 const CALLERS_MAX: usize = 64;
 
@@ -63,8 +63,8 @@ impl Porch {
         }
     }
 
-    /// What a caller says. One who has not said anything stays, and is heard when the watch tells of
-    /// this link.
+    /// What a caller says. One who has not said anything stays, and is heard when the watch tells
+    /// of this link.
     pub(crate) fn hear(&mut self, link: LinkId, caller: OwnedFd, watch: &Watch) -> Option<Hello> {
         let heard = self.door.as_ref()?.hear(&caller);
         let error = match heard {

@@ -18,8 +18,8 @@ pub(crate) const READY_MAX: usize = 64;
 /// What the bell is called. Nothing else may be.
 const BELL: u64 = u64::MAX;
 
-/// All descriptors that may have something to read, by numbers that are never used again, and a bell
-/// that any thread can ring. It tells of each as long as there is something to read.
+/// All descriptors that may have something to read, by numbers that are never used again, and a
+/// bell that any thread can ring. It tells of each as long as there is something to read.
 pub(crate) struct Watch {
     epoll: OwnedFd,
     bell: Arc<Bell>,
@@ -48,8 +48,8 @@ impl Watch {
         let _ = epoll::delete(&self.epoll, descriptor);
     }
 
-    /// Waits until there is something to read or the bell rings, or until then, and puts the numbers
-    /// of what is ready into `ready`.
+    /// Waits until there is something to read or the bell rings, or until then, and puts the
+    /// numbers of what is ready into `ready`.
     pub(crate) fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<u64>) -> io::Result<()> {
         ready.clear();
         self.events.clear();
