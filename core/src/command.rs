@@ -234,6 +234,8 @@ pub struct Call<'a> {
     pub word: &'a str,
     /// What followed it.
     pub args: Args<'a>,
+    /// When nobody waits for the answer any more.
+    pub deadline: Time,
 }
 
 /// What one of many nodes has answered, see [`Command::gathered`].

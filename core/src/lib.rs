@@ -37,8 +37,8 @@ pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, RouteTable, Router};
 pub use time::Time;
 pub use transport::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, SendError, Transport, TransportError,
-    TransportSpec, Waker,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkIds, SendError, Transport,
+    TransportError, TransportSpec, Waker,
 };
 pub use worker::{Worker, WorkerConfig};
 

@@ -67,7 +67,8 @@ impl Modules {
             true => word,
             false => self.registry.module(module).name,
         };
-        let call = Call { id, word, args: arguments(prefix, rest)? };
+        let deadline = now + self.timeout;
+        let call = Call { id, word, args: arguments(prefix, rest)?, deadline };
         self.call(now, facts, module, &call, prefix)
     }
 
@@ -81,12 +82,10 @@ impl Modules {
         rest: &str,
     ) -> Option<Outcome> {
         let module = self.registry.module_of_verb(verb)?;
-        let args = arguments(verb, rest);
-        Some(
-            args.and_then(|args| {
-                self.call(now, facts, module, &Call { id, word: verb, args }, verb)
-            }),
-        )
+        let (args, deadline) = (arguments(verb, rest), now + self.timeout);
+        Some(args.and_then(|args| {
+            self.call(now, facts, module, &Call { id, word: verb, args, deadline }, verb)
+        }))
     }
 
     /// Answers a question of a module's instance at the control node.

@@ -37,6 +37,19 @@ pub enum Event<'a> {
     Down(LinkId),
 }
 
+/// Hands out the names of links, each once, from 1 on. For those who write a transport.
+#[derive(Debug, Default)]
+pub struct LinkIds(u64);
+
+impl LinkIds {
+    /// The name of one more link.
+    #[must_use]
+    pub fn next_id(&mut self) -> LinkId {
+        self.0 += 1;
+        LinkId(self.0)
+    }
+}
+
 /// Why [`Transport::send`] did not take a frame. Nothing of the frame was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {

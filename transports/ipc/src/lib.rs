@@ -26,8 +26,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport, TransportError,
-    TransportSpec, Waker,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, SendError, Transport,
+    TransportError, TransportSpec, Waker,
 };
 use rustc_hash::FxHashMap;
 
@@ -120,7 +120,7 @@ impl Ipc {
     fn answer(&mut self) {
         for _ in 0..READY_MAX {
             let Some(caller) = self.porch.answer(&self.watch) else { break };
-            let id = self.link_ids.next();
+            let id = self.link_ids.next_id();
             self.hear(id, caller);
         }
     }
@@ -190,7 +190,7 @@ impl Transport for Ipc {
     }
 
     fn connect(&mut self, to: &Address) -> LinkId {
-        let link = self.link_ids.next();
+        let link = self.link_ids.next_id();
         let joined = self.join(link, to);
         if let Err(error) = &joined {
             log::warn!("can't connect to {:?}: {error}", to.0);
@@ -200,6 +200,7 @@ impl Transport for Ipc {
     }
 
     fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
+        debug_assert!((1..=FRAME_BYTES_MAX).contains(&frame.len()), "{} bytes", frame.len());
         self.links.get(&link).map_or(Err(SendError::Gone), |link| link.send(frame))
     }
 
@@ -228,17 +229,6 @@ impl Transport for Ipc {
     fn finish(self: Box<Self>, _within: Duration) {
         // What was sent is in the buffers of those who will read it, and stays there.
         drop(self);
-    }
-}
-
-/// Hands out the names of links, each once, from 1 on.
-#[derive(Default)]
-struct LinkIds(u64);
-
-impl LinkIds {
-    fn next(&mut self) -> LinkId {
-        self.0 += 1;
-        LinkId(self.0)
     }
 }
 

@@ -25,7 +25,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, SendError, Transport,
     TransportError, TransportSpec, Waker,
 };
 use hoptree_zmtp::{Endpoint, PROTOCOL};
@@ -200,7 +200,7 @@ impl Transport for Zeromq {
     }
 
     fn connect(&mut self, to: &Address) -> LinkId {
-        let link = self.sockets.link_ids.next();
+        let link = self.sockets.link_ids.next_id();
         match Endpoint::from_address(to) {
             Some(endpoint) => {
                 let connection = Connection::open(self.runtime.handle(), link, endpoint);
@@ -298,17 +298,6 @@ impl Transport for Zeromq {
                 log::debug!("not all that was sent has left within {within:?}");
             }
         });
-    }
-}
-
-/// Hands out the names of links, each once.
-#[derive(Default)]
-struct LinkIds(u64);
-
-impl LinkIds {
-    fn next(&mut self) -> LinkId {
-        self.0 += 1;
-        LinkId(self.0)
     }
 }
 

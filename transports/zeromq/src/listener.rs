@@ -7,13 +7,12 @@ use std::task::{Context, Poll};
 
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt};
-use hoptree_core::{Address, LinkId, SendError};
+use hoptree_core::{Address, LinkId, LinkIds, SendError};
 use hoptree_zmtp::{Place, SocketFile};
 use rustc_hash::FxHashMap;
 use zeromq::util::PeerIdentity;
 use zeromq::{RouterSocket, Socket, SocketEvent, SocketRecv, SocketSend, ZmqError, ZmqMessage};
 
-use crate::LinkIds;
 use crate::inbox::{Inbox, Received};
 use crate::window::Window;
 
@@ -155,7 +154,7 @@ impl Listener {
         match Received::from_message(message, 1) {
             Received::Frame(frame) => {
                 let link = *self.peers.entry(id.clone()).or_default().get_or_insert_with(|| {
-                    let link = ids.next();
+                    let link = ids.next_id();
                     self.links.insert(link, Peer { id, window: Window::default() });
                     inbox.up(link);
                     link

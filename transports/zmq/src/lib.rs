@@ -17,7 +17,7 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, SendError, Transport,
     TransportError, TransportSpec, Waker,
 };
 
@@ -147,7 +147,7 @@ impl Transport for Zmq {
     }
 
     fn connect(&mut self, to: &Address) -> LinkId {
-        let link = self.link_ids.next();
+        let link = self.link_ids.next_id();
         match Connection::open(&self.context, link, to) {
             Ok(connection) => self.connections.push(connection),
             Err(error) => {
@@ -200,17 +200,6 @@ impl Transport for Zmq {
         // The last owner of the context waits in its destructor until the sockets have sent what
         // they hold, each at most as long as it lingers.
         drop(self);
-    }
-}
-
-/// Hands out the names of links, each once.
-#[derive(Default)]
-struct LinkIds(u64);
-
-impl LinkIds {
-    fn next(&mut self) -> LinkId {
-        self.0 += 1;
-        LinkId(self.0)
     }
 }
 

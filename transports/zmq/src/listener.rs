@@ -1,12 +1,12 @@
 //! The links of those who connected to this process: one ROUTER socket.
 
-use hoptree_core::{Address, Event, LinkId, SendError, TransportError};
+use hoptree_core::{Address, Event, LinkId, LinkIds, SendError, TransportError};
 use hoptree_zmtp::{Place, SocketFile};
 
+use crate::cannot;
 use crate::monitored::{Monitored, Received, Report, retry};
 use crate::poll::Ready;
 use crate::roster::{Roster, RoutingId, Standing};
-use crate::{LinkIds, cannot};
 
 /// A port that the system chooses.
 const LOOPBACK: &str = "tcp://127.0.0.1:*";
@@ -92,7 +92,7 @@ impl Listener {
             match self.roster.standing(id) {
                 Standing::Linked(link) => deliver(Event::Frame(link, frame)),
                 Standing::Unwanted => {}
-                Standing::Unknown => self.meet(id, frame, link_ids.next(), deliver)?,
+                Standing::Unknown => self.meet(id, frame, link_ids.next_id(), deliver)?,
             }
         }
         Ok(frames_max)
