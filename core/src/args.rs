@@ -7,13 +7,10 @@ use crate::Failure;
 /// The arguments of a call: words, separated by blanks. As in a shell, quotes and backslashes make
 /// blanks part of a word, and a word that begins with `#` begins a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Args<'a>(Form<'a>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Form<'a> {
-    /// Nothing is quoted, so the words are where they stand.
-    Plain(&'a str),
-    Quoted(Vec<String>),
+pub struct Args<'a> {
+    text: &'a str,
+    /// The words, when anything is quoted; otherwise they are where they stand in the text.
+    quoted: Option<Vec<String>>,
 }
 
 impl<'a> Args<'a> {
@@ -24,22 +21,29 @@ impl<'a> Args<'a> {
     /// When a quotation is not closed, or nothing follows a backslash.
     pub fn parse(text: &'a str) -> Result<Args<'a>, Failure> {
         if !text.contains(['\'', '"', '\\', '#']) {
-            return Ok(Args(Form::Plain(text)));
+            return Ok(Args { text, quoted: None });
         }
         let mut words = shlex::Shlex::new(text);
         let quoted = words.by_ref().collect();
         if words.had_error {
             return Err(Failure::from("a quotation is not closed, or a backslash comes last"));
         }
-        Ok(Args(Form::Quoted(quoted)))
+        Ok(Args { text, quoted: Some(quoted) })
+    }
+
+    /// What was parsed, byte for byte. Its length is a hint of how long a call may take, and a copy
+    /// of it gives offloaded work the same arguments again, by [`Args::parse`].
+    #[must_use]
+    pub fn text(&self) -> &'a str {
+        self.text
     }
 
     /// One argument after the other.
     #[must_use]
     pub fn iter(&self) -> Words<'_> {
-        Words(match &self.0 {
-            Form::Plain(text) => Source::Plain(text.split_ascii_whitespace()),
-            Form::Quoted(words) => Source::Quoted(words.iter()),
+        Words(match &self.quoted {
+            None => Source::Plain(self.text.split_ascii_whitespace()),
+            Some(words) => Source::Quoted(words.iter()),
         })
     }
 
@@ -187,6 +191,15 @@ mod tests {
         for text in ["'a b", "a \"b", "a\\", "\""] {
             let error = Args::parse(text).unwrap_err();
             assert!(error.0.contains("not closed"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_text_gives_the_same_arguments_again() {
+        for text in ["", "  a \t b  ", r#"'a  b' c\ d # e"#] {
+            let args = Args::parse(text).unwrap();
+            assert_eq!(args.text(), text);
+            assert_eq!(Args::parse(args.text()), Ok(args));
         }
     }
 
