@@ -2,6 +2,8 @@
 //!
 //! A crate that no code names is not linked, and what it registers is then silently missing.
 
+#[cfg(feature = "dictionary")]
+use hoptree_dictionary as _;
 #[cfg(feature = "echo")]
 use hoptree_echo as _;
 #[cfg(feature = "heartbeat")]
