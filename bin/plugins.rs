@@ -14,6 +14,8 @@ use hoptree_ipc as _;
 use hoptree_sum as _;
 #[cfg(feature = "timer")]
 use hoptree_timer as _;
+#[cfg(feature = "wait-for")]
+use hoptree_wait_for as _;
 #[cfg(feature = "zeromq")]
 use hoptree_zeromq as _;
 #[cfg(feature = "zmq")]
