@@ -7,12 +7,6 @@ use hoptree_core::{
     Call, Claim, Command, CommandSpec, Context, Example, Outcome, Reply, RequestId, Time, Word,
 };
 
-/// How many calls are kept, which is as many as a node may leave unanswered. When there are more,
-/// the one that came first was given up: it has passed its deadline, and its answer would be
-/// dropped. A module is not told of that, so a call that was given up is kept until it is due or
-/// this bound is reached.
-const KEPT_MAX: usize = 1_024;
-
 inventory::submit! {
     CommandSpec {
         name: "wait-for",
@@ -56,8 +50,9 @@ impl FromStr for Milliseconds {
     }
 }
 
-/// The calls that wait and when each is due, in the order in which they came. They are few enough
-/// to look through.
+/// The calls that wait and when each is due, in the order in which they came. The control node bounds
+/// how many a node may leave unanswered, and those that nobody will wait for are not kept, so they
+/// are few enough to look through.
 #[derive(Default)]
 struct WaitFor(Vec<(Time, RequestId)>);
 
@@ -74,10 +69,10 @@ impl WaitFor {
 impl Command for WaitFor {
     fn call(&mut self, cx: &mut Context<'_>, call: &Call<'_>) -> Outcome {
         let Milliseconds(ms) = call.args.only("MS", Milliseconds::EXPECTED)?;
-        if self.0.len() == KEPT_MAX {
-            self.0.remove(0);
+        let due = cx.now() + Duration::from_millis(ms.into());
+        if due < call.deadline {
+            self.0.push((due, call.id));
         }
-        self.0.push((cx.now() + Duration::from_millis(ms.into()), call.id));
         Ok(Reply::Later)
     }
 
@@ -164,14 +159,16 @@ mod tests {
     }
 
     #[test]
-    fn those_that_were_given_up_are_kept_up_to_a_bound() {
+    fn what_nobody_will_wait_for_is_not_kept() {
         let mut node = node();
-        for _ in 0..KEPT_MAX {
-            node.start("wait-for 86400000");
+        let before = Duration::from_millis(1);
+        for time in [TIMEOUT, Duration::from_secs(86_400)] {
+            node.start(&format!("wait-for {}", time.as_millis()));
         }
+        let last = node.start(&format!("wait-for {}", (TIMEOUT - before).as_millis()));
         node.advance(TIMEOUT);
-        let calls: Vec<_> = (0..KEPT_MAX).map(|_| node.start("wait-for 1000")).collect();
-        assert_eq!(answered(&mut node, 1_000), calls);
-        assert_eq!(answered(&mut node, 86_400_000), []);
+        assert_eq!(node.answers(), [(last, Ok(String::new()))]);
+        node.advance(Duration::from_secs(86_400));
+        assert_eq!(node.answers(), []);
     }
 }
