@@ -10,6 +10,8 @@ use hoptree_echo as _;
 use hoptree_heartbeat as _;
 #[cfg(feature = "ipc")]
 use hoptree_ipc as _;
+#[cfg(feature = "pingall")]
+use hoptree_pingall as _;
 #[cfg(feature = "sum")]
 use hoptree_sum as _;
 #[cfg(feature = "timer")]
