@@ -8,6 +8,8 @@ use hoptree_dictionary as _;
 use hoptree_echo as _;
 #[cfg(feature = "heartbeat")]
 use hoptree_heartbeat as _;
+#[cfg(feature = "info")]
+use hoptree_info as _;
 #[cfg(feature = "ipc")]
 use hoptree_ipc as _;
 #[cfg(feature = "pingall")]
