@@ -344,7 +344,9 @@ impl Children {
         let request = *request;
         self.processes.insert(hello.life, Process::Running);
         let place = wire::body(&Welcome { parent: self.node, depth: self.depth + 1 });
-        link.send_control(Merge::Never, &Message::neighbour(Kind::Welcome, &place));
+        // Not as a control message: those stand last in a frame, and a request must not be run by a
+        // node that does not know its place.
+        link.send(&Message::neighbour(Kind::Welcome, &place));
         for (module, value) in &self.published {
             send_published(&mut link, module, value);
         }

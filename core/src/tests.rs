@@ -649,3 +649,11 @@ fn offloaded_work_answers_when_it_is_done() {
     );
     assert_eq!(network.replies("exec 1 where\nexec 2 where"), ["Ok:1: -1 1 1 1", "Ok:2: 1 2 0 0"]);
 }
+
+#[test]
+fn a_node_knows_its_place_before_it_runs_anything() {
+    let replies = network().replies("create 1\ncreate 2 1\nexec 2 where");
+    assert_eq!(replies[2], "Ok:2: 1 2 0 0");
+    let replies = network().replies("create 1\nexec 1 where");
+    assert_eq!(replies[1], "Ok:1: -1 1 0 0");
+}
