@@ -134,13 +134,10 @@ impl Registry {
         let module = self.modules[index];
         for word in module.words {
             let earlier = match word.claim {
-                Claim::Word(text) if text.is_empty() || text.contains(char::is_whitespace) => {
-                    return Err(RegistryError(format!(
-                        "module '{}' of {} claims '{text}', which is no word",
-                        module.name, module.package
-                    )));
+                Claim::Word(text) => {
+                    check_word(module, text)?;
+                    self.words.insert(text, index)
                 }
-                Claim::Word(text) => self.words.insert(text, index),
                 Claim::Integer => self.integer.replace(index),
             };
             self.refuse_twin(earlier, index, &format!("the word '{}'", word.claim))?;
@@ -151,6 +148,7 @@ impl Registry {
     fn claim_verbs(&mut self, index: usize) -> Result<(), RegistryError> {
         let module = self.modules[index];
         for spelling in module.verbs.iter().flat_map(|verb| verb.spellings) {
+            check_word(module, spelling)?;
             if CONSOLE_VERBS.contains(spelling) {
                 return Err(RegistryError(format!(
                     "module '{}' of {} claims '{spelling}', which belongs to the console",
@@ -177,6 +175,17 @@ impl Registry {
     }
 }
 
+/// Whether a user can type what a module claims: as one word, and not as a comment.
+fn check_word(module: &CommandSpec, text: &str) -> Result<(), RegistryError> {
+    if text.is_empty() || text.starts_with('#') || text.contains(char::is_whitespace) {
+        return Err(RegistryError(format!(
+            "module '{}' of {} claims '{text}', which is no word",
+            module.name, module.package
+        )));
+    }
+    Ok(())
+}
+
 /// The transports that are linked into this program, by name.
 ///
 /// # Errors
@@ -199,4 +208,134 @@ pub fn linked_transports() -> Result<Vec<&'static TransportSpec>, RegistryError>
 fn is_integer(word: &str) -> bool {
     let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Call, Command, Context, Example, Outcome, Reply};
+
+    struct Nothing;
+
+    impl Command for Nothing {
+        fn call(&mut self, _: &mut Context<'_>, _: &Call<'_>) -> Outcome {
+            Ok(Reply::EMPTY)
+        }
+    }
+
+    /// A module in which nothing is wrong.
+    const FINE: CommandSpec = CommandSpec {
+        name: "one",
+        package: "hoptree-one",
+        summary: "for tests",
+        words: &[Word { claim: Claim::Word("word"), usage: "word", help: "does nothing" }],
+        verbs: &[Verb { spellings: &["verb"], usage: "verb", help: "does nothing" }],
+        examples: &[Example { line: "exec 1 word", reply: "Ok:1" }],
+        create: || Box::new(Nothing),
+    };
+
+    /// Another that claims nothing.
+    const OTHER: CommandSpec =
+        CommandSpec { name: "two", package: "my-two", words: &[], verbs: &[], ..FINE };
+
+    const fn word(claim: Claim) -> Word {
+        Word { claim, usage: "usage", help: "help" }
+    }
+
+    const fn verb(spellings: &'static [&'static str]) -> Verb {
+        Verb { spellings, usage: "usage", help: "help" }
+    }
+
+    #[track_caller]
+    fn assert_refused(modules: impl IntoIterator<Item = &'static CommandSpec>, text: &str) {
+        assert_eq!(Registry::new(modules).unwrap_err().to_string(), text);
+    }
+
+    #[test]
+    fn modules_are_listed_by_name_and_found_by_what_they_claim() {
+        static INTEGER: CommandSpec =
+            CommandSpec { words: &[word(Claim::Integer), word(Claim::Word("7"))], ..OTHER };
+        let registry = Registry::new([&INTEGER, &FINE]).unwrap();
+        let names: Vec<_> = registry.modules().map(|module| module.name).collect();
+        assert_eq!(names, ["one", "two"]);
+        assert_eq!(registry.module_of_verb("verb"), Some(0));
+        for (text, module) in [
+            ("word", Some(0)),
+            ("7", Some(1)),
+            ("-123456789012345678901234567890", Some(1)),
+            ("+0", Some(1)),
+            ("-", None),
+            ("1.5", None),
+            ("WORD", None),
+        ] {
+            assert_eq!(registry.module_of_word(text), module, "{text}");
+        }
+    }
+
+    #[test]
+    fn two_that_claim_the_same_are_refused() {
+        static WORD: CommandSpec = CommandSpec { words: FINE.words, ..OTHER };
+        static VERB: CommandSpec = CommandSpec { verbs: &[verb(&["a", "verb"])], ..OTHER };
+        static INTEGER: CommandSpec = CommandSpec { words: &[word(Claim::Integer)], ..OTHER };
+        static ANOTHER: CommandSpec = CommandSpec { name: "three", package: "my-three", ..INTEGER };
+        assert_refused([&WORD, &FINE], "both hoptree-one and my-two claim the word 'word'");
+        assert_refused(
+            [&FINE, &VERB],
+            "both hoptree-one and my-two claim the console command 'verb'",
+        );
+        assert_refused([&INTEGER, &ANOTHER], "both my-three and my-two claim the word 'INTEGER'");
+    }
+
+    #[test]
+    fn one_that_claims_something_twice_is_refused() {
+        static TWICE: CommandSpec = CommandSpec { verbs: &[verb(&["go", "go"])], ..OTHER };
+        assert_refused([&TWICE], "both my-two and my-two claim the console command 'go'");
+    }
+
+    #[test]
+    fn verbs_of_the_console_are_its_own() {
+        static EXEC: CommandSpec = CommandSpec { verbs: &[verb(&["run", "exec"])], ..OTHER };
+        assert_refused(
+            [&EXEC],
+            "module 'two' of my-two claims 'exec', which belongs to the console",
+        );
+    }
+
+    #[test]
+    fn twin_names_are_refused() {
+        static TWIN: CommandSpec = CommandSpec { name: "one", ..OTHER };
+        assert_refused(
+            [&TWIN, &FINE],
+            "module 'one' of my-two has the same name as one of hoptree-one",
+        );
+    }
+
+    #[test]
+    fn help_and_an_example_are_required() {
+        static NO_USAGE: CommandSpec = CommandSpec {
+            words: &[Word { claim: Claim::Word("go"), usage: " ", help: "help" }],
+            ..OTHER
+        };
+        static NO_HELP: CommandSpec =
+            CommandSpec { verbs: &[Verb { spellings: &["go"], usage: "go", help: "" }], ..OTHER };
+        static NO_SUMMARY: CommandSpec = CommandSpec { summary: "", ..OTHER };
+        static NO_EXAMPLE: CommandSpec = CommandSpec { examples: &[], ..OTHER };
+        for spec in [&NO_USAGE, &NO_HELP, &NO_SUMMARY] {
+            assert_refused([spec], "module 'two' of my-two has an empty help text");
+        }
+        assert_refused([&NO_EXAMPLE], "module 'two' of my-two has no example");
+    }
+
+    #[test]
+    fn what_nobody_can_type_is_refused() {
+        static BLANK: CommandSpec = CommandSpec { words: &[word(Claim::Word("a word"))], ..OTHER };
+        static EMPTY: CommandSpec = CommandSpec { verbs: &[verb(&[""])], ..OTHER };
+        static COMMENT: CommandSpec = CommandSpec { verbs: &[verb(&["#go"])], ..OTHER };
+        for (spec, text) in [(&BLANK, "a word"), (&EMPTY, ""), (&COMMENT, "#go")] {
+            assert_refused(
+                [spec],
+                &format!("module 'two' of my-two claims '{text}', which is no word"),
+            );
+        }
+    }
 }
