@@ -51,3 +51,8 @@ pub const LINE_BYTES_MAX: usize = VALUE_BYTES_MAX + 64 * 1024;
 
 /// The longest value that a module may publish, in bytes.
 pub const PUBLISHED_BYTES_MAX: usize = 1024;
+
+/// What the page shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/adding-a-command.md")]
+struct AddingACommand;
