@@ -14,6 +14,8 @@ use hoptree_info as _;
 use hoptree_ipc as _;
 #[cfg(feature = "pingall")]
 use hoptree_pingall as _;
+#[cfg(feature = "search")]
+use hoptree_search as _;
 #[cfg(feature = "sum")]
 use hoptree_sum as _;
 #[cfg(feature = "timer")]
