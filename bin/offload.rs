@@ -8,7 +8,8 @@ use std::{io, thread};
 
 use hoptree_core::{Failure, Job, RequestId, Waker};
 
-/// By how much a thread is nicer than the node, which has to relay and to beat meanwhile.
+/// By how much a thread is nicer than the node, which has to relay and to beat meanwhile. That is
+/// about shares of time; how soon the node has a core again is a matter of giving way.
 const NICENESS: i32 = 10;
 
 /// The work of one node. There are no threads as long as there is nothing to do.
@@ -87,7 +88,7 @@ impl Desk {
         }
         while let Some(job) = self.next() {
             let call = job.call();
-            let outcome = catch_unwind(AssertUnwindSafe(|| job.run()))
+            let outcome = catch_unwind(AssertUnwindSafe(|| job.run(thread::yield_now)))
                 .unwrap_or_else(|_| Err(Failure::from("the work has panicked")));
             let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
             work.done.push((call, outcome));

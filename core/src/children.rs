@@ -348,7 +348,7 @@ impl Children {
         // node that does not know its place.
         link.send(&Message::neighbour(Kind::Welcome, &place));
         for (module, value) in &self.published {
-            send_published(&mut link, module, value);
+            link.send(&Message::neighbour(Kind::Publish, &published(module, value)));
         }
         link.silent_after(self.watch.map(|watch| watch.silent_after), now);
         self.wake = earliest(self.wake, link.deadline());
@@ -557,10 +557,12 @@ fn send_shutdown(link: &mut Link, grace: Duration) {
 }
 
 fn send_published(link: &mut Link, module: &str, value: &[u8]) {
-    let published = Published { module: module.to_owned(), value: value.to_owned() };
-    let body = wire::body(&published);
-    let merge = Merge::Published(published.module);
-    link.send_control(merge, &Message::neighbour(Kind::Publish, &body));
+    let merge = Merge::Published(module.to_owned());
+    link.send_control(merge, &Message::neighbour(Kind::Publish, &published(module, value)));
+}
+
+fn published(module: &str, value: &[u8]) -> Vec<u8> {
+    wire::body(&Published { module: module.to_owned(), value: value.to_owned() })
 }
 
 #[cfg(test)]

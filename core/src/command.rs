@@ -247,6 +247,8 @@ pub enum Answer {
     Unavailable,
     /// The node lives, and has not answered by the deadline.
     Late,
+    /// Too many requests wait for the node already, and it answers none of them.
+    Refused,
     /// There is no such node any more.
     NotFound,
 }
@@ -368,11 +370,11 @@ impl<'a> Context<'a> {
     /// often: its thread is not ended, and other work of the node waits for it. A node runs as
     /// much at a time as the machine has cores.
     #[must_use]
-    pub fn offload<W>(&mut self, call: &Call<'_>, work: W) -> Reply
+    pub fn offload<W>(&mut self, call: RequestId, work: W) -> Reply
     where
         W: FnOnce(&Stop) -> Result<String, Failure> + Send + 'static,
     {
-        self.effects.push(Effect::Offload(Job::new(call.id, work)));
+        self.effects.push(Effect::Offload(Job::new(call, work)));
         Reply::Later
     }
 
@@ -381,9 +383,9 @@ impl<'a> Context<'a> {
     /// answers. Only at the control node, and once for a call. At most
     /// [`crate::PUBLISHED_BYTES_MAX`] bytes.
     #[must_use]
-    pub fn ask_all(&mut self, call: &Call<'_>, question: Vec<u8>) -> Reply {
+    pub fn ask_all(&mut self, call: RequestId, question: Vec<u8>) -> Reply {
         debug_assert!(self.facts.node.is_control() && question.len() <= crate::PUBLISHED_BYTES_MAX);
-        self.effects.push(Effect::AskAll(call.id, self.module, question));
+        self.effects.push(Effect::AskAll(call, self.module, question));
         Reply::Later
     }
 

@@ -274,7 +274,7 @@ impl Network {
             }
             Output::Offload(job) => {
                 let call = job.call();
-                self.plan(JOB, who, Event::JobDone(call, job.run()));
+                self.plan(JOB, who, Event::JobDone(call, job.run(|| ())));
             }
             Output::Print(text) => {
                 let text = String::from_utf8(text).expect("it is UTF-8");

@@ -9,18 +9,27 @@ use crate::{Failure, RequestId};
 /// Tells offloaded work that nobody waits for its outcome any more: the deadline of its call has
 /// passed.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop {
+    wanted: Arc<AtomicBool>,
+    /// Called at each look, which is when the node's own threads get a core that the work is on.
+    give_way: Option<fn()>,
+}
 
 impl Stop {
-    /// Whether the work is to stop. What it returns then is thrown away.
+    /// Whether the work is to stop. What it returns then is thrown away. To be asked often, about
+    /// every 20 microseconds: work that asks seldom holds up its node, since the system lets even a
+    /// thread of less priority go on for some milliseconds.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        if let Some(give_way) = self.give_way {
+            give_way();
+        }
+        self.wanted.load(Ordering::Relaxed)
     }
 
     /// From now on the work is to stop.
     pub fn want(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.wanted.store(true, Ordering::Relaxed);
     }
 }
 
@@ -52,16 +61,17 @@ impl Job {
         self.stop.clone()
     }
 
-    /// Does the work, which may block and take long, unless nobody wants it any more.
+    /// Does the work, which may block and take long, unless nobody wants it any more. Now and then it
+    /// calls `give_way`, for others to have its core.
     ///
     /// # Errors
     ///
     /// The outcome may be a failure.
-    pub fn run(self) -> Result<String, Failure> {
+    pub fn run(self, give_way: fn()) -> Result<String, Failure> {
         if self.stop.is_wanted() {
             return Err(Failure::from("it came too late to be begun"));
         }
-        (self.work)(&self.stop)
+        (self.work)(&Stop { give_way: Some(give_way), ..self.stop })
     }
 }
 

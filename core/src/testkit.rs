@@ -127,7 +127,7 @@ impl Harness {
     pub fn run_jobs(&mut self) {
         for job in std::mem::take(&mut self.jobs) {
             let call = job.call();
-            self.finish(call, job.run());
+            self.finish(call, job.run(|| ()));
         }
     }
 

@@ -56,13 +56,13 @@ impl Command for Probe {
                     assert!(!stop.is_wanted());
                     if count > 9 { Err("too much work".into()) } else { Ok("x".repeat(count)) }
                 };
-                Ok(cx.offload(call, work))
+                Ok(cx.offload(call.id, work))
             }
             "where" => {
                 let crate::Facts { parent, depth, children, below, .. } = cx.facts();
                 Ok(format!("{parent} {depth} {children} {below}").into())
             }
-            "census" => Ok(cx.ask_all(call, b"who".to_vec())),
+            "census" => Ok(cx.ask_all(call.id, b"who".to_vec())),
             _ => {
                 let ms: u64 = call.args.only("MS", "a number")?;
                 cx.publish(ms.to_le_bytes().to_vec());

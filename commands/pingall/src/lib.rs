@@ -31,7 +31,7 @@ struct PingAll;
 impl Command for PingAll {
     fn call(&mut self, cx: &mut Context<'_>, call: &Call<'_>) -> Outcome {
         call.args.none()?;
-        Ok(cx.ask_all(call, Vec::new()))
+        Ok(cx.ask_all(call.id, Vec::new()))
     }
 
     fn asked(&mut self, _: &mut Context<'_>, _: RequestId, _: &[u8]) -> Outcome {
@@ -52,7 +52,8 @@ impl Command for PingAll {
 
 fn is_unreachable(answer: &Answer) -> bool {
     match answer {
-        Answer::Unavailable => true,
+        // One that takes no more requests answers none.
+        Answer::Unavailable | Answer::Refused => true,
         // One that is late lives, and one that is gone is no node of the tree any more.
         Answer::Given(_) | Answer::Late | Answer::NotFound => false,
     }

@@ -73,17 +73,23 @@ impl Command for Search {
         let text = match text.strip_prefix('@') {
             Some(path) if !path.starts_with('@') => {
                 let (path, pattern) = (path.to_owned(), pattern.to_owned());
-                return Ok(cx.offload(call, move |stop| in_file(&path, &pattern, stop)));
+                return Ok(cx.offload(call.id, move |stop| in_file(&path, &pattern, stop)));
             }
             Some(text) => text,
             None => text,
         };
         if text.len() + pattern.len() <= AT_ONCE_BYTES_MAX {
-            return Ok(in_text(text, pattern, &Stop::default())?.into());
+            return Ok(at_once(text, pattern)?.into());
         }
         let (text, pattern) = (text.to_owned(), pattern.to_owned());
-        Ok(cx.offload(call, move |stop| in_text(&text, &pattern, stop)))
+        Ok(cx.offload(call.id, move |stop| in_text(&text, &pattern, stop)))
     }
+}
+
+fn at_once(text: &str, pattern: &str) -> Result<String, Failure> {
+    let mut offsets = Offsets::new(pattern.as_bytes());
+    offsets.read(text.as_bytes())?;
+    Ok(offsets.answer())
 }
 
 fn in_text(text: &str, pattern: &str, stop: &Stop) -> Result<String, Failure> {
@@ -118,7 +124,7 @@ fn open(path: &str) -> io::Result<(File, u64)> {
     Ok((file, length))
 }
 
-/// Searches no more than `length` bytes: a file may grow for as long as it is read.
+/// Searches no more than `length` bytes, beside the node: a file may grow for as long as it is read.
 fn search(
     name: &str,
     text: impl Read,

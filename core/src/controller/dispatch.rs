@@ -9,14 +9,13 @@ use super::answers::ALREADY_EXISTS;
 use super::board::Outgoing;
 use super::gather::{Gather, Gathered, Told};
 use super::language::Target;
-use super::replies::Reply;
+use super::replies::{Reply, TOO_MANY};
 use super::task::{Charge, Creation, Removal, Task, Work};
 use super::tree::{Record, State};
 use super::windows::{LINK_WINDOW, Pace, Window, patience};
 use crate::wire::{self, FAN_BODY_BYTES_MAX, Fan, Kind, Message, NO_REQUEST, Published};
 use crate::{LinkId, NodeId, RequestId, Time};
 
-const TOO_MANY: &str = "Too many requests are waiting";
 const PARENT_NOT_FOUND: &str = "Parent not found";
 
 /// What a command for many nodes asks of each of them.
@@ -255,9 +254,7 @@ impl Controller {
         match self.admit_request(now, node, line.len(), None) {
             Err(refused) => self.answer(request, refused),
             Ok(Admission::Wait) => return false,
-            Ok(Admission::Refused) => {
-                self.answer(request, Reply::ErrorOf(node, TOO_MANY.as_bytes()));
-            }
+            Ok(Admission::Refused) => self.answer(request, Reply::RefusedOf(node)),
             Ok(Admission::Granted(charge)) => {
                 self.note_sent(now, request, charge);
                 self.forward_exec(now, request, node, line);
@@ -286,9 +283,7 @@ impl Controller {
         match self.admit_request(now, node, part.body.len(), Some(part.command)) {
             Err(refused) => self.answer(request, refused),
             Ok(Admission::Wait) => return false,
-            Ok(Admission::Refused) => {
-                self.answer(request, Reply::ErrorOf(node, TOO_MANY.as_bytes()));
-            }
+            Ok(Admission::Refused) => self.answer(request, Reply::RefusedOf(node)),
             Ok(Admission::Granted(charge)) => {
                 self.note_sent(now, request, charge);
                 self.post_part(request, node, part);

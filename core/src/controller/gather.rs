@@ -94,6 +94,7 @@ fn answer(reply: Reply<'_>) -> Answer {
         Reply::ErrorOf(_, text) => Answer::Given(Err(Failure(owned(text)))),
         Reply::UnavailableOf(_) => Answer::Unavailable,
         Reply::LateOf(..) => Answer::Late,
+        Reply::RefusedOf(_) => Answer::Refused,
         Reply::NotFoundOf(_) => Answer::NotFound,
         Reply::Ok(text) | Reply::Lines(text) => Answer::Given(Ok(text.to_owned())),
         Reply::Error(text) => Answer::Given(Err(Failure::from(text))),

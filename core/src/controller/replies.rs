@@ -21,6 +21,9 @@ const PARTS_MAX: usize = 65_536;
 /// How many bytes of replies may wait for earlier ones before the console stops reading.
 const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// What is printed when a node takes no more.
+pub(crate) const TOO_MANY: &str = "Too many requests are waiting";
+
 /// A request's id holds the index of its slot in the lowest bits and a count above them, so that ids
 /// grow in the order of the commands and the slot is found at once.
 const SLOT_BITS: u32 = 16;
@@ -40,6 +43,8 @@ pub(crate) enum Reply<'a> {
     UnavailableOf(NodeId),
     /// The node lives, and has not answered for this long.
     LateOf(NodeId, Duration),
+    /// Too many requests wait for the node, and it answers none of them.
+    RefusedOf(NodeId),
     /// There is no such node.
     NotFoundOf(NodeId),
     /// Whole lines.
@@ -56,7 +61,7 @@ impl Reply<'_> {
         match self {
             Reply::Ok(text) | Reply::Error(text) | Reply::Lines(text) => text.len(),
             Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => text.len(),
-            Reply::UnavailableOf(_) | Reply::LateOf(..) | Reply::NotFoundOf(_) => 0,
+            _ => 0,
         }
     }
 
@@ -71,6 +76,7 @@ impl Reply<'_> {
             Reply::LateOf(node, after) => {
                 write!(to, "Error:{node}: No answer within {} ms", after.as_millis())
             }
+            Reply::RefusedOf(node) => write!(to, "Error:{node}: {TOO_MANY}"),
             Reply::NotFoundOf(node) => write!(to, "Error:{node}: Not found"),
             Reply::Lines(lines) => return to.extend_from_slice(lines.as_bytes()),
         };

@@ -258,13 +258,21 @@ mod tests {
         let place = TempDir::new_in("/tmp").unwrap();
         let mut parent = Ipc::open(place.path()).unwrap();
         let address = parent.listen().unwrap();
-        for is_known in [false, true] {
+        let too_long = vec![0; FRAME_BYTES_MAX + 1];
+        for (is_known, is_long) in [(false, false), (true, false), (false, true), (true, true)] {
             let (hello, sender, receiver) = Hello::new().unwrap();
             door::knock(&parent.directory, &address, hello).unwrap();
+            // An empty one is not a frame either, and harms nobody.
+            sender.send(ByteBuf::new()).unwrap();
             if is_known {
                 sender.send(ByteBuf::from(b"hello")).unwrap();
             }
-            sender.to_opaque().to::<u64>().send(1_000).unwrap();
+            if is_long {
+                sender.send(ByteBuf::from(&too_long[..])).unwrap();
+                drop(sender);
+            } else {
+                sender.to_opaque().to::<u64>().send(1_000).unwrap();
+            }
             let deadline = Instant::now() + Duration::from_secs(20);
             let mut told = Vec::new();
             while parent.links.is_empty() {

@@ -16,9 +16,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hoptree_core::{
-    Address, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, SendError, Transport, linked_transports,
-};
+use hoptree_core::{Address, FRAMES_PER_WAIT_MAX, SendError, Transport, linked_transports};
 use hoptree_ipc::Ipc;
 use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
@@ -303,22 +301,6 @@ fn who_joins_and_is_killed_is_down_once_or_was_never_there() {
     parent.until_rest();
     let downs = parent.seen.iter().filter(|seen| matches!(seen, Down(_))).count();
     assert!(downs >= 5 && downs == parent.ups().len(), "{:?}", parent.seen);
-}
-
-#[test]
-fn what_is_no_frame_is_not_delivered() {
-    let place = place();
-    let (mut parent, mut child) = (Node::new(&place), Node::new(&place));
-    let address = parent.ipc.listen().unwrap();
-    let link = child.join(&address);
-    child.ipc.send(link, b"").unwrap();
-    child.ipc.send(link, b"last").unwrap();
-    child.ipc.send(link, &vec![0; FRAME_BYTES_MAX + 1]).unwrap();
-    parent.until_events(4);
-    child.until_events(2);
-    assert_eq!(child.seen, [Up(link), Down(link)]);
-    let name = parent.ups()[0];
-    assert_eq!(parent.seen[2..], [Frame(name, b"last".to_vec()), Down(name)]);
 }
 
 #[test]
