@@ -208,6 +208,11 @@ impl<N: Node> Driver<N> {
                 }
             },
             Output::Close(link) => self.transport.close(link),
+            Output::Connect(number, address) => {
+                let link = self.transport.connect(&address);
+                self.feed(Input::Connecting(number, link));
+            }
+            Output::Adopt(life, pid) => self.children.adopt(life, pid),
             Output::Spawn(life, transport) => self.spawns.push_back((life, transport)),
             Output::Kill(life) => self.kill(life),
             Output::Offload(job) => self.offload.begin(job),

@@ -37,6 +37,7 @@ fn run(life: Life, parent: &Address, heritage: Heritage) -> Result<(), Failure> 
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let spec = plugins::transport(&heritage.transport)?;
     let mut transport = plugins::open(spec, &heritage.directory)?;
+    let parent_address = parent.clone();
     let parent = transport.connect(parent);
     let signals = Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())
         .map_err(Failure::doing("handle signals"))?;
@@ -47,6 +48,7 @@ fn run(life: Life, parent: &Address, heritage: Heritage) -> Result<(), Failure> 
             token: heritage.token,
             pid: std::process::id(),
             parent,
+            parent_address,
             transport: spec.name,
             timeout: heritage.timeout,
             commands,

@@ -1,8 +1,8 @@
 //! How long the frames are that hoptree sends, for whoever is to send as much.
 
 use hoptree_core::{
-    Controller, ControllerConfig, Input, Life, LinkId, Node, Order, Output, Registry, Time, Token,
-    Worker, WorkerConfig,
+    Address, Controller, ControllerConfig, Input, Life, LinkId, Node, Order, Output, Registry,
+    Time, Token, Worker, WorkerConfig,
 };
 
 use super::PATIENCE;
@@ -32,6 +32,7 @@ pub fn frame_bytes(line: &str, commands: &Registry) -> Option<usize> {
             token: TOKEN,
             pid: 1,
             parent: LINK,
+            parent_address: Address(String::new()),
             transport: "",
             timeout: PATIENCE,
             commands: commands.clone(),

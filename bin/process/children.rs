@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,8 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{Address, Exit, Life};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, pidfd_send_signal,
+};
 
 use super::NODE_WORD;
 use super::boot::{Boot, Heritage, Role};
@@ -30,12 +34,14 @@ const SWEEP_TIME_MAX: Duration = Duration::from_secs(2);
 pub struct Children {
     heritage: Heritage,
     lives: BTreeMap<i32, Life>,
+    /// Those that others have started and this process is to end, if need be.
+    adopted: BTreeMap<Life, OwnedFd>,
 }
 
 impl Children {
     /// No children yet; those to come will be handed `heritage`.
     pub fn new(heritage: Heritage) -> Children {
-        Children { heritage, lives: BTreeMap::new() }
+        Children { heritage, lives: BTreeMap::new(), adopted: BTreeMap::new() }
     }
 
     /// The tree's place for sockets in the file system.
@@ -75,8 +81,29 @@ impl Children {
         start(role, parent, self.heritage.clone())
     }
 
+    /// Becomes responsible for a process that another one has started, and that runs at this moment:
+    /// its link stands.
+    pub fn adopt(&mut self, life: Life, pid: u32) {
+        self.adopted.retain(|_, process| !has_ended(process));
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let opened = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        match opened {
+            Some(Ok(process)) => {
+                self.adopted.insert(life, process);
+            }
+            // It will end with the tree all the same.
+            failed => log::warn!("{life} can't be ended from here: {failed:?}"),
+        }
+    }
+
     /// Ends a child at once, if it still runs.
-    pub fn kill(&self, life: Life) {
+    pub fn kill(&mut self, life: Life) {
+        if let Some(process) = self.adopted.remove(&life) {
+            if let Err(error) = pidfd_send_signal(process, Signal::KILL) {
+                log::debug!("can't kill {life}, which others have started: {error}");
+            }
+            return;
+        }
         for (pid, _) in self.lives.iter().filter(|(_, its)| **its == life) {
             kill(Pid::from_raw(*pid).expect("a child's id is positive"));
         }
@@ -149,6 +176,12 @@ fn start(role: Role, parent: &Address, heritage: Heritage) -> Result<Pid, String
         log::debug!("process {pid} did not take its boot message: {error}");
     }
     Ok(pid)
+}
+
+/// Whether a process has ended, which makes its descriptor readable.
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(process, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// Sends SIGKILL to a process that has not been reaped.

@@ -57,10 +57,27 @@ pub struct Life {
     pub incarnation: Incarnation,
 }
 
+impl Life {
+    /// The control node, which has one life.
+    pub const CONTROL: Life = Life { node: NodeId::CONTROL, incarnation: Incarnation(0) };
+}
+
 impl fmt::Display for Life {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "node {} (life {})", self.node, self.incarnation.0)
     }
+}
+
+/// Where a life hangs in the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Who hangs there.
+    pub life: Life,
+    /// Its parent.
+    pub parent: Life,
+    /// How many times it has moved from one parent to another; of two places of a life, the one with
+    /// the greater number is the newer.
+    pub moves: u32,
 }
 
 /// One connection to a neighbour. A transport hands them out and never uses one twice.

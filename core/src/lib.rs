@@ -6,6 +6,7 @@ mod clock;
 mod command;
 mod controller;
 mod floor;
+mod healing;
 mod id;
 mod link;
 mod modules;
@@ -30,7 +31,7 @@ pub use command::{
 };
 pub use controller::{Controller, ControllerConfig, Order};
 pub use floor::{Floor, RoundTrip};
-pub use id::{Incarnation, Life, LinkId, NodeId, RequestId, Token};
+pub use id::{Incarnation, Life, LinkId, NodeId, Place, RequestId, Token};
 pub use node::{Exit, Input, Node, Output};
 pub use offload::{Job, Stop};
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};

@@ -37,6 +37,8 @@ pub(crate) enum Merge {
     Never,
     /// Only the newest counts.
     Beat,
+    /// Only the newest counts.
+    Place,
     /// Only the newest of this module counts.
     Published(String),
     /// Only the newest about this node's silence counts.
@@ -372,11 +374,13 @@ impl Link {
         earliest(beat, silence)
     }
 
-    /// Queues a beat when it is time for one.
-    pub fn beat_if_due(&mut self, now: Time) {
-        if self.beat_every.is_some_and(|every| now >= self.sent + every) {
+    /// Queues a beat when it is time for one, and says whether it did.
+    pub fn beat_if_due(&mut self, now: Time) -> bool {
+        let is_due = self.beat_every.is_some_and(|every| now >= self.sent + every);
+        if is_due {
             self.send_control(Merge::Beat, &Message::neighbour(Kind::Beat, &[]));
         }
+        is_due
     }
 
     /// Whether the peer has just turned out to be silent; true once for each silence.

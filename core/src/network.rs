@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::time::earliest;
 use crate::{
-    Controller, ControllerConfig, Exit, Failure, Incarnation, Input, Life, LinkId, Node, NodeId,
-    Order, Output, Registry, RequestId, Time, Token, Worker, WorkerConfig,
+    Address, Controller, ControllerConfig, Exit, Failure, Incarnation, Input, Life, LinkId, Node,
+    NodeId, Order, Output, Registry, RequestId, Time, Token, Worker, WorkerConfig,
 };
 
 /// How long a frame, or the news of an end, is under way.
@@ -175,6 +175,18 @@ impl Network {
         }
     }
 
+    /// Breaks the link between two processes, and leaves both alive.
+    pub fn cut(&mut self, one: Who, other: Who) {
+        let ends: Vec<_> = self.ends.iter().map(|(link, end)| (*link, *end)).collect();
+        for (link, End { owner, peer }) in ends {
+            let Some(far) = self.ends.get(&peer).copied() else { continue };
+            if owner == one && far.owner == other {
+                self.plan(Duration::ZERO, owner, Event::Down(link));
+                self.plan(Duration::ZERO, far.owner, Event::Down(peer));
+            }
+        }
+    }
+
     /// A peer connects to the control node, and sends a frame.
     pub fn intrude(&mut self, frame: &[u8]) -> LinkId {
         let (link, _) = self.connect(None, None);
@@ -262,6 +274,21 @@ impl Network {
                 }
             }
             Output::Close(link) => self.close(link),
+            Output::Connect(number, address) => {
+                let to = Network::who(&address);
+                let (far, near) = self.connect(to, who);
+                self.feed(who, Input::Connecting(number, near));
+                if self.processes.contains_key(&to) {
+                    self.plan(LATENCY, who, Event::Up(near));
+                    self.plan(LATENCY, to, Event::Up(far));
+                } else {
+                    self.plan(LATENCY, who, Event::Down(near));
+                }
+            }
+            Output::Adopt(life, pid) => {
+                assert_eq!(pid, 1_000 + life.node.to_wire());
+                assert!(self.processes.contains_key(&Some(life)));
+            }
             Output::Spawn(life, _) => {
                 let process =
                     Process { worker: None, parent: who, stopped: false, held: Vec::new() };
@@ -283,7 +310,12 @@ impl Network {
             }
             Output::Exit => match who {
                 Some(life) => self.end(life, Exit::Status(0)),
-                None => self.ended = true,
+                None => {
+                    self.ended = true;
+                    // Everybody sees the lifeline break.
+                    self.processes.retain(|who, _| who.is_none());
+                    self.ends.clear();
+                }
             },
         }
     }
@@ -296,6 +328,7 @@ impl Network {
             token: self.token,
             pid: 1_000 + life.node.to_wire(),
             parent: own,
+            parent_address: Network::address(parent),
             transport: "network",
             timeout: TIMEOUT,
             commands: self.commands.clone(),
@@ -308,6 +341,19 @@ impl Network {
         } else {
             self.plan(Duration::ZERO, Some(life), Event::Down(own));
         }
+    }
+
+    /// Where a process listens.
+    fn address(who: Who) -> Address {
+        let Life { node, incarnation } = who.unwrap_or(Life::CONTROL);
+        Address(format!("{} {}", node.to_wire(), incarnation.0))
+    }
+
+    fn who(address: &Address) -> Who {
+        let (node, incarnation) = address.0.split_once(' ').expect("it is one of ours");
+        let incarnation = Incarnation(incarnation.parse().expect("it is one of ours"));
+        let node = NodeId::from_wire(node.parse().expect("it is one of ours"));
+        Some(Life { node, incarnation }).filter(|life| *life != Life::CONTROL)
     }
 
     fn connect(&mut self, one: Who, other: Who) -> (LinkId, LinkId) {

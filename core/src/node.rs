@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{Failure, Job, Life, LinkId, RequestId, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::{Address, Failure, Job, Life, LinkId, RequestId, Time};
 
 /// A node as a pure state machine. [`crate::Controller`] and [`crate::Worker`] are the two there
 /// are; a driver feeds them from sockets, processes and a clock, a test from an in-memory network.
@@ -35,7 +37,10 @@ pub enum Input<'a> {
     EndOfInput,
     /// The user wants the tree to end, now and in order: a signal, or nobody reads the output.
     Interrupt,
-    /// A link can carry frames; the first thing that is told of it.
+    /// The link that [`Output::Connect`] asked for is this; told at once, and before anything else of
+    /// it. The number is that of the attempt.
+    Connecting(u64, LinkId),
+    /// A link can carry frames; the first thing that is told of it, unless this node has begun it.
     Up(LinkId),
     /// A frame came.
     Frame(LinkId, &'a [u8]),
@@ -53,7 +58,7 @@ pub enum Input<'a> {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {
     /// It returned this exit status.
     Status(i32),
@@ -78,6 +83,12 @@ pub enum Output {
     Send(LinkId, Vec<u8>),
     /// Close a link; no [`Input::Down`] follows.
     Close(LinkId),
+    /// Connect to a node that listens there. [`Input::Connecting`] follows, with this number.
+    Connect(u64, Address),
+    /// This node is responsible from now on for a process that another one has started: it can be
+    /// ended with [`Output::Kill`], though its end is not told. The number is its process id, as long
+    /// as its link stands.
+    Adopt(Life, u32),
     /// Start a child's process, with this node as its parent, on the transport of this name or, when
     /// there is none, on this node's own. It connects and says hello, or [`Input::SpawnFailed`] or
     /// [`Input::ChildExited`] follows.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
-use crate::{Incarnation, Life, LinkId, NodeId};
+use crate::{Life, LinkId, NodeId, Place};
 
 /// The next hop towards a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +25,18 @@ pub trait Router {
     /// The next hop towards `to`.
     fn route(&self, to: NodeId) -> Hop;
 
-    /// From now on this life is reached by way of `via`, and no more by any other link. Does nothing
-    /// when a later life of the node is known.
-    fn learn(&mut self, life: Life, via: LinkId);
+    /// From now on the life at this place is reached by way of `via`, and no more by any other link.
+    /// Does nothing when a later life of the node, or a later place of this one, is known.
+    fn learn(&mut self, place: Place, via: LinkId);
 
     /// Forgets everyone who is reached by way of `via`, and says who they were, in ascending order.
     fn forget(&mut self, via: LinkId) -> Vec<Life>;
 
-    /// Forgets one life, if `via` is still the way to it.
-    fn forget_life(&mut self, life: Life, via: LinkId);
+    /// Forgets one life, if `via` is still the way to it; says whether it was.
+    fn forget_life(&mut self, life: Life, via: LinkId) -> bool;
+
+    /// The places of all who are known, in ascending order.
+    fn places(&self) -> Vec<Place>;
 }
 
 /// A [`Router`] with one entry for each node below.
@@ -46,7 +49,7 @@ pub struct RouteTable {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Way {
-    incarnation: Incarnation,
+    place: Place,
     via: LinkId,
 }
 
@@ -87,15 +90,17 @@ impl Router for RouteTable {
         self.ways.get(&to).map_or(Hop::Unknown, |way| Hop::Link(way.via))
     }
 
-    fn learn(&mut self, life: Life, via: LinkId) {
-        if let Some(old) = self.ways.get(&life.node).copied() {
-            if old.incarnation > life.incarnation {
+    fn learn(&mut self, place: Place, via: LinkId) {
+        let node = place.life.node;
+        if let Some(old) = self.ways.get(&node).copied() {
+            let age = |place: Place| (place.life.incarnation, place.moves);
+            if age(old.place) > age(place) {
                 return;
             }
-            self.remove_from(Life { incarnation: old.incarnation, ..life }, old.via);
+            self.remove_from(old.place.life, old.via);
         }
-        self.ways.insert(life.node, Way { incarnation: life.incarnation, via });
-        self.lives.entry(via).or_default().insert(life);
+        self.ways.insert(node, Way { place, via });
+        self.lives.entry(via).or_default().insert(place.life);
     }
 
     fn forget(&mut self, via: LinkId) -> Vec<Life> {
@@ -106,21 +111,34 @@ impl Router for RouteTable {
         lives.into_iter().collect()
     }
 
-    fn forget_life(&mut self, life: Life, via: LinkId) {
-        let way = Way { incarnation: life.incarnation, via };
-        if self.ways.get(&life.node) == Some(&way) {
+    fn forget_life(&mut self, life: Life, via: LinkId) -> bool {
+        let way = self.ways.get(&life.node);
+        let is_way = way.is_some_and(|way| way.place.life == life && way.via == via);
+        if is_way {
             self.ways.remove(&life.node);
             self.remove_from(life, via);
         }
+        is_way
+    }
+
+    fn places(&self) -> Vec<Place> {
+        let mut places: Vec<_> = self.ways.values().map(|way| way.place).collect();
+        places.sort_unstable();
+        places
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Incarnation;
 
     fn life(id: u32, incarnation: u32) -> Life {
         Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(incarnation) }
+    }
+
+    fn place(life: Life, moves: u32) -> Place {
+        Place { life, parent: Life::CONTROL, moves }
     }
 
     #[test]
@@ -132,30 +150,37 @@ mod tests {
         assert_eq!(table.route(life(5, 0).node), Hop::Unknown);
 
         for id in [7, 5, 6] {
-            table.learn(life(id, 0), left);
+            table.learn(place(life(id, 0), 0), left);
         }
         assert_eq!(table.route(life(5, 0).node), Hop::Link(left));
 
-        table.learn(life(5, 0), right);
-        table.forget_life(life(5, 0), left);
+        table.learn(place(life(5, 0), 1), right);
+        assert!(!table.forget_life(life(5, 0), left));
         assert_eq!(table.route(life(5, 0).node), Hop::Link(right), "another link leads there now");
+        table.learn(place(life(5, 0), 0), left);
+        assert_eq!(
+            table.route(life(5, 0).node),
+            Hop::Link(right),
+            "that is not its place any more"
+        );
+        assert_eq!(table.places()[0], place(life(5, 0), 1));
 
         assert_eq!(table.forget(left), [life(6, 0), life(7, 0)]);
         assert_eq!(table.route(life(7, 0).node), Hop::Unknown);
 
-        table.forget_life(life(5, 0), right);
+        assert!(table.forget_life(life(5, 0), right));
         assert_eq!(table.route(life(5, 0).node), Hop::Unknown);
-        assert!(table.lives.is_empty(), "nothing is left behind");
+        assert!(table.lives.is_empty() && table.is_empty(), "nothing is left behind");
     }
 
     #[test]
     fn late_news_of_an_old_life_does_not_harm_a_new_one() {
         let link = LinkId(1);
         let mut table = RouteTable::new(NodeId::CONTROL);
-        table.learn(life(5, 0), link);
-        table.learn(life(5, 1), link);
-        table.forget_life(life(5, 0), link);
-        table.learn(life(5, 0), LinkId(2));
+        table.learn(place(life(5, 0), 9), link);
+        table.learn(place(life(5, 1), 0), link);
+        assert!(!table.forget_life(life(5, 0), link));
+        table.learn(place(life(5, 0), 10), LinkId(2));
         assert_eq!(table.route(life(5, 1).node), Hop::Link(link));
         assert_eq!(table.forget(link), [life(5, 1)]);
     }

@@ -226,14 +226,14 @@ fn whoever_is_not_below_a_killed_node_goes_on() {
         [
             "Ok:5: up",
             "Error:6: Node is unavailable",
-            "Error:10: Node is unavailable",
+            "Ok:10",
             "Ok: 0",
-            "Ok: 0",
-            "Error: Parent is unavailable",
-            "Error: Node is unavailable",
+            "Ok: 1",
+            "Ok: 1011",
+            "Ok",
             "Ok: 1006",
             "Ok: 1",
-            "Ok: 0",
+            "Error: Not found",
             "Ok:6: new"
         ]
     );
@@ -247,7 +247,7 @@ fn the_first_command_after_a_death_is_right_already() {
     let replies = network.replies("exec 3 echo\ncreate 2 1\nping 3");
     assert_eq!(
         replies.iter().filter(|line| !line.contains("Lost")).collect::<Vec<_>>(),
-        ["Error:3: Node is unavailable", "Ok: 1002", "Ok: 0"]
+        ["Error:3: Node is unavailable", "3 Returned", "Ok: 1002", "Ok: 0"]
     );
 }
 
@@ -292,8 +292,8 @@ fn at_the_deadline_a_slow_command_and_a_hung_node_are_told_apart() {
 }
 
 #[test]
-fn silence_is_told_every_time_and_those_below_return_with_their_parent() {
-    let mut network = chain(3);
+fn silence_is_told_every_time() {
+    let mut network = chain(2);
     network.replies("watch 100");
     for _ in 0..3 {
         network.pass(2_000 * MS);
@@ -301,14 +301,11 @@ fn silence_is_told_every_time_and_those_below_return_with_their_parent() {
         let before = network.now;
         network.stop(Some(network.life(2)));
         network.run_until(|network| network.now.since(before) > 501 * MS);
-        assert_eq!(network.printed(), ["2 Silent", "3 Lost"]);
-        assert_eq!(
-            network.replies("exec 3 echo\nping 2"),
-            ["Error:3: Node is unavailable", "Ok: 0"]
-        );
+        assert_eq!(network.printed(), ["2 Silent"]);
+        assert_eq!(network.replies("ping 2"), ["Ok: 0"]);
         network.go_on(Some(network.life(2)));
         network.pass(100 * MS);
-        assert_eq!(network.printed(), ["2 Returned", "3 Returned"]);
+        assert_eq!(network.printed(), ["2 Returned"]);
     }
 }
 
@@ -464,12 +461,136 @@ fn nobody_else_is_killed_at_the_end_because_one_hangs() {
 }
 
 #[test]
-fn what_is_below_a_killed_node_ends_with_it() {
+fn what_is_below_a_killed_node_is_taken_in_by_the_next_above() {
     let mut network = chain(5);
-    network.stop(Some(network.life(4)));
+    network.kill(network.life(3));
+    network.pass(10 * MS);
+    assert_eq!(
+        network.replies("exec 4 where\nexec 5 where\nexec 2 where\nexec 3 echo"),
+        ["Ok:4: 2 3 1 1", "Ok:5: 4 4 0 0", "Ok:2: 1 2 1 2", "Error:3: Node is unavailable"]
+    );
     network.kill(network.life(2));
-    network.pass(1_000 * MS);
+    network.pass(10 * MS);
+    assert_eq!(network.replies("exec 4 where\nping 5"), ["Ok:4: 1 2 1 1", "Ok: 1"]);
+    let replies = network.replies("create 3 5\nexec 3 where\nremove 4\nping 5\nping 1");
+    assert_eq!(
+        replies,
+        ["Ok: 1003", "Ok:3: 5 4 0 0", "Ok", "Error: Not found", "Ok: 1"],
+        "who was taken in can be removed like any other"
+    );
     assert_eq!(network.alive(), [1].into());
+}
+
+#[test]
+fn all_inner_nodes_may_die_at_once() {
+    let mut network = network();
+    for node in 1..=121 {
+        let parent = if node == 1 { -1 } else { (node - 2) / 3 + 1 };
+        network.enter(&format!("create {node} {parent}"));
+    }
+    network.replies("");
+    for inner in 1..=40 {
+        network.kill(network.life(inner));
+    }
+    network.pass(20 * MS);
+    let replies = network.replies("exec * where");
+    let up: Vec<_> = replies.iter().filter(|reply| reply.starts_with("Ok")).collect();
+    assert_eq!(up.len(), 81);
+    assert!(up.iter().all(|reply| reply.ends_with("-1 1 0 0")), "{up:?}");
+}
+
+#[test]
+fn the_children_of_a_node_that_hangs_move_and_stay_when_it_wakes() {
+    let mut network = chain(4);
+    network.replies("watch 100");
+    network.pass(100 * MS);
+    let hung = network.life(2);
+    network.stop(Some(hung));
+    network.enter("ping 4");
+    network.pass(600 * MS);
+    let told = network.printed();
+    assert!(told.contains(&"2 Silent".to_owned()), "{told:?}");
+    assert_eq!(
+        network.replies("exec 3 where\nexec 4 echo b\nping 2"),
+        ["Ok:3: 1 2 1 1", "Ok:4: b", "Ok: 0"]
+    );
+    network.go_on(Some(hung));
+    network.pass(600 * MS);
+    assert_eq!(network.printed(), ["2 Returned"]);
+    assert_eq!(
+        network.replies("exec 3 where\nexec 4 echo b\nexec 2 where"),
+        ["Ok:3: 1 2 1 1", "Ok:4: b", "Ok:2: 1 2 0 0"]
+    );
+    assert_eq!(network.alive(), [1, 2, 3, 4].into());
+}
+
+#[test]
+fn a_link_that_breaks_is_made_anew() {
+    let mut network = chain(4);
+    network.cut(Some(network.life(2)), Some(network.life(3)));
+    network.pass(10 * MS);
+    assert_eq!(network.printed(), ["3 Lost", "4 Lost", "3 Returned", "4 Returned"]);
+    assert_eq!(network.replies("exec 3 where\nexec 4 where"), ["Ok:3: 2 3 1 1", "Ok:4: 3 4 0 0"]);
+    network.cut(None, Some(network.life(1)));
+    network.pass(10 * MS);
+    assert_eq!(network.replies("exec 4 echo").last().unwrap(), "Ok:4");
+    assert_eq!(network.replies("remove 1"), ["Ok"]);
+    assert!(network.alive().is_empty());
+}
+
+#[test]
+fn while_the_user_has_stopped_the_control_node_everybody_waits() {
+    let mut network = chain(3);
+    network.replies("watch 100");
+    network.stop(None);
+    network.kill(network.life(1));
+    network.pass(10_000 * MS);
+    assert_eq!(network.alive(), [2, 3].into());
+    network.go_on(None);
+    network.pass(100 * MS);
+    network.printed();
+    assert_eq!(network.replies("exec 2 where\nexec 3 where"), ["Ok:2: -1 1 1 1", "Ok:3: 2 2 0 0"]);
+}
+
+#[test]
+fn an_old_life_that_hangs_is_ended_and_those_below_it_are_not() {
+    let mut network = chain(4);
+    network.replies("watch 100");
+    network.pass(100 * MS);
+    let old = network.life(2);
+    network.stop(Some(old));
+    network.pass(1_000 * MS);
+    network.printed();
+    assert_eq!(network.replies("create 2 4\nexec 2 where"), ["Ok: 1002", "Ok:2: 4 4 0 0"]);
+    network.pass(1_000 * MS);
+    assert_eq!(network.alive(), [1, 2, 3, 4].into());
+    assert_ne!(network.life(2), old);
+    assert_eq!(network.replies("exec 2 where\nexec 3 where"), ["Ok:2: 4 4 0 0", "Ok:3: 1 2 1 2"]);
+    network.finish();
+    assert!(network.alive().is_empty());
+}
+
+#[test]
+fn the_picture_of_the_tree_says_why_a_node_is_unavailable() {
+    let mut network = Network::new(Registry::new([&PROBE]).unwrap(), Order::Completion);
+    network.replies("create 1\ncreate 2 1\ncreate 3 2\ncreate 4 3");
+    network.kill(network.life(3));
+    network.pass(2_000 * MS);
+    network.stop(Some(network.life(4)));
+    network.replies("watch 100");
+    network.pass(1_000 * MS);
+    network.replies("create 6 2");
+    network.enter("create 5 2\ntree");
+    let picture = network.printed();
+    assert!(picture[0].starts_with("1: pid 1001, up for 3."), "{picture:?}");
+    assert!(picture[1].starts_with("  2: pid 1002, up for 3."));
+    assert!(picture[2].starts_with("    3: pid 1003, unavailable for 3."));
+    assert!(picture[2].ends_with(" s: killed by signal 9"));
+    assert!(picture[3].starts_with("    4: pid 1004, unavailable for 6"));
+    assert!(picture[3].ends_with(" ms: silent, created below 3, moved 1 times"));
+    assert_eq!(picture[4], "    5: starting");
+    assert!(picture[5].starts_with("    6: pid 1006, up for "));
+    assert_eq!(self::network().replies("tree"), ["there are no nodes"]);
 }
 
 #[test]
@@ -484,7 +605,7 @@ fn a_removal_ends_the_whole_subtree_although_some_of_it_hangs() {
 fn whoever_has_no_valid_hello_is_cut_off() {
     let mut network = chain(1);
     let hello = |version, token, life| {
-        let body = wire::body(&Hello { version, token: Token(token), life, pid: 1 });
+        let body = wire::body(&Hello { version, token: Token(token), life, pid: 1, orphan: false });
         let mut frame = vec![0; wire::FRAME_HEADER_BYTES];
         Message::neighbour(Kind::Hello, &body).encode(&mut frame);
         frame
@@ -598,6 +719,7 @@ fn each_of_many_nodes_has_its_turn_and_its_own_fate() {
         [
             "2 Lost",
             "3 Lost",
+            "3 Returned",
             "Error:1: No answer within 5000 ms",
             "Error:2: Node is unavailable",
             "Error:3: Node is unavailable",

@@ -8,10 +8,10 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Life, NodeId, RequestId, Token};
+use crate::{Address, Life, NodeId, Place, RequestId, Token};
 
 /// Changes with every change of what travels; two ends with different versions do not talk.
-pub(crate) const VERSION: u16 = 2;
+pub(crate) const VERSION: u16 = 3;
 
 /// The acknowledgement that every frame begins with, in bytes.
 pub(crate) const FRAME_HEADER_BYTES: usize = 4;
@@ -29,9 +29,9 @@ pub(crate) const PIECE_BYTES_MAX: usize = 16 * 1024;
 pub(crate) enum Kind {
     /// Up, one hop, first on a link: [`Hello`].
     Hello = 1,
-    /// Down, one hop: the hello is accepted: [`Welcome`].
+    /// Down, one hop: the hello is accepted, or what it said then has changed: [`Welcome`].
     Welcome,
-    /// Up, one hop: a sign of life.
+    /// Either way, one hop: a sign of life.
     Beat,
     /// Down, one hop: end yourself and all below you, leaves first; your children have this `Duration`.
     Shutdown,
@@ -51,12 +51,20 @@ pub(crate) enum Kind {
     Answer,
     /// Up: the answer to a create that succeeded: [`Joined`]. Relays learn the way from it.
     Joined,
-    /// Up: the link to this [`Life`] is gone.
+    /// Up: the link to the life at this [`Place`] is gone.
     Lost,
-    /// Up: nothing has been heard of this [`Life`] for too long.
+    /// Up: nothing has been heard of the life at this [`Place`] for too long.
     Silent,
-    /// Up: this [`Life`], which was silent, has spoken.
+    /// Up: the life at this [`Place`], which was silent, has spoken.
     Heard,
+    /// Up, one hop: this is now my parent: [`Settled`].
+    Settled,
+    /// Up: a life has moved to another parent: [`Moved`]. Relays learn the way from it.
+    Moved,
+    /// Up: these hang below one that has moved, a `Vec<Place>`. Relays learn the ways from it.
+    Below,
+    /// Up: the process of a [`Life`] has ended, and [`Exit`] says how.
+    Ended,
     /// Up: to these lives, a `Vec<Life>`, there is no way any more.
     Forget,
     /// Down: a question to a module, for a node: [`Published`], answered like an exec.
@@ -66,7 +74,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 18] = [
+    const ALL: [Kind; 22] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Beat,
@@ -82,6 +90,10 @@ impl Kind {
         Kind::Lost,
         Kind::Silent,
         Kind::Heard,
+        Kind::Settled,
+        Kind::Moved,
+        Kind::Below,
+        Kind::Ended,
         Kind::Forget,
         Kind::Ask,
         Kind::Fan,
@@ -325,13 +337,26 @@ impl<'a> Fan<'a> {
     }
 }
 
-/// What a link begins with, from the parent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How many nodes a child is told of that may take it in when it loses its parent, beside the parent
+/// itself: the nearest, and the control node.
+pub(crate) const ANCESTORS_MAX: usize = 8;
+
+/// What a link begins with, from the parent; sent again when it has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Welcome {
     /// Who the parent is.
     pub parent: NodeId,
     /// How many links there are between the child and the control node.
     pub depth: u32,
+    /// Who is above the parent, and where they listen, the nearest first.
+    pub ancestors: Vec<Ancestor>,
+}
+
+/// A node that may take in one below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ancestor {
+    pub node: NodeId,
+    pub address: Address,
 }
 
 /// What a link begins with, from the child.
@@ -341,12 +366,28 @@ pub(crate) struct Hello {
     pub token: Token,
     pub life: Life,
     pub pid: u32,
+    /// Whether it is not a new life, but one that has lost its parent and looks for another.
+    pub orphan: bool,
+}
+
+/// That an orphan stays with the parent that gets this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Settled {
+    /// How many times it has moved, this time included.
+    pub moves: u32,
+}
+
+/// That a life has moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Moved {
+    pub place: Place,
+    pub pid: u32,
 }
 
 /// That a new life has said its hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Joined {
-    pub life: Life,
+    pub place: Place,
     pub pid: u32,
 }
 

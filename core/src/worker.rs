@@ -8,14 +8,21 @@ use rustc_hash::FxHashMap;
 use crate::children::{Children, END_GRACE};
 use crate::clock::Clock;
 use crate::command::Effect;
+use crate::healing::{self, Attempts, Healing};
 use crate::link::{Link, Merge};
 use crate::modules::Modules;
 use crate::time::earliest;
-use crate::wire::{self, Fan, Hello, Kind, Malformed, Message, Published, Status, Welcome};
-use crate::{
-    Facts, Failure, Input, LINE_BYTES_MAX, Life, LinkId, Node, NodeId, Output, Registry, Reply,
-    RequestId, Time, Token, Traffic, VALUE_BYTES_MAX,
+use crate::wire::{
+    self, ANCESTORS_MAX, Ancestor, Fan, Hello, Kind, Malformed, Message, Published, Settled,
+    Status, Welcome,
 };
+use crate::{
+    Address, Facts, Failure, Input, LINE_BYTES_MAX, Life, LinkId, Node, NodeId, Output, Registry,
+    Reply, RequestId, Time, Token, Traffic, VALUE_BYTES_MAX, Watch,
+};
+
+/// How many places one message about those below names at most; keeps it below a piece.
+const PLACES_PER_MESSAGE: usize = 400;
 
 /// How many bytes of answers may wait for the parent before this node takes in no more: children
 /// get no new credit, and its own requests wait.
@@ -32,6 +39,8 @@ pub struct WorkerConfig {
     pub pid: u32,
     /// The link to its parent, which need not be up yet.
     pub parent: LinkId,
+    /// Where its parent listens.
+    pub parent_address: Address,
     /// The name of its transport.
     pub transport: &'static str,
     /// The deadline of a request: how long anyone waits for its answer.
@@ -48,9 +57,15 @@ pub struct Worker {
     clock: Clock,
     /// When it came to be.
     since: Time,
-    parent: Link,
-    /// Who is at the other end of that link, once it is known.
-    parent_node: NodeId,
+    parent: Parent,
+    /// Who is above the parent, the nearest first.
+    ancestors: Vec<Ancestor>,
+    /// How often it has moved from one parent to another.
+    moves: u32,
+    /// While it looks for another parent.
+    healing: Option<Healing>,
+    attempts: Attempts,
+    watch: Option<Watch>,
     children: Children,
     modules: Modules,
     /// Requests in pieces, of which some are still to come. Bounded by the control node's window.
@@ -60,6 +75,33 @@ pub struct Worker {
     traffic: Traffic,
     ending: bool,
     done: bool,
+}
+
+/// The side towards the control node.
+struct Parent {
+    link: Link,
+    /// The link stands, as far as is known, and what is sent on it may arrive.
+    is_up: bool,
+    /// It has said that this node is its child.
+    is_welcome: bool,
+    ancestor: Ancestor,
+}
+
+impl Parent {
+    /// Passes a message on towards the control node. Without a parent that is in vain: whoever was to
+    /// have it knows that the way is gone, and will learn of those below when there is another.
+    fn send(&mut self, message: &Message<'_>) {
+        if !self.is_up {
+            return;
+        }
+        match message.kind {
+            Kind::Answer => self.link.send(message),
+            Kind::Silent | Kind::Heard => {
+                self.link.send_control(Merge::Silence(message.node), message);
+            }
+            _ => self.link.send_control(Merge::Never, message),
+        }
+    }
 }
 
 /// An Exec or an Ask for this node.
@@ -74,15 +116,26 @@ impl Worker {
     /// A compute node that is about to join its parent.
     #[must_use]
     pub fn new(now: Time, config: WorkerConfig) -> Worker {
-        let WorkerConfig { life, token, pid, parent, transport, timeout, commands } = config;
+        let WorkerConfig { life, token, pid, parent, parent_address, .. } = config;
+        let WorkerConfig { transport, timeout, commands, .. } = config;
+        let ancestor = Ancestor { node: NodeId::CONTROL, address: parent_address };
         Worker {
-            hello: Hello { version: wire::VERSION, token, life, pid },
+            hello: Hello { version: wire::VERSION, token, life, pid, orphan: false },
             transport,
             clock: Clock::default(),
             since: now,
-            parent: Link::new(parent, now),
-            parent_node: NodeId::CONTROL,
-            children: Children::new(life.node, token),
+            parent: Parent {
+                link: Link::new(parent, now),
+                is_up: true,
+                is_welcome: false,
+                ancestor,
+            },
+            ancestors: Vec::new(),
+            moves: 0,
+            healing: None,
+            attempts: Attempts::default(),
+            watch: None,
+            children: Children::new(life, token),
             modules: Modules::new(commands, timeout),
             partial: FxHashMap::default(),
             waiting: VecDeque::new(),
@@ -93,14 +146,21 @@ impl Worker {
     }
 
     fn take_in(&mut self, now: Time, frame: &[u8], out: &mut Vec<Output>) -> Result<(), Malformed> {
-        for message in self.parent.receive(now, frame)? {
+        let messages = self.parent.link.receive(now, frame)?;
+        if self.parent.link.broke_silence()
+            && let Some(healing) = self.healing.take()
+        {
+            healing.end(out);
+        }
+        for message in messages {
             let message = message?;
             match message.kind {
                 Kind::Welcome => {
-                    let Welcome { parent, depth } = message.decode().ok_or(Malformed)?;
-                    self.parent_node = parent;
-                    self.children.set_depth(depth);
+                    let welcome = message.decode().ok_or(Malformed)?;
+                    self.parent.is_welcome = true;
+                    self.place(now, welcome);
                 }
+                Kind::Beat => {}
                 Kind::Shutdown => {
                     let grace = message.decode().ok_or(Malformed)?;
                     self.end(now, grace, out);
@@ -127,7 +187,7 @@ impl Worker {
 
     fn request(&mut self, now: Time, message: &Message<'_>, out: &mut Vec<Output>) {
         let parent = &mut self.parent;
-        let up = &mut |message: Message<'_>| send_up(parent, &message);
+        let up = &mut |message: Message<'_>| parent.send(&message);
         if message.node != self.hello.life.node {
             self.traffic.passed_on += 1;
             return self.children.forward(message, up);
@@ -150,7 +210,7 @@ impl Worker {
         if !fan.parts.is_empty() {
             self.traffic.passed_on += 1;
             let parent = &mut self.parent;
-            self.children.forward_fan(fan, &mut |message| send_up(parent, &message));
+            self.children.forward_fan(fan, &mut |message| parent.send(&message));
         }
     }
 
@@ -210,7 +270,7 @@ impl Worker {
         Facts {
             node: self.hello.life.node,
             pid: self.hello.pid,
-            parent: self.parent_node,
+            parent: self.parent.ancestor.node,
             depth: self.children.depth(),
             transport: self.transport,
             children: self.children.count(),
@@ -228,7 +288,8 @@ impl Worker {
             Ok(result) => (Status::Ok, result),
             Err(Failure(text)) => (Status::Failed, text),
         };
-        self.parent.send(&Message::answer(self.hello.life.node, id, status, text.as_bytes()));
+        let answer = Message::answer(self.hello.life.node, id, status, text.as_bytes());
+        self.parent.send(&answer);
     }
 
     /// Answers a call that was open; one that is not (any more) is not answered.
@@ -240,6 +301,10 @@ impl Worker {
 
     fn published(&mut self, now: Time, published: &Published) {
         let (now, facts) = (self.clock.real(now), self.facts());
+        if self.children.has_published(&published.module, &published.value) {
+            // A new parent says it once more; clocks that run are not to start anew.
+            return;
+        }
         self.modules.published(now, &facts, &published.module, &published.value);
         self.children.publish(&published.module, &published.value);
     }
@@ -251,7 +316,8 @@ impl Worker {
                 Effect::Answer(id, outcome) => self.finish(id, outcome),
                 Effect::Offload(job) => out.push(Output::Offload(job)),
                 Effect::Watch(watch) => {
-                    self.parent.beat_every(watch.map(|watch| watch.beat_every), now);
+                    self.watch = watch;
+                    self.watch_parent(now);
                     self.children.watch(now, watch);
                 }
                 Effect::Publish(module, _) | Effect::AskAll(_, module, _) => {
@@ -266,27 +332,167 @@ impl Worker {
 
     /// Whether answers pile up faster than the parent takes them.
     fn is_congested(&self) -> bool {
-        self.parent.queued_bytes() > ANSWERS_WAITING_BYTES
+        self.parent.link.queued_bytes() > ANSWERS_WAITING_BYTES
+    }
+
+    /// Beats to the parent, and notices when nothing comes from it. The control node's silence is
+    /// never its death: the user may have stopped it.
+    fn watch_parent(&mut self, now: Time) {
+        let Parent { link, ancestor, .. } = &mut self.parent;
+        link.beat_every(self.watch.map(|watch| watch.beat_every), now);
+        let judged = self.watch.filter(|_| ancestor.node != NodeId::CONTROL);
+        link.silent_after(judged.map(|watch| watch.silent_after), now);
+    }
+
+    /// Takes in what the parent says of itself and those above it.
+    fn place(&mut self, now: Time, welcome: Welcome) {
+        let Welcome { parent, depth, ancestors } = welcome;
+        if parent != self.parent.ancestor.node {
+            self.parent.ancestor.node = parent;
+            self.watch_parent(now);
+        }
+        self.ancestors = ancestors;
+        let mut of_children = vec![self.parent.ancestor.clone()];
+        of_children.extend_from_slice(&self.ancestors);
+        if of_children.len() > ANCESTORS_MAX + 1 {
+            // The nearest, and the control node, which is the last.
+            of_children.drain(ANCESTORS_MAX..of_children.len() - 1);
+        }
+        self.children.set_place(depth, of_children);
+    }
+
+    /// The link to the parent is gone: another one is looked for, if this node ever had one.
+    fn orphaned(&mut self, now: Time, out: &mut Vec<Output>) {
+        self.parent.is_up = false;
+        self.partial.clear();
+        self.waiting.clear();
+        if self.ending || !self.parent.is_welcome {
+            return self.end(now, END_GRACE, out);
+        }
+        if let Some(healing) = self.healing.take() {
+            healing.end(out);
+        }
+        log::info!("node {} has lost its parent", self.hello.life.node);
+        let mut candidates = vec![self.parent.ancestor.clone()];
+        candidates.extend_from_slice(&self.ancestors);
+        self.seek(now, candidates, out);
+    }
+
+    fn seek(&mut self, now: Time, candidates: Vec<Ancestor>, out: &mut Vec<Output>) {
+        let mut healing = Healing::new(now, candidates);
+        healing.step(now, &mut self.attempts, out);
+        self.healing = Some(healing);
+    }
+
+    /// Goes on with the search for a parent.
+    fn heal(&mut self, now: Time, out: &mut Vec<Output>) {
+        if self.parent.is_up && !self.ending && self.parent.link.fell_silent(now) {
+            log::info!("node {} hears nothing from its parent", self.hello.life.node);
+            self.seek(now, self.ancestors.clone(), out);
+        }
+        let Some(healing) = &mut self.healing else { return };
+        healing.step(now, &mut self.attempts, out);
+        if !healing.is_hopeless(now) {
+            return;
+        }
+        if self.parent.is_up {
+            // The parent may come to itself, and whoever is above it as well.
+            let again = Healing::new(now, self.ancestors.clone());
+            if let Some(healing) = self.healing.replace(again) {
+                healing.end(out);
+            }
+        } else {
+            log::error!("node {}: nobody takes it in, so it ends", self.hello.life.node);
+            self.end(now, END_GRACE, out);
+        }
+    }
+
+    /// Somebody who was asked has answered.
+    fn answered(&mut self, now: Time, link: LinkId, frame: &[u8], out: &mut Vec<Output>) {
+        let welcome =
+            self.healing.as_mut().and_then(|healing| healing.link(link)).and_then(|link| {
+                let first = link.receive(now, frame).ok()?.next()?.ok()?;
+                Some(first).filter(|first| first.kind == Kind::Welcome)?.decode::<Welcome>()
+            });
+        match welcome {
+            Some(welcome) => self.settle(now, link, welcome, out),
+            None => {
+                log::info!("node {}: an ancestor does not take it in", self.hello.life.node);
+                out.push(Output::Close(link));
+                if let Some(healing) = &mut self.healing {
+                    healing.down(now, link);
+                }
+            }
+        }
+    }
+
+    /// Makes whoever has answered the parent, and tells it of all below.
+    fn settle(&mut self, now: Time, link: LinkId, welcome: Welcome, out: &mut Vec<Output>) {
+        let healing = self.healing.take().expect("whoever has answered was asked");
+        let Some((ancestor, link)) = healing.choose(link, out) else { return };
+        if self.parent.is_up {
+            out.push(Output::Close(self.parent.link.id()));
+            self.partial.clear();
+            self.waiting.clear();
+        }
+        log::info!("node {} is taken in by node {}", self.hello.life.node, ancestor.node);
+        self.moves += 1;
+        self.parent = Parent { link, is_up: true, is_welcome: true, ancestor };
+        self.watch_parent(now);
+        let settled = wire::body(&Settled { moves: self.moves });
+        self.parent.send(&Message::neighbour(Kind::Settled, &settled));
+        for places in self.children.places().chunks(PLACES_PER_MESSAGE) {
+            self.parent.send(&Message::neighbour(Kind::Below, &wire::body(&places)));
+        }
+        self.place(now, welcome);
     }
 
     fn end(&mut self, now: Time, grace: Duration, out: &mut Vec<Output>) {
+        if let Some(healing) = self.healing.take() {
+            healing.end(out);
+        }
         if !std::mem::replace(&mut self.ending, true) {
             self.children.end(now, grace, out);
         }
     }
 
     fn own_deadline(&self) -> Option<Time> {
-        earliest(self.parent.deadline(), self.children.deadline())
+        let parent = self.parent.link.deadline().filter(|_| self.parent.is_up);
+        let own = earliest(parent, self.children.deadline());
+        healing::deadline(self.healing.as_ref(), own)
     }
 
     fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
-        self.parent.beat_if_due(now);
+        if self.parent.is_up {
+            self.parent.link.beat_if_due(now);
+        }
+        self.heal(now, out);
         let parent = &mut self.parent;
-        self.children.timeout(now, out, &mut |message| send_up(parent, &message));
+        self.children.timeout(now, out, &mut |message| parent.send(&message));
         let (now, facts) = (self.clock.real(now), self.facts());
         for id in self.modules.timeout(now, &facts) {
             // Nobody waits for it, but the windows count it until it is answered.
             self.answer(id, Err(Failure::from("it took too long")));
+        }
+    }
+
+    /// What happens to links that are to lead to a new parent.
+    fn attempt(&mut self, now: Time, input: &Input<'_>, out: &mut Vec<Output>) {
+        match *input {
+            Input::Up(link) => {
+                let hello = wire::body(&Hello { orphan: true, ..self.hello.clone() });
+                if let Some(healing) = &mut self.healing {
+                    healing.up(link, &hello);
+                }
+            }
+            Input::Frame(link, frame) => self.answered(now, link, frame, out),
+            Input::Down(link) => {
+                if let Some(healing) = &mut self.healing {
+                    healing.down(now, link);
+                    healing.step(now, &mut self.attempts, out);
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -294,22 +500,33 @@ impl Worker {
 impl Node for Worker {
     fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>) {
         let now = self.clock.read(now, self.own_deadline());
-        let is_parent = |link: LinkId| link == self.parent.id();
+        let is_parent = |link: LinkId| link == self.parent.link.id();
+        let is_attempt =
+            |link: LinkId| self.healing.as_ref().is_some_and(|healing| healing.has(link));
         match input {
+            Input::Up(link) | Input::Frame(link, _) | Input::Down(link) if is_attempt(link) => {
+                self.attempt(now, &input, out);
+            }
+            Input::Connecting(number, link) => {
+                let healing = self.healing.as_mut();
+                if !healing.is_some_and(|healing| healing.connecting(number, link, now)) {
+                    out.push(Output::Close(link));
+                }
+            }
             Input::Up(link) if is_parent(link) => {
                 log::debug!("{} says hello to its parent", self.hello.life);
                 let hello = wire::body(&self.hello);
-                let hello = Message::neighbour(Kind::Hello, &hello);
-                self.parent.send_control(Merge::Never, &hello);
+                self.parent.send(&Message::neighbour(Kind::Hello, &hello));
             }
             Input::Frame(link, frame) if is_parent(link) => {
                 self.traffic.frames_received += 1;
                 if self.take_in(now, frame, out).is_err() {
                     log::error!("node {}: its parent sent nonsense", self.hello.life.node);
-                    self.end(now, END_GRACE, out);
+                    out.push(Output::Close(link));
+                    self.orphaned(now, out);
                 }
             }
-            Input::Down(link) if is_parent(link) => self.end(now, END_GRACE, out),
+            Input::Down(link) if is_parent(link) => self.orphaned(now, out),
             Input::Timeout => self.timeout(now, out),
             Input::Interrupt => self.end(now, END_GRACE, out),
             Input::JobDone(id, outcome) => self.finish(id, outcome),
@@ -321,7 +538,7 @@ impl Node for Worker {
                 let Worker { parent, traffic, .. } = self;
                 let up = &mut |message: Message<'_>| {
                     traffic.passed_on += 1;
-                    send_up(parent, &message);
+                    parent.send(&message);
                 };
                 self.children.handle(now, input, out, up);
             }
@@ -338,7 +555,12 @@ impl Node for Worker {
             self.apply_effects(now, out);
         }
         let before = out.len();
-        self.parent.flush(now, true, out);
+        if self.parent.is_up {
+            self.parent.link.flush(now, true, out);
+        }
+        if let Some(healing) = &mut self.healing {
+            healing.flush(now, out);
+        }
         self.children.flush(now, !self.is_congested(), out);
         self.traffic.frames_sent += (out.len() - before) as u64;
         if self.ending && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
@@ -349,14 +571,5 @@ impl Node for Worker {
     fn deadline(&self) -> Option<Time> {
         let own = self.own_deadline().map(|own| self.clock.real(own));
         earliest(own, self.modules.deadline())
-    }
-}
-
-/// Passes a message on towards the control node.
-fn send_up(parent: &mut Link, message: &Message<'_>) {
-    match message.kind {
-        Kind::Answer => parent.send(message),
-        Kind::Silent | Kind::Heard => parent.send_control(Merge::Silence(message.node), message),
-        _ => parent.send_control(Merge::Never, message),
     }
 }

@@ -25,14 +25,14 @@ fn piped() {
     assert!(Process::of(one).is_none() && Process::of(two).is_none(), "a process is left");
 }
 
-/// Node 2 stands beside node 1, so that it outlives it.
+/// Node 2 hangs from node 1, and outlives it.
 #[test]
 fn timed_with_a_kill() {
     let _timed = load::timed();
     let interval = Duration::from_millis(300);
     let mut console = Console::start(&[]);
     let one = console.create(1, -1);
-    console.create(2, -1);
+    console.create(2, 1);
 
     let start = console.ask("exec 1 start", "Ok:1");
     pass(Duration::from_millis(471));

@@ -13,8 +13,8 @@ use super::answers::Late;
 use super::replies::Replies;
 use super::tree::Tree;
 use super::windows::Window;
-use crate::wire::{Joined, Kind, Message};
-use crate::{Change, Life, LinkId, NodeId, RequestId, Time};
+use crate::wire::{Joined, Kind, Message, Moved};
+use crate::{Change, Exit, Life, LinkId, NodeId, Place, RequestId, Time};
 
 /// What the control node knows of the tree, and the commands that are under way.
 pub(crate) struct Board {
@@ -89,9 +89,21 @@ impl Board {
                 Some(joined) => self.joined(now, message.request, joined),
                 None => log::error!("a malformed message about a node that joined"),
             },
-            Kind::Lost | Kind::Silent | Kind::Heard => match message.decode::<Life>() {
-                Some(life) => self.life_changed(now, message.kind, life),
+            Kind::Lost | Kind::Silent | Kind::Heard => match message.decode::<Place>() {
+                Some(place) => self.life_changed(now, message.kind, place),
                 None => log::error!("a malformed message about a change of the tree"),
+            },
+            Kind::Moved => match message.decode::<Moved>() {
+                Some(Moved { place, .. }) => self.moved(now, &[place]),
+                None => log::error!("a malformed message about a node that has moved"),
+            },
+            Kind::Below => match message.decode::<Vec<Place>>() {
+                Some(places) => self.moved(now, &places),
+                None => log::error!("a malformed message about nodes that have moved"),
+            },
+            Kind::Ended => match message.decode::<(Life, Exit)>() {
+                Some((life, exit)) => self.ended(life, exit),
+                None => log::error!("a malformed message about a process that has ended"),
             },
             // Only relays keep ways by node; the tree is told of losses by life.
             Kind::Forget => {}

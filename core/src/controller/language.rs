@@ -13,7 +13,7 @@ const SLEEP_MS_MAX: u64 = 86_400_000;
 const TYPOS_MAX: usize = 2;
 
 /// The console's own verbs: how they are written, and what they do.
-pub(crate) const CONSOLE_HELP: [(&str, &str); 8] = [
+pub(crate) const CONSOLE_HELP: [(&str, &str); 9] = [
     (
         "create ID [PARENT] [--transport NAME]",
         "start a node below PARENT, or below the control node (-1)",
@@ -27,6 +27,7 @@ pub(crate) const CONSOLE_HELP: [(&str, &str); 8] = [
     ("ping ID", "say 1 when the node can be reached, 0 when it can't"),
     ("remove ID", "end a node and all below it"),
     ("sleep MS", "read no further line for MS milliseconds"),
+    ("tree", "show every node as it is now"),
     ("wait", "read no further line until everything is answered"),
 ];
 
@@ -51,6 +52,7 @@ pub(crate) enum Line<'a> {
     Ping(NodeId),
     Remove(NodeId),
     Help,
+    Tree,
     Exit,
     Sleep(Duration),
     Wait,
@@ -89,6 +91,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
         "remove" => only(rest, "ID", node_id).map(Line::Remove),
         "sleep" => only(rest, "MS", pause).map(Line::Sleep),
         "help" => nothing(rest).map(|()| Line::Help),
+        "tree" => nothing(rest).map(|()| Line::Tree),
         "exit" => nothing(rest).map(|()| Line::Exit),
         "wait" => nothing(rest).map(|()| Line::Wait),
         _ => return Ok(Line::Other { verb, rest }),
@@ -263,6 +266,7 @@ mod tests {
             ("remove 7", Line::Remove(node(7))),
             ("sleep 1500", Line::Sleep(Duration::from_millis(1_500))),
             ("wait", Line::Wait),
+            ("tree", Line::Tree),
             ("exit", Line::Exit),
             ("help", Line::Help),
             ("heartbeat 100", Line::Other { verb: "heartbeat", rest: "100" }),

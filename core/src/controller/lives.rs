@@ -1,18 +1,20 @@
 //! What the control node learns of lives: that one joined, fell silent, was lost, or returned.
 
+use std::cmp::Ordering;
+
 use super::answers::Why;
 use super::board::{Board, Outgoing};
 use super::replies::Reply;
 use super::task::{Creation, Removal, Task, Work};
-use super::tree::State;
+use super::tree::{Record, State};
 use super::windows::Pace;
 use crate::wire::{self, Joined, Kind, NO_REQUEST, Status};
-use crate::{Change, Life, NodeId, RequestId, Time};
+use crate::{Change, Exit, Life, NodeId, Place, RequestId, Time};
 
 impl Board {
     /// A new life has joined the tree.
     pub(super) fn joined(&mut self, now: Time, request: RequestId, joined: Joined) {
-        let Joined { life, pid } = joined;
+        let Joined { place: Place { life, .. }, pid } = joined;
         let parent = match self.replies.task_mut(request).map(|task| &task.work) {
             Some(Work::Create { parent, stage: Creation::Starting(awaited), .. })
                 if *awaited == life =>
@@ -24,7 +26,7 @@ impl Board {
         let charge = self.replies.task_mut(request).and_then(|task| task.charge.take());
         self.settle(now, charge, Status::Ok);
         self.end_earlier_life(life.node);
-        self.tree.join(life, parent, now);
+        self.tree.join(life, pid, parent, now);
         self.create_over(request, life.node, parent);
         self.replies.answer(request, Reply::Ok(&pid.to_string()));
     }
@@ -38,26 +40,16 @@ impl Board {
         }
     }
 
-    /// What was below an earlier life of a node ends with it.
+    /// An earlier life of a node is not wanted any more. What is below it finds another parent.
     fn end_earlier_life(&mut self, node: NodeId) {
         let Some(earlier) = self.tree.life(node) else { return };
         self.changes.push((node, Change::Ended));
-        self.lose_for_good(node);
+        self.owed.remove(&node);
         let parent = self.tree.record(node).map_or(NodeId::CONTROL, |record| record.parent);
         if self.tree.is_reachable(parent) {
             self.discard(earlier, parent);
         } else {
             self.owed.entry(parent).or_default().push(earlier);
-        }
-    }
-
-    /// The processes of a node and of all below it are gone, or about to go.
-    fn lose_for_good(&mut self, node: NodeId) {
-        for node in self.tree.subtree(node) {
-            self.owed.remove(&node);
-            if let Some(record) = self.tree.record_mut(node) {
-                record.state = State::Lost;
-            }
         }
     }
 
@@ -72,16 +64,21 @@ impl Board {
         });
     }
 
-    pub(super) fn life_changed(&mut self, now: Time, kind: Kind, life: Life) {
-        let Some(record) = self.tree.life_mut(life) else { return };
+    /// A link of a life, or what is heard on it, has changed. News of a place that it has left since
+    /// is no news.
+    pub(super) fn life_changed(&mut self, now: Time, kind: Kind, place: Place) {
+        let life = place.life;
+        let record = self.tree.life_mut(life).filter(|record| record.moves == place.moves);
+        let Some(record) = record else { return };
         match kind {
             Kind::Lost => {
-                self.lose_for_good(life.node);
-                self.lose(life.node, Change::Lost);
+                record.state = State::Lost;
+                record.since = now;
+                self.lose(now, life.node, Change::Lost);
             }
             Kind::Silent => {
                 record.silent = true;
-                self.lose(life.node, Change::Silent);
+                self.lose(now, life.node, Change::Silent);
             }
             _ => {
                 record.silent = false;
@@ -91,13 +88,51 @@ impl Board {
         }
     }
 
+    /// Lives hang at other places than before, and all below them with them. A life that is not the
+    /// latest of its node, or whose node was removed, is ended.
+    pub(super) fn moved(&mut self, now: Time, places: &[Place]) {
+        for place in places {
+            match self.tree.life_mut(place.life).map(|record| record.moves.cmp(&place.moves)) {
+                None => {
+                    log::info!("{} is an old life, and is to end", place.life);
+                    self.discard(place.life, place.parent.node);
+                }
+                // It has moved on since.
+                Some(Ordering::Greater) => {}
+                Some(Ordering::Equal) => self.tree.hang(*place, now),
+                // What is under way on the old way there will not come back.
+                Some(Ordering::Less) => {
+                    self.lose(now, place.life.node, Change::Lost);
+                    self.tree.hang(*place, now);
+                }
+            }
+        }
+        for place in places {
+            self.lives(now, place.life);
+        }
+    }
+
+    /// The process of a life has ended, which is not yet to say that its last words have come.
+    pub(super) fn ended(&mut self, life: Life, exit: Exit) {
+        if let Some(record) = self.tree.life_mut(life) {
+            record.exit = Some(exit);
+        }
+    }
+
     /// A node can't be reached any more, nor can those below it: what is under way to them is
     /// answered.
-    fn lose(&mut self, root: NodeId, change: Change) {
+    fn lose(&mut self, now: Time, root: NodeId, change: Change) {
         let mut lost = self.tree.subtree(root);
+        for node in &lost {
+            let probe = self.tree.record_mut(*node).and_then(|record| record.probe.take());
+            probe.map(|probe| self.probes.remove(&probe));
+        }
         lost.retain(|node| {
             let record = self.tree.record_mut(*node);
-            record.is_some_and(|record| std::mem::take(&mut record.reachable))
+            let was_reachable = |record: &mut Record| {
+                std::mem::take(&mut record.reachable).then(|| record.since = now)
+            };
+            record.and_then(was_reachable).is_some()
         });
         lost.sort_unstable();
         for node in &lost {
@@ -150,7 +185,7 @@ impl Board {
         if std::mem::replace(&mut record.reachable, true) {
             return;
         }
-        record.heard = now;
+        (record.heard, record.since) = (now, now);
         self.changes.push((node, Change::Returned));
         for life in self.owed.remove(&node).unwrap_or_default() {
             self.discard(life, node);

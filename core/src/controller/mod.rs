@@ -7,6 +7,7 @@ mod dispatch;
 mod gather;
 mod language;
 mod lives;
+mod picture;
 mod replies;
 mod task;
 mod tree;
@@ -28,8 +29,8 @@ use crate::modules::Modules;
 use crate::time::earliest;
 use crate::wire::{Fan, Message};
 use crate::{
-    Facts, Failure, Input, LINE_BYTES_MAX, Node, NodeId, Outcome, Output, Registry, RequestId,
-    Time, Token, Traffic,
+    Facts, Failure, Input, LINE_BYTES_MAX, Life, Node, NodeId, Outcome, Output, Registry,
+    RequestId, Time, Token, Traffic,
 };
 
 /// What the control node is told before it starts.
@@ -97,7 +98,7 @@ impl Controller {
             transport: config.transport,
             since: now,
             clock: Clock::default(),
-            children: Children::new(NodeId::CONTROL, config.token),
+            children: Children::new(Life::CONTROL, config.token),
             modules: Modules::new(config.commands, config.timeout),
             board: Board::new(config.timeout, Replies::new(config.order)),
             reading: Reading::Lines,
@@ -138,6 +139,10 @@ impl Controller {
             Ok(Line::Help) => {
                 let help = self.help();
                 self.answer_at_once(now, Reply::Lines(&help));
+            }
+            Ok(Line::Tree) => {
+                let picture = self.board.picture(now);
+                self.answer_at_once(now, Reply::Lines(&picture));
             }
             Ok(Line::Exit) => self.reading = Reading::Ended,
             Ok(Line::Sleep(pause)) => self.reading = Reading::From(now + pause),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rustc_hash::FxHashMap;
 
 use super::windows::{NODE_WINDOW, Pace, Window};
-use crate::{Incarnation, Life, NodeId, RequestId, Time};
+use crate::{Exit, Incarnation, Life, NodeId, Place, RequestId, Time};
 
 /// Every node that exists or is about to.
 #[derive(Debug, Default)]
@@ -22,6 +22,14 @@ pub(crate) struct Record {
     /// Its latest life; without meaning while it is absent.
     pub incarnation: Incarnation,
     pub parent: NodeId,
+    /// Where it was created, and how often it has moved since.
+    pub birthplace: NodeId,
+    pub moves: u32,
+    /// Its process, and how that has ended, once it is known.
+    pub pid: u32,
+    pub exit: Option<Exit>,
+    /// Since when it can, or can't, be reached.
+    pub since: Time,
     pub children: BTreeSet<NodeId>,
     /// The nodes that are to be created below it, by the commands that say so.
     pub coming: BTreeMap<RequestId, NodeId>,
@@ -50,7 +58,7 @@ pub(crate) enum State {
     Absent,
     /// It has joined, and nothing is known of its end.
     Up,
-    /// Its process, or one above it, is gone.
+    /// Its link is gone: it has ended, or looks for another parent.
     Lost,
 }
 
@@ -60,6 +68,11 @@ impl Record {
             state: State::Absent,
             incarnation: Incarnation(0),
             parent: NodeId::CONTROL,
+            birthplace: NodeId::CONTROL,
+            moves: 0,
+            pid: 0,
+            exit: None,
+            since: Time::ZERO,
             children: BTreeSet::new(),
             coming: BTreeMap::new(),
             silent: false,
@@ -133,7 +146,7 @@ impl Tree {
     }
 
     /// A life has joined below `parent`. What was below an earlier life of it stays below it.
-    pub fn join(&mut self, life: Life, parent: NodeId, now: Time) {
+    pub fn join(&mut self, life: Life, pid: u32, parent: NodeId, now: Time) {
         self.detach(life.node);
         self.siblings(parent).insert(life.node);
         let record = self.entry(life.node);
@@ -141,6 +154,9 @@ impl Tree {
             state: State::Up,
             incarnation: life.incarnation,
             parent,
+            birthplace: parent,
+            pid,
+            since: now,
             children: std::mem::take(&mut record.children),
             coming: std::mem::take(&mut record.coming),
             reachable: true,
@@ -149,6 +165,28 @@ impl Tree {
             heard: now,
             ..Record::absent()
         };
+    }
+
+    /// A life has shown that it hangs at this place, which is known not to be below itself.
+    pub fn hang(&mut self, place: Place, now: Time) {
+        let (node, parent) = (place.life.node, place.parent.node);
+        let parent_life = self.life(parent).unwrap_or(Life::CONTROL);
+        if parent_life != place.parent || node == parent || self.is_above(node, parent) {
+            // Whoever has taken it in is to end itself, so it will move on.
+            return;
+        }
+        self.detach(node);
+        self.siblings(parent).insert(node);
+        let record = self.entry(node);
+        if record.state == State::Lost {
+            record.since = now;
+        }
+        (record.state, record.exit) = (State::Up, None);
+        (record.parent, record.moves) = (parent, place.moves);
+    }
+
+    fn is_above(&self, node: NodeId, other: NodeId) -> bool {
+        self.ancestors(other).any(|ancestor| ancestor == node)
     }
 
     /// A node is there no more. Commands that concern it keep their places.

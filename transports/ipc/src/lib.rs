@@ -193,7 +193,7 @@ impl Transport for Ipc {
         let link = self.link_ids.next_id();
         let joined = self.join(link, to);
         if let Err(error) = &joined {
-            log::warn!("can't connect to {:?}: {error}", to.0);
+            log::info!("can't connect to {:?}: {error}", to.0);
         }
         self.connected.push(Connected { link, is_up: joined.is_ok() });
         link

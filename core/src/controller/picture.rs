@@ -1,0 +1,100 @@
+//! The tree as `tree` shows it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::board::Board;
+use super::task::Work;
+use super::tree::{Record, State};
+use crate::{NodeId, Time};
+
+impl Board {
+    /// Every node on a line of its own, below its parent and further to the right.
+    pub(super) fn picture(&self, now: Time) -> String {
+        let mut below: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+        let mut nodes: Vec<_> = self.tree.nodes().collect();
+        nodes.sort_unstable();
+        for node in nodes {
+            if let Some(parent) = self.parent_to_be(node) {
+                below.entry(parent).or_default().push(node);
+            }
+        }
+        let mut picture = String::new();
+        let mut path = vec![below.remove(&NodeId::CONTROL).unwrap_or_default().into_iter()];
+        while let Some(siblings) = path.last_mut() {
+            let Some(node) = siblings.next() else {
+                path.pop();
+                continue;
+            };
+            let indent = 2 * (path.len() - 1);
+            let line = self.tree.record(node).map(|record| self.line(now, record));
+            let line = line.unwrap_or_default();
+            writeln!(picture, "{:indent$}{node}: {line}", "").expect("a String takes all");
+            path.push(below.remove(&node).unwrap_or_default().into_iter());
+        }
+        if picture.is_empty() {
+            picture.push_str("there are no nodes\n");
+        }
+        picture
+    }
+
+    /// Where a node hangs, or is to hang when it is there.
+    fn parent_to_be(&self, node: NodeId) -> Option<NodeId> {
+        let record = self.tree.record(node)?;
+        if record.state != State::Absent {
+            return Some(record.parent);
+        }
+        let requests = record.held_by.iter().chain(&record.queue);
+        let works = requests.filter_map(|request| Some(&self.replies.task(*request)?.work));
+        works.into_iter().find_map(|work| match work {
+            Work::Create { node: other, parent, .. } if *other == node => Some(*parent),
+            _ => None,
+        })
+    }
+
+    fn line(&self, now: Time, record: &Record) -> String {
+        if record.state == State::Absent {
+            return "starting".to_owned();
+        }
+        let (pid, time) = (record.pid, shown(now.since(record.since)));
+        let moved = if record.moves > 0 {
+            format!(", created below {}, moved {} times", record.birthplace, record.moves)
+        } else {
+            String::new()
+        };
+        if record.reachable {
+            return format!("pid {pid}, up for {time}{moved}");
+        }
+        format!("pid {pid}, unavailable for {time}: {}{moved}", self.reason(record))
+    }
+
+    fn reason(&self, record: &Record) -> String {
+        match record.exit {
+            Some(exit) => return exit.to_string(),
+            None if record.state == State::Lost => return "its link is gone".to_owned(),
+            None if record.silent => return "silent".to_owned(),
+            None => {}
+        }
+        let mut above = std::iter::successors(Some(record.parent), |node| {
+            self.tree.record(*node).map(|record| record.parent)
+        });
+        let stands = |node: &NodeId| {
+            let record = self.tree.record(*node);
+            record.is_none_or(|record| record.state == State::Up && !record.silent)
+        };
+        match above.find(|node| node.is_control() || !stands(node)) {
+            Some(node) if !node.is_control() => format!("below node {node}"),
+            _ => "it has not answered yet".to_owned(),
+        }
+    }
+}
+
+/// A time as people read it.
+fn shown(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
+}
