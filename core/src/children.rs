@@ -143,6 +143,13 @@ impl Children {
         Welcome { parent: self.own.node, depth: self.depth + 1, ancestors }
     }
 
+    /// Says which children are silent at the moment.
+    pub fn report_silent(&self, up: &mut Up<'_>) {
+        for child in self.links.values().filter(|child| child.link.is_silent()) {
+            report(Kind::Silent, child.place, up);
+        }
+    }
+
     /// The places of all nodes below this one.
     pub fn places(&self) -> Vec<Place> {
         self.routes.places()

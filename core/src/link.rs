@@ -389,6 +389,11 @@ impl Link {
         silent && !std::mem::replace(&mut self.silent, true)
     }
 
+    /// Whether the peer is held for silent.
+    pub fn is_silent(&self) -> bool {
+        self.silent
+    }
+
     /// Whether the peer was held for silent until now; true once for each silence. To be called
     /// when something came from it.
     pub fn broke_silence(&mut self) -> bool {

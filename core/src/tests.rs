@@ -524,6 +524,30 @@ fn the_children_of_a_node_that_hangs_move_and_stay_when_it_wakes() {
     assert_eq!(network.alive(), [1, 2, 3, 4].into());
 }
 
+/// Nobody above can be told of the silence at the time when it is noticed, or broken.
+#[test]
+fn what_an_orphan_has_noticed_is_told_when_it_has_a_parent() {
+    let mut network = chain(4);
+    network.replies("watch 100");
+    network.pass(100 * MS);
+    network.stop(None);
+    network.kill(network.life(1));
+    let hung = network.life(4);
+    network.stop(Some(hung));
+    network.pass(1_000 * MS);
+    network.go_on(None);
+    network.pass(100 * MS);
+    assert_eq!(network.replies("ping 3\nping 4"), ["Ok: 1", "Ok: 0"]);
+
+    network.stop(None);
+    network.cut(None, Some(network.life(2)));
+    network.go_on(Some(hung));
+    network.pass(1_000 * MS);
+    network.go_on(None);
+    network.pass(100 * MS);
+    assert_eq!(network.replies("ping 3\nexec 4 echo"), ["Ok: 1", "Ok:4"]);
+}
+
 #[test]
 fn a_link_that_breaks_is_made_anew() {
     let mut network = chain(4);

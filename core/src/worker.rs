@@ -332,7 +332,7 @@ impl Worker {
 
     /// Whether answers pile up faster than the parent takes them.
     fn is_congested(&self) -> bool {
-        self.parent.link.queued_bytes() > ANSWERS_WAITING_BYTES
+        self.parent.is_up && self.parent.link.queued_bytes() > ANSWERS_WAITING_BYTES
     }
 
     /// Beats to the parent, and notices when nothing comes from it. The control node's silence is
@@ -409,20 +409,21 @@ impl Worker {
 
     /// Somebody who was asked has answered.
     fn answered(&mut self, now: Time, link: LinkId, frame: &[u8], out: &mut Vec<Output>) {
-        let welcome =
-            self.healing.as_mut().and_then(|healing| healing.link(link)).and_then(|link| {
-                let first = link.receive(now, frame).ok()?.next()?.ok()?;
-                Some(first).filter(|first| first.kind == Kind::Welcome)?.decode::<Welcome>()
-            });
-        match welcome {
-            Some(welcome) => self.settle(now, link, welcome, out),
-            None => {
-                log::info!("node {}: an ancestor does not take it in", self.hello.life.node);
-                out.push(Output::Close(link));
-                if let Some(healing) = &mut self.healing {
-                    healing.down(now, link);
+        match self.healing.as_mut().and_then(|healing| healing.link(link)) {
+            None => {}
+            Some(asked) => match read_welcome(asked, now, frame) {
+                Ok(Some(welcome)) => self.settle(now, link, welcome, out),
+                Ok(None) => {}
+                // The tree is about to end.
+                Err(Some(Kind::Shutdown)) => self.end(now, END_GRACE, out),
+                Err(_) => {
+                    log::info!("node {}: an ancestor does not take it in", self.hello.life.node);
+                    out.push(Output::Close(link));
+                    if let Some(healing) = &mut self.healing {
+                        healing.down(now, link);
+                    }
                 }
-            }
+            },
         }
     }
 
@@ -444,6 +445,8 @@ impl Worker {
         for places in self.children.places().chunks(PLACES_PER_MESSAGE) {
             self.parent.send(&Message::neighbour(Kind::Below, &wire::body(&places)));
         }
+        let parent = &mut self.parent;
+        self.children.report_silent(&mut |message| parent.send(&message));
         self.place(now, welcome);
     }
 
@@ -572,4 +575,17 @@ impl Node for Worker {
         let own = self.own_deadline().map(|own| self.clock.real(own));
         earliest(own, self.modules.deadline())
     }
+}
+
+/// What an ancestor answers to an orphan: `None` when it has not said anything, and what it has said
+/// instead when that is no welcome.
+fn read_welcome(link: &mut Link, now: Time, frame: &[u8]) -> Result<Option<Welcome>, Option<Kind>> {
+    let mut welcome = None;
+    for message in link.receive(now, frame).map_err(|_| None)? {
+        let message = message.map_err(|_| None)?;
+        // What has changed in the meantime is said at once.
+        let read = Some(message).filter(|message| message.kind == Kind::Welcome);
+        welcome = Some(read.and_then(|message| message.decode()).ok_or(Some(message.kind))?);
+    }
+    Ok(welcome)
 }

@@ -17,6 +17,7 @@ mod scratch;
 mod tcp;
 
 mod bench;
+mod chaos;
 mod cleanup;
 mod cli;
 mod examples;

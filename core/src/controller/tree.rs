@@ -181,7 +181,8 @@ impl Tree {
         if record.state == State::Lost {
             record.since = now;
         }
-        (record.state, record.exit) = (State::Up, None);
+        // Who is silent all the same will be told after this.
+        (record.state, record.exit, record.silent) = (State::Up, None, false);
         (record.parent, record.moves) = (parent, place.moves);
     }
 
