@@ -549,6 +549,21 @@ fn what_an_orphan_has_noticed_is_told_when_it_has_a_parent() {
 }
 
 #[test]
+fn who_leaves_a_subtree_that_is_to_be_removed_is_not_held_up() {
+    for lines in ["remove 2\nexec 3 echo", "exec 2 never\ncreate 5 2\nremove 2\nexec 3 echo"] {
+        let mut network = Network::new(Registry::new([&PROBE]).unwrap(), Order::Completion);
+        network.replies("create 1\ncreate 2 1\ncreate 3 2\ncreate 4 3\nwatch 100");
+        network.pass(100 * MS);
+        network.stop(Some(network.life(2)));
+        network.enter(lines);
+        network.pass(8_000 * MS);
+        let told = network.printed();
+        assert!(told.iter().any(|line| line.starts_with("Ok:3") || line.starts_with("Error:3")));
+        assert_eq!(network.replies("exec 3 echo a\nexec 4 echo b"), ["Ok:3: a", "Ok:4: b"]);
+    }
+}
+
+#[test]
 fn a_link_that_breaks_is_made_anew() {
     let mut network = chain(4);
     network.cut(Some(network.life(2)), Some(network.life(3)));

@@ -86,8 +86,8 @@ fn a_flood_to_a_stopped_node_is_refused() {
         assert!(numbers(&row[2..7]).is_sorted(), "{output}");
         assert_eq!(row.len(), words, "{output}");
     }
-    let [running, stopped] = [3, 4].map(|row| numbers(&rows[row][2..4]));
-    assert!(running.iter().zip(&stopped).all(|(running, stopped)| running < stopped), "{output}");
+    let [running, stopped] = [3, 4].map(|row| numbers(&rows[row][2..3])[0]);
+    assert!(running < stopped, "{output}");
     assert!(output.contains("parent: PSS of "), "{output}");
 }
 

@@ -207,17 +207,14 @@ impl Board {
 
     pub(super) fn removal_failed(&mut self, request: RequestId) {
         let unavailable = Reply::Error("Node is unavailable");
-        if let Some(task) = self.replies.answer(request, unavailable)
-            && let Work::Remove { node, .. } = task.work
-        {
-            let nodes = self.tree.subtree_and_coming(node);
-            self.release(request, nodes);
+        if self.replies.answer(request, unavailable).is_some() {
+            self.release(request, self.tree.concerned_by(request));
         }
     }
 
     /// A node and all below it have ended; their ids are free.
     fn removed(&mut self, request: RequestId, node: NodeId) {
-        let nodes = self.tree.subtree_and_coming(node);
+        let nodes = self.tree.concerned_by(request);
         for node in self.tree.subtree(node).into_iter().rev() {
             self.changes.push((node, Change::Ended));
             self.tree.remove(node);

@@ -443,6 +443,9 @@ impl Controller {
     /// Begins to end a node and all below it, or answers why not. False when it has to wait.
     fn send_removal(&mut self, now: Time, request: RequestId, node: NodeId) -> bool {
         let nodes = self.board.tree.subtree_and_coming(node);
+        let mut moved = self.board.tree.concerned_by(request);
+        moved.retain(|node| !nodes.contains(node));
+        self.board.release(request, moved);
         let mut is_turn = true;
         for node in &nodes {
             let record = self.board.tree.entry(*node);

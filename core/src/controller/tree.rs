@@ -243,6 +243,16 @@ impl Tree {
         nodes
     }
 
+    /// The nodes that a command holds, or is queued for, in no particular order. They may hang
+    /// elsewhere by now than when it began.
+    pub fn concerned_by(&self, request: RequestId) -> Vec<NodeId> {
+        let is_concerned = |record: &Record| {
+            record.held_by == Some(request) || record.queue.binary_search(&request).is_ok()
+        };
+        let records = self.records.iter().filter(|(_, record)| is_concerned(record));
+        records.map(|(node, _)| *node).collect()
+    }
+
     /// The nodes above a node, the nearest first, the control node left out.
     pub fn ancestors(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
         let above = |node: &NodeId| self.record(*node).map(|record| record.parent);
