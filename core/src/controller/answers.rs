@@ -4,7 +4,7 @@ use super::board::Board;
 use super::replies::Reply;
 use super::task::{Charge, Creation, Removal, Task, Work};
 use crate::wire::{Message, Status};
-use crate::{Change, Life, NodeId, RequestId, Time};
+use crate::{Change, NodeId, RequestId, Time};
 
 /// What is printed where a node that is to be created is there.
 pub(crate) const ALREADY_EXISTS: &str = "Already exists";
@@ -13,8 +13,6 @@ pub(crate) const ALREADY_EXISTS: &str = "Already exists";
 #[derive(Debug)]
 pub(super) struct Late {
     pub(super) charge: Option<Charge>,
-    /// The life that is not wanted any more, and its parent.
-    pub(super) created: Option<(Life, NodeId)>,
     removed: Option<NodeId>,
 }
 
@@ -123,7 +121,7 @@ impl Board {
     pub(super) fn give_up(&mut self, request: RequestId, why: Why) {
         let no_answer = format!("No answer within {} ms", self.timeout.as_millis());
         let Some(task) = self.replies.task_mut(request) else { return };
-        let mut late = Late { charge: task.charge.take(), created: None, removed: None };
+        let mut late = Late { charge: task.charge.take(), removed: None };
         match task.work {
             Work::Exec { node, .. } | Work::Part { node, .. } => {
                 let reply = match why {
@@ -146,7 +144,6 @@ impl Board {
             }
             Work::Create { parent, stage, .. } => {
                 if let Creation::Starting(life) = stage {
-                    late.created = Some((life, parent));
                     self.discard(life, parent);
                 }
                 let text = if why == Why::Slow { &no_answer } else { "Parent is unavailable" };
@@ -161,7 +158,7 @@ impl Board {
                 self.replies.answer(request, Reply::Error(&no_answer));
             }
         }
-        if late.charge.is_some() || late.created.is_some() || late.removed.is_some() {
+        if late.charge.is_some() || late.removed.is_some() {
             self.late.insert(request, late);
         }
     }
@@ -221,6 +218,7 @@ impl Board {
         }
         self.release(request, nodes);
     }
+
 
     /// Ends the hold of a command on nodes; what waited for it may go on.
     pub(super) fn release(&mut self, request: RequestId, nodes: impl IntoIterator<Item = NodeId>) {

@@ -14,14 +14,15 @@ use crate::{Change, Exit, Life, NodeId, Place, RequestId, Time};
 impl Board {
     /// A new life has joined the tree.
     pub(super) fn joined(&mut self, now: Time, request: RequestId, joined: Joined) {
-        let Joined { place: Place { life, .. }, pid } = joined;
+        let Joined { place, pid } = joined;
+        let life = place.life;
         let parent = match self.replies.task_mut(request).map(|task| &task.work) {
             Some(Work::Create { parent, stage: Creation::Starting(awaited), .. })
                 if *awaited == life =>
             {
                 *parent
             }
-            _ => return self.joined_late(now, request),
+            _ => return self.joined_late(now, request, place),
         };
         let charge = self.replies.task_mut(request).and_then(|task| task.charge.take());
         self.settle(now, charge, Status::Ok);
@@ -31,13 +32,13 @@ impl Board {
         self.replies.answer(request, Reply::Ok(&pid.to_string()));
     }
 
-    /// A life has joined that nobody waits for any more.
-    fn joined_late(&mut self, now: Time, request: RequestId) {
-        let Some(late) = self.late.remove(&request) else { return };
-        self.settle(now, late.charge, Status::Ok);
-        if let Some((life, parent)) = late.created {
-            self.discard(life, parent);
+    /// A life has joined that nobody waits for any more. Its create may be long forgotten: when the
+    /// way to its parent broke, that was answered for it, and is made again by the parent itself.
+    fn joined_late(&mut self, now: Time, request: RequestId, place: Place) {
+        if let Some(late) = self.late.remove(&request) {
+            self.settle(now, late.charge, Status::Ok);
         }
+        self.discard(place.life, place.parent.node);
     }
 
     /// An earlier life of a node is not wanted any more. What is below it finds another parent.
