@@ -25,8 +25,12 @@ pub trait Router {
     /// The next hop towards `to`.
     fn route(&self, to: NodeId) -> Hop;
 
-    /// From now on the life at this place is reached by way of `via`, and no more by any other link.
-    /// Does nothing when a later life of the node, or a later place of this one, is known.
+    /// From now on the life at this place is reached by way of its parent, or of `via` when that is
+    /// this node itself or not known, and no more by any other link; likewise all below it. Does
+    /// nothing when a later life of the node, or a later place of this one, is known.
+    ///
+    /// News of a place may come late and by a way that its parent has left since, so `via` alone
+    /// does not tell.
     fn learn(&mut self, place: Place, via: LinkId);
 
     /// Forgets everyone who is reached by way of `via`, and says who they were, in ascending order.
@@ -72,6 +76,36 @@ impl RouteTable {
         self.ways.is_empty()
     }
 
+    /// Sets the way to a life, and returns the one that there was to its node.
+    fn set(&mut self, place: Place, via: LinkId) -> Option<Way> {
+        let old = self.ways.insert(place.life.node, Way { place, via });
+        if let Some(old) = old {
+            self.remove_from(old.place.life, old.via);
+        }
+        self.lives.entry(via).or_default().insert(place.life);
+        old
+    }
+
+    fn way_to_parent(&self, place: Place) -> Option<LinkId> {
+        let way = self.ways.get(&place.parent.node).filter(|_| place.parent.node != self.local)?;
+        (way.place.life == place.parent).then_some(way.via)
+    }
+
+    /// The places below a life, each after the one above it.
+    fn places_below(&self, life: Life) -> Vec<Place> {
+        let mut children: FxHashMap<Life, Vec<Place>> = FxHashMap::default();
+        for way in self.ways.values() {
+            children.entry(way.place.parent).or_default().push(way.place);
+        }
+        let mut below = children.remove(&life).unwrap_or_default();
+        let mut next = 0;
+        while let Some(place) = below.get(next) {
+            below.extend(children.remove(&place.life).unwrap_or_default());
+            next += 1;
+        }
+        below
+    }
+
     fn remove_from(&mut self, life: Life, via: LinkId) {
         if let Some(lives) = self.lives.get_mut(&via) {
             lives.remove(&life);
@@ -97,10 +131,13 @@ impl Router for RouteTable {
             if age(old.place) > age(place) {
                 return;
             }
-            self.remove_from(old.place.life, old.via);
         }
-        self.ways.insert(node, Way { place, via });
-        self.lives.entry(via).or_default().insert(place.life);
+        let via = self.way_to_parent(place).unwrap_or(via);
+        if self.set(place, via).is_some_and(|old| old.place.life == place.life && old.via != via) {
+            for place in self.places_below(place.life) {
+                self.set(place, via);
+            }
+        }
     }
 
     fn forget(&mut self, via: LinkId) -> Vec<Life> {
@@ -171,6 +208,24 @@ mod tests {
         assert!(table.forget_life(life(5, 0), right));
         assert_eq!(table.route(life(5, 0).node), Hop::Unknown);
         assert!(table.lives.is_empty() && table.is_empty(), "nothing is left behind");
+    }
+
+    #[test]
+    fn late_news_by_a_way_that_the_parent_has_left_leads_nowhere() {
+        let (old, new) = (LinkId(1), LinkId(2));
+        let mut table = RouteTable::new(NodeId::CONTROL);
+        let below = |life, parent, moves| Place { life, parent, moves };
+        let (top, middle, leaf) = (life(1, 1), life(2, 2), life(3, 3));
+        table.learn(below(middle, life(9, 9), 0), old);
+        table.learn(below(leaf, middle, 0), old);
+        table.learn(below(top, Life::CONTROL, 1), new);
+        table.learn(below(middle, top, 1), new);
+        assert_eq!(table.route(leaf.node), Hop::Link(new), "it moves with its parent");
+        table.learn(below(leaf, middle, 1), old);
+        assert!(!table.forget_life(leaf, old));
+        assert_eq!(table.route(leaf.node), Hop::Link(new));
+        assert_eq!(table.forget(old), []);
+        assert_eq!(table.forget(new), [top, middle, leaf]);
     }
 
     #[test]
