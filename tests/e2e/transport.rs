@@ -7,7 +7,7 @@ use hoptree as _;
 use hoptree_core::{TransportSpec, linked_transports};
 
 use crate::console::Console;
-use crate::deadline::{OUTLIVING_MAX, eventually};
+use crate::deadline::{OUTLIVING_MAX, PATIENCE, eventually};
 use crate::process::Process;
 
 /// The options that choose the transport, unless the arguments do.
@@ -72,8 +72,12 @@ fn a_tree_works_in_which_two_transports_alternate() {
         console.create(7, 6);
         console.ask("exec 7 echo deeper", "Ok:7: deeper");
         nodes[3].kill();
-        console.ask("exec 6 echo gone", "Error:6: Node is unavailable");
+        console.ask("exec 4 echo gone", "Error:4: Node is unavailable");
         console.ask("exec 3 echo here", "Ok:3: here");
+        eventually("node 5 is taken in by node 3", PATIENCE, || {
+            console.send("ping 7");
+            console.line().text == "Ok: 1"
+        });
         console.end_input();
         assert!(console.wait_exit().success());
         assert_eq!(console.scratch().names(), [""; 0], "{other} below {one}");

@@ -219,7 +219,6 @@ impl Board {
         self.release(request, nodes);
     }
 
-
     /// Ends the hold of a command on nodes; what waited for it may go on.
     pub(super) fn release(&mut self, request: RequestId, nodes: impl IntoIterator<Item = NodeId>) {
         for node in nodes {
