@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use crate::link::{Link, Merge};
-use crate::time::earliest;
 use crate::wire::{Ancestor, Kind, Message};
 use crate::{LinkId, NodeId, Output, Time};
 
@@ -53,26 +52,21 @@ impl Healing {
     /// Asks the next one, when it is time to.
     pub fn step(&mut self, now: Time, numbers: &mut Attempts, out: &mut Vec<Output>) {
         while now >= self.next_at {
-            let Some(candidate) = self.candidates.get(self.next) else {
+            let candidate = self.next;
+            let Some(ancestor) = self.candidates.get(candidate) else {
                 // Whoever could not be reached just now may be on its way itself.
                 (self.next, self.next_at) = (0, now + HEAD_START);
                 return;
             };
-            let is_asked = self.attempts.iter().any(|attempt| attempt.candidate == self.next);
-            if !is_asked {
-                numbers.0 += 1;
-                let number = numbers.0;
-                let candidate_index = self.next;
-                self.attempts.push(Attempt {
-                    number,
-                    candidate: candidate_index,
-                    link: None,
-                    is_up: false,
-                });
-                out.push(Output::Connect(number, candidate.address.clone()));
-                self.next_at = now + HEAD_START;
-            }
             self.next += 1;
+            if self.attempts.iter().any(|attempt| attempt.candidate == candidate) {
+                continue;
+            }
+            numbers.0 += 1;
+            let number = numbers.0;
+            out.push(Output::Connect(number, ancestor.address.clone()));
+            self.attempts.push(Attempt { number, candidate, link: None, is_up: false });
+            self.next_at = now + HEAD_START;
         }
     }
 
@@ -161,9 +155,4 @@ impl Healing {
             .iter()
             .position(|attempt| attempt.link.as_ref().is_some_and(|own| own.id() == link))
     }
-}
-
-/// When a search has something to do, if there is one.
-pub(crate) fn deadline(healing: Option<&Healing>, other: Option<Time>) -> Option<Time> {
-    earliest(healing.map(Healing::deadline), other)
 }

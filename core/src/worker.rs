@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::children::{Children, END_GRACE};
 use crate::clock::Clock;
 use crate::command::Effect;
-use crate::healing::{self, Attempts, Healing};
+use crate::healing::{Attempts, Healing};
 use crate::link::{Link, Merge};
 use crate::modules::Modules;
 use crate::time::earliest;
@@ -462,7 +462,7 @@ impl Worker {
     fn own_deadline(&self) -> Option<Time> {
         let parent = self.parent.link.deadline().filter(|_| self.parent.is_up);
         let own = earliest(parent, self.children.deadline());
-        healing::deadline(self.healing.as_ref(), own)
+        earliest(own, self.healing.as_ref().map(Healing::deadline))
     }
 
     fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
