@@ -145,7 +145,8 @@ impl Children {
 
     /// Says which children are silent at the moment.
     pub fn report_silent(&self, up: &mut Up<'_>) {
-        for child in self.links.values().filter(|child| child.link.is_silent()) {
+        let children = self.links.values().filter(|child| !child.is_guest());
+        for child in children.filter(|child| child.link.is_silent()) {
             report(Kind::Silent, child.place, up);
         }
     }
@@ -536,7 +537,13 @@ impl Children {
                     }
                     continue;
                 }
-                Kind::Lost | Kind::Silent | Kind::Heard | Kind::Ended => {}
+                Kind::Silent | Kind::Heard => {
+                    let place = message.decode::<Place>().ok_or(Malformed)?;
+                    if self.routes.is_stale(place, id) {
+                        continue;
+                    }
+                }
+                Kind::Lost | Kind::Ended => {}
                 _ => return Err(Malformed),
             }
             up(message);

@@ -1,6 +1,6 @@
 //! Routing: which link leads to a node.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
@@ -25,13 +25,14 @@ pub trait Router {
     /// The next hop towards `to`.
     fn route(&self, to: NodeId) -> Hop;
 
-    /// From now on the life at this place is reached by way of its parent, or of `via` when that is
-    /// this node itself or not known, and no more by any other link; likewise all below it. Does
-    /// nothing when a later life of the node, or a later place of this one, is known.
-    ///
-    /// News of a place may come late and by a way that its parent has left since, so `via` alone
-    /// does not tell.
+    /// From now on the life at this place is reached by way of `via`, and no more by any other link;
+    /// likewise all below it. Does nothing when a later life of the node, or a later place of this
+    /// one, is known, or the news [is stale](Router::is_stale).
     fn learn(&mut self, place: Place, via: LinkId);
+
+    /// Whether news of a place, which its parent tells, has come by a way that the parent has left
+    /// since. What the parent has told by its new way is newer.
+    fn is_stale(&self, place: Place, via: LinkId) -> bool;
 
     /// Forgets everyone who is reached by way of `via`, and says who they were, in ascending order.
     fn forget(&mut self, via: LinkId) -> Vec<Life>;
@@ -39,7 +40,7 @@ pub trait Router {
     /// Forgets one life, if `via` is still the way to it; says whether it was.
     fn forget_life(&mut self, life: Life, via: LinkId) -> bool;
 
-    /// The places of all who are known, in ascending order.
+    /// The places of all who are known, each after the one above it.
     fn places(&self) -> Vec<Place>;
 }
 
@@ -86,24 +87,20 @@ impl RouteTable {
         old
     }
 
-    fn way_to_parent(&self, place: Place) -> Option<LinkId> {
-        let way = self.ways.get(&place.parent.node).filter(|_| place.parent.node != self.local)?;
-        (way.place.life == place.parent).then_some(way.via)
-    }
-
     /// The places below a life, each after the one above it.
     fn places_below(&self, life: Life) -> Vec<Place> {
-        let mut children: FxHashMap<Life, Vec<Place>> = FxHashMap::default();
+        let mut children = self.by_parent();
+        let top = children.remove(&life).unwrap_or_default();
+        top_down(top, &mut children)
+    }
+
+    fn by_parent(&self) -> BTreeMap<Life, Vec<Place>> {
+        let mut children: BTreeMap<Life, Vec<Place>> = BTreeMap::new();
         for way in self.ways.values() {
             children.entry(way.place.parent).or_default().push(way.place);
         }
-        let mut below = children.remove(&life).unwrap_or_default();
-        let mut next = 0;
-        while let Some(place) = below.get(next) {
-            below.extend(children.remove(&place.life).unwrap_or_default());
-            next += 1;
-        }
-        below
+        children.values_mut().for_each(|places| places.sort_unstable());
+        children
     }
 
     fn remove_from(&mut self, life: Life, via: LinkId) {
@@ -132,12 +129,20 @@ impl Router for RouteTable {
                 return;
             }
         }
-        let via = self.way_to_parent(place).unwrap_or(via);
+        if self.is_stale(place, via) {
+            return;
+        }
         if self.set(place, via).is_some_and(|old| old.place.life == place.life && old.via != via) {
             for place in self.places_below(place.life) {
                 self.set(place, via);
             }
         }
+    }
+
+    fn is_stale(&self, place: Place, via: LinkId) -> bool {
+        let parent = place.parent;
+        let way = self.ways.get(&parent.node).filter(|way| way.place.life == parent);
+        parent.node != self.local && way.is_some_and(|way| way.via != via)
     }
 
     fn forget(&mut self, via: LinkId) -> Vec<Life> {
@@ -159,10 +164,24 @@ impl Router for RouteTable {
     }
 
     fn places(&self) -> Vec<Place> {
-        let mut places: Vec<_> = self.ways.values().map(|way| way.place).collect();
-        places.sort_unstable();
-        places
+        let mut children = self.by_parent();
+        let is_top =
+            |parent: &Life| self.ways.get(&parent.node).is_none_or(|way| way.place.life != *parent);
+        let tops: Vec<_> = children.keys().copied().filter(is_top).collect();
+        let tops = tops.iter().flat_map(|parent| children.remove(parent).unwrap_or_default());
+        let tops = tops.collect();
+        top_down(tops, &mut children)
     }
+}
+
+/// These places, and all below them, each after the one above it.
+fn top_down(mut places: Vec<Place>, children: &mut BTreeMap<Life, Vec<Place>>) -> Vec<Place> {
+    let mut next = 0;
+    while let Some(place) = places.get(next) {
+        places.extend(children.remove(&place.life).unwrap_or_default());
+        next += 1;
+    }
+    places
 }
 
 #[cfg(test)]

@@ -359,6 +359,9 @@ impl Worker {
             of_children.drain(ANCESTORS_MAX..of_children.len() - 1);
         }
         self.children.set_place(depth, of_children);
+        // There may be another way up, and what was on the old one may be lost.
+        let parent = &mut self.parent;
+        self.children.report_silent(&mut |message| parent.send(&message));
     }
 
     /// The link to the parent is gone: another one is looked for, if this node ever had one.
@@ -386,7 +389,8 @@ impl Worker {
 
     /// Goes on with the search for a parent.
     fn heal(&mut self, now: Time, out: &mut Vec<Output>) {
-        if self.parent.is_up && !self.ending && self.parent.link.fell_silent(now) {
+        // One that is ending notes the silence as well, or its deadline would stay.
+        if self.parent.is_up && self.parent.link.fell_silent(now) && !self.ending {
             log::info!("node {} hears nothing from its parent", self.hello.life.node);
             self.seek(now, self.ancestors.clone(), out);
         }
@@ -445,8 +449,6 @@ impl Worker {
         for places in self.children.places().chunks(PLACES_PER_MESSAGE) {
             self.parent.send(&Message::neighbour(Kind::Below, &wire::body(&places)));
         }
-        let parent = &mut self.parent;
-        self.children.report_silent(&mut |message| parent.send(&message));
         self.place(now, welcome);
     }
 

@@ -92,24 +92,36 @@ impl Board {
     /// Lives hang at other places than before, and all below them with them. A life that is not the
     /// latest of its node, or whose node was removed, is ended.
     pub(super) fn moved(&mut self, now: Time, places: &[Place]) {
+        let mut there = Vec::new();
         for place in places {
-            match self.tree.life_mut(place.life).map(|record| record.moves.cmp(&place.moves)) {
+            let known = self.tree.life_mut(place.life).map(|record| {
+                // Once it was lost there, it can only have come back elsewhere.
+                let was_lost = record.state == State::Lost && record.moves == place.moves;
+                (was_lost, record.moves.cmp(&place.moves))
+            });
+            match known {
                 None => {
                     log::info!("{} is an old life, and is to end", place.life);
                     self.discard(place.life, place.parent.node);
+                    continue;
                 }
                 // It has moved on since.
-                Some(Ordering::Greater) => {}
-                Some(Ordering::Equal) => self.tree.hang(*place, now),
+                Some((true, _) | (_, Ordering::Greater)) => continue,
                 // What is under way on the old way there will not come back.
-                Some(Ordering::Less) => {
-                    self.lose(now, place.life.node, Change::Lost);
-                    self.tree.hang(*place, now);
-                }
+                Some((_, Ordering::Less)) => self.lose(now, place.life.node, Change::Lost),
+                Some((_, Ordering::Equal)) => {}
             }
+            self.tree.hang(*place, now);
+            there.push(place.life);
         }
-        for place in places {
-            self.lives(now, place.life);
+        for life in there {
+            let Some(record) = self.tree.life_mut(life) else { continue };
+            if std::mem::take(&mut record.silent) {
+                // Its parent says so once more if it still is, but not once more that it is not.
+                self.probe(life.node);
+            } else {
+                self.lives(now, life);
+            }
         }
     }
 

@@ -181,8 +181,11 @@ impl Tree {
         if record.state == State::Lost {
             record.since = now;
         }
-        // Who is silent all the same will be told after this.
-        (record.state, record.exit, record.silent) = (State::Up, None, false);
+        if record.moves < place.moves {
+            // Its silence was that of a link which is gone, and on which nothing will be heard.
+            record.silent = false;
+        }
+        (record.state, record.exit) = (State::Up, None);
         (record.parent, record.moves) = (parent, place.moves);
     }
 
