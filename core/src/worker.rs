@@ -560,13 +560,15 @@ impl Node for Worker {
             self.apply_effects(now, out);
         }
         let before = out.len();
+        // A child is welcomed before the control node hears of it: whoever is told that a node is there
+        // may rely on it to know where to turn when this one is gone.
+        self.children.flush(now, !self.is_congested(), out);
         if self.parent.is_up {
             self.parent.link.flush(now, true, out);
         }
         if let Some(healing) = &mut self.healing {
             healing.flush(now, out);
         }
-        self.children.flush(now, !self.is_congested(), out);
         self.traffic.frames_sent += (out.len() - before) as u64;
         if self.ending && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
             out.push(Output::Exit);
@@ -590,4 +592,67 @@ fn read_welcome(link: &mut Link, now: Time, frame: &[u8]) -> Result<Option<Welco
         welcome = Some(read.and_then(|message| message.decode()).ok_or(Some(message.kind))?);
     }
     Ok(welcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Incarnation, Place};
+
+    const PARENT: LinkId = LinkId(1);
+    const CHILD: LinkId = LinkId(2);
+    const TOKEN: Token = Token([1; 16]);
+
+    fn life(id: u32) -> Life {
+        Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(id) }
+    }
+
+    fn frame(messages: &[Message<'_>]) -> Vec<u8> {
+        let mut frame = vec![0; wire::FRAME_HEADER_BYTES];
+        messages.iter().for_each(|message| message.encode(&mut frame));
+        frame
+    }
+
+    /// Otherwise it might be relied on at a moment when it does not know where to turn.
+    #[test]
+    fn a_child_is_welcomed_before_anybody_is_told_of_it() {
+        let mut worker = Worker::new(
+            Time::ZERO,
+            WorkerConfig {
+                life: life(1),
+                token: TOKEN,
+                pid: 1,
+                parent: PARENT,
+                parent_address: Address("above".to_owned()),
+                transport: "test",
+                timeout: Duration::from_secs(5),
+                commands: Registry::new([]).unwrap(),
+            },
+        );
+        let mut turn = |input: Input<'_>| {
+            let mut out = Vec::new();
+            worker.handle(Time::ZERO, input, &mut out);
+            worker.flush(Time::ZERO, &mut out);
+            out
+        };
+        turn(Input::Up(PARENT));
+        let create = wire::body(&(life(2), None::<String>));
+        let create = Message::new(Kind::Create, life(1).node, RequestId(1), &create);
+        turn(Input::Frame(PARENT, &frame(&[create])));
+        turn(Input::Up(CHILD));
+        let hello =
+            Hello { version: wire::VERSION, token: TOKEN, life: life(2), pid: 2, orphan: false };
+        let hello = wire::body(&hello);
+        let out = turn(Input::Frame(CHILD, &frame(&[Message::neighbour(Kind::Hello, &hello)])));
+        let links: Vec<_> = out
+            .iter()
+            .map(|output| match output {
+                Output::Send(link, _) => *link,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(links, [CHILD, PARENT]);
+        let place = Place { life: life(2), parent: life(1), moves: 0 };
+        assert_eq!(worker.children.places(), [place]);
+    }
 }

@@ -1,0 +1,415 @@
+//! What must hold whatever happens: the checkers, which see only what goes in and out of the nodes,
+//! and what has really happened to processes and tasks.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use hoptree_core::NodeId;
+
+use crate::frame::Header;
+use crate::network::{Moment, TIMEOUT};
+use crate::probe::{self, Run};
+use crate::process::{Pid, private, public};
+use crate::trace::cut;
+
+/// A line that is answered at once, and by nothing else: it ends the answers to what came before.
+pub const MARK: &str = "mark";
+
+/// What was typed, as the checkers understand it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    Create(NodeId),
+    Remove(NodeId),
+    Ping(NodeId),
+    /// One task on one node.
+    Task {
+        node: NodeId,
+        task: usize,
+        padding: usize,
+        kind: TaskKind,
+    },
+    /// A task on all nodes.
+    TaskOnAll(usize),
+    Where(NodeId),
+    Heartbeat,
+    Mark,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    Answers,
+    /// It answers, but perhaps after the deadline.
+    Late,
+    Mute,
+}
+
+#[derive(Debug)]
+struct Pending {
+    command: Command,
+    entered: Moment,
+    /// The last node of a command for all nodes that has answered.
+    last: Option<NodeId>,
+}
+
+/// A process of a node.
+struct Being {
+    node: NodeId,
+    ended: Option<Moment>,
+}
+
+/// What the console last said about a node.
+#[derive(Clone, Copy, Default)]
+struct Notice {
+    unavailable: bool,
+    /// How often the node had joined by then.
+    joins: usize,
+}
+
+/// How often what was answered, to see that a run is not idle.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub ok: u64,
+    pub unavailable: u64,
+    pub late: u64,
+    pub refused: u64,
+    pub other: u64,
+    pub notices: u64,
+}
+
+impl Counts {
+    pub fn add(&mut self, other: Counts) {
+        self.ok += other.ok;
+        self.unavailable += other.unavailable;
+        self.late += other.late;
+        self.refused += other.refused;
+        self.other += other.other;
+        self.notices += other.notices;
+    }
+}
+
+#[derive(Default)]
+pub struct Checks {
+    pub now: Moment,
+    pub counts: Counts,
+    /// Who still ran when the control node ended.
+    pub left_behind: Vec<Pid>,
+    /// The answers to what was typed since this was last emptied.
+    pub answers: Vec<(Command, String)>,
+    violation: Option<String>,
+    pending: VecDeque<Pending>,
+    beings: BTreeMap<Pid, Being>,
+    /// How often the control node was told that a node has joined.
+    joins: HashMap<NodeId, usize>,
+    /// Of whom it was told so in this turn. What it prints in the turn may be from before.
+    joined_now: Vec<NodeId>,
+    notices: BTreeMap<NodeId, Notice>,
+    /// Which requests were passed on by whom.
+    passed_on: HashSet<(u64, Pid)>,
+}
+
+impl Checks {
+    /// Whether nothing was found so far.
+    pub fn hold(&self) -> bool {
+        self.violation.is_none()
+    }
+
+    /// Notes the first violation; what follows from it is of no interest.
+    pub fn fail(&mut self, violation: String) {
+        self.violation.get_or_insert(violation);
+    }
+
+    pub fn violation(&self) -> Option<&str> {
+        self.violation.as_deref()
+    }
+
+    /// Whether every command was answered.
+    pub fn all_answered(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// The oldest command without an answer.
+    pub fn unanswered(&self) -> String {
+        format!("{:?}", self.pending.front())
+    }
+
+    /// Whether the console has said last that a node is unavailable.
+    pub fn is_reported(&self, node: NodeId) -> bool {
+        self.notices.get(&node).is_some_and(|notice| notice.unavailable)
+    }
+
+    pub fn started(&mut self, node: NodeId, pid: Pid) {
+        self.beings.insert(pid, Being { node, ended: None });
+    }
+
+    /// A turn of the control node begins.
+    pub fn turn_begins(&mut self) {
+        self.joined_now.clear();
+    }
+
+    /// The control node hears something: that a node has joined, perhaps.
+    pub fn heard(&mut self, sender: NodeId, header: &Header) {
+        let joined = match header.name() {
+            "Hello" => Some(sender),
+            "Joined" => NodeId::compute(header.node),
+            _ => None,
+        };
+        if let Some(node) = joined {
+            *self.joins.entry(node).or_default() += 1;
+            self.joined_now.push(node);
+        }
+    }
+
+    pub fn ended(&mut self, pid: Pid) {
+        if let Some(being) = self.beings.get_mut(&pid) {
+            being.ended = Some(self.now);
+        }
+    }
+
+    /// A process sends a request on: once, or it goes round in a circle.
+    pub fn passed_on(&mut self, by: Pid, header: &Header) {
+        if !self.passed_on.insert((header.request, by)) {
+            let (name, request) = (header.name(), header.request);
+            self.fail(format!("{name} #{request:x} passes process {} twice", public(by)));
+        }
+    }
+
+    pub fn entered(&mut self, line: &str) {
+        match parse(line) {
+            Some(command) => {
+                self.pending.push_back(Pending { command, entered: self.now, last: None });
+            }
+            None => self.fail(format!("the simulator types nonsense: {line}")),
+        }
+    }
+
+    pub fn printed(&mut self, line: &str) {
+        match line.strip_prefix("Heartbit: node ") {
+            Some(notice) => self.notice(notice),
+            None => self.answer(line),
+        }
+    }
+
+    /// A notice: one for each loss, and one for each return.
+    fn notice(&mut self, notice: &str) {
+        self.counts.notices += 1;
+        let Some((node, text)) = notice.split_once(' ') else {
+            return self.fail(format!("a strange notice: {notice}"));
+        };
+        let Some(node) = node_called(node) else {
+            return self.fail(format!("a notice of nobody: {notice}"));
+        };
+        let joins = self.joins.get(&node).copied().unwrap_or_default();
+        let last = self.notices.get(&node).copied().unwrap_or_default();
+        let unavailable = text == "is unavailable now";
+        if !unavailable && text != "is available again" {
+            self.fail(format!("a strange notice: {notice}"));
+        }
+        // A new life is one of which nothing was said.
+        let was_said = last.unavailable && (last.joins == joins || !unavailable);
+        if was_said == unavailable {
+            self.fail(format!("node {node} {text}, which was said already, or not before"));
+        }
+        let now = self.joined_now.iter().filter(|joined| **joined == node).count();
+        self.notices.insert(node, Notice { unavailable, joins: joins - now });
+    }
+
+    fn answer(&mut self, line: &str) {
+        let is_of_node = line.split_once(':').is_some_and(|(_, rest)| !rest.starts_with(' '));
+        if let Some(Pending { command: Command::TaskOnAll(_), .. }) = self.pending.front() {
+            let is_refused = line == "Error: exec: there is no node yet";
+            if is_of_node {
+                return self.answer_of_one(line);
+            }
+            self.pending.pop_front();
+            if is_refused {
+                return;
+            }
+        }
+        let Some(pending) = self.pending.pop_front() else {
+            return self.fail(format!("an answer to nothing: {}", cut(line)));
+        };
+        if let Err(why) = self.check(&pending, line) {
+            let entered = pending.entered;
+            let command = pending.command;
+            let line = cut(line);
+            self.fail(format!("'{line}' is wrong for {command:?}, entered at {entered}: {why}"));
+        }
+        self.answers.push((pending.command, line.to_owned()));
+    }
+
+    /// A line of the answer to a command for all nodes.
+    fn answer_of_one(&mut self, line: &str) {
+        let Some(pending) = self.pending.front_mut() else { return };
+        let Command::TaskOnAll(task) = pending.command else { return };
+        let node = line.split(':').nth(1).and_then(node_called);
+        let entered = pending.entered;
+        if node <= pending.last {
+            return self.fail(format!("'{line}' is out of order, or comes twice"));
+        }
+        pending.last = node;
+        let Some(node) = node else { return };
+        let command = Command::Task { node, task, padding: 0, kind: TaskKind::Answers };
+        if let Err(why) = self.check(&Pending { command, entered, last: None }, line) {
+            self.fail(format!("'{}' is wrong for {command:?}: {why}", cut(line)));
+        }
+        self.answers.push((command, line.to_owned()));
+    }
+
+    /// Whether a line may be the answer to a command.
+    fn check(&mut self, pending: &Pending, line: &str) -> Result<(), String> {
+        match pending.command {
+            Command::Task { node, task, padding, kind } => {
+                let text = of_node(line, node)?;
+                self.check_task(node, task, padding, kind, text)
+            }
+            Command::TaskOnAll(_) => Err("it is for all".to_owned()),
+            Command::Ping(node) => self.check_ping(node, pending.entered, line),
+            Command::Create(node) => self.check_create(node, pending.entered, line),
+            Command::Remove(_) => {
+                expect(line, &["Ok", "Error: Not found", "Error: Node is unavailable"])
+            }
+            Command::Where(node) => of_node(line, node).map(drop),
+            Command::Heartbeat => expect(line, &["Ok"]),
+            Command::Mark if line.starts_with("Error: unknown command") => Ok(()),
+            Command::Mark => Err("a mark is no command".to_owned()),
+        }
+    }
+
+    /// A task runs once at most, and has run once if it is said to have.
+    fn check_task(
+        &mut self,
+        node: NodeId,
+        task: usize,
+        padding: usize,
+        kind: TaskKind,
+        (is_ok, text): (bool, &str),
+    ) -> Result<(), String> {
+        let runs = probe::runs(task);
+        let runs: Vec<Run> = runs.into_iter().filter(|run| run.node == node).collect();
+        if runs.len() > 1 {
+            return Err(format!("it has run as {runs:?}"));
+        }
+        if is_ok {
+            self.counts.ok += 1;
+            let Some(run) = runs.first() else { return Err("it has not run".to_owned()) };
+            let right = format!("{task} by {}{}", run.pid, "x".repeat(padding));
+            return if text == right && kind != TaskKind::Mute {
+                Ok(())
+            } else {
+                Err(format!("right would be {}", cut(&right)))
+            };
+        }
+        let late = format!("No answer within {} ms", TIMEOUT.as_millis());
+        match text {
+            "Node is unavailable" => self.counts.unavailable += 1,
+            // A control node that was stopped may hear it from the node first.
+            "it took too long" if kind != TaskKind::Answers => self.counts.late += 1,
+            text if text == late => self.counts.late += 1,
+            "Not found" | "Too many requests are waiting" if runs.is_empty() => {
+                self.counts.refused += 1;
+            }
+            _ => return Err(format!("it can't be that, having run as {runs:?}")),
+        }
+        Ok(())
+    }
+
+    fn check_ping(&mut self, node: NodeId, entered: Moment, line: &str) -> Result<(), String> {
+        if line != "Ok: 1" {
+            return expect(line, &["Ok: 0", "Error: Not found"]);
+        }
+        let lived = |being: &Being| being.ended.is_none_or(|ended| ended >= entered);
+        if self.beings.values().any(|being| being.node == node && lived(being)) {
+            Ok(())
+        } else {
+            Err("it was dead by then".to_owned())
+        }
+    }
+
+    fn check_create(&mut self, node: NodeId, entered: Moment, line: &str) -> Result<(), String> {
+        let pid = line.strip_prefix("Ok: ").and_then(|pid| pid.parse().ok()).and_then(private);
+        if let Some(pid) = pid {
+            return match self.beings.get(&pid) {
+                Some(being) if being.node == node => match being.ended {
+                    Some(ended) if ended < entered => Err("it was dead by then".to_owned()),
+                    _ => Ok(()),
+                },
+                _ => Err("that is not its process".to_owned()),
+            };
+        }
+        self.counts.other += 1;
+        let late = format!("Error: No answer within {} ms", TIMEOUT.as_millis());
+        let ended = format!("Error: node {node} ended before it joined: ");
+        if line.starts_with(&ended) {
+            return Ok(());
+        }
+        let known = [
+            "Error: Already exists",
+            "Error: Parent not found",
+            "Error: Parent is unavailable",
+            "Error: Too many requests are waiting",
+            "Error: no more processes",
+            &late,
+        ];
+        expect(line, &known)
+    }
+
+    /// No task has run twice on a node, whatever its answer was.
+    pub fn check_all_runs(&mut self) {
+        for (task, runs) in probe::all_runs().into_iter().enumerate() {
+            let mut nodes: Vec<_> = runs.iter().map(|run| run.node).collect();
+            nodes.sort_unstable();
+            if nodes.windows(2).any(|pair| pair[0] == pair[1]) {
+                self.fail(format!("task {task} has run as {runs:?}"));
+            }
+        }
+    }
+}
+
+fn parse(line: &str) -> Option<Command> {
+    let mut words = line.split(' ');
+    let mut word = || words.next();
+    match (word()?, word()) {
+        ("create", Some(id)) => node_called(id).map(Command::Create),
+        ("remove", Some(id)) => node_called(id).map(Command::Remove),
+        ("ping", Some(id)) => node_called(id).map(Command::Ping),
+        ("heartbeat", Some(_)) => Some(Command::Heartbeat),
+        (MARK, None) => Some(Command::Mark),
+        ("exec", Some("*")) => {
+            let (_, task) = (word()?, word()?);
+            task.parse().ok().map(Command::TaskOnAll)
+        }
+        ("exec", Some(id)) => {
+            let node = node_called(id)?;
+            let name = word()?;
+            if name == "where" {
+                return Some(Command::Where(node));
+            }
+            let task = word()?.parse().ok()?;
+            let padding = if name == "do" { word()?.parse().ok()? } else { 0 };
+            let kind = match name {
+                "mute" => TaskKind::Mute,
+                "later" => TaskKind::Late,
+                _ => TaskKind::Answers,
+            };
+            Some(Command::Task { node, task, padding, kind })
+        }
+        _ => None,
+    }
+}
+
+pub fn node_called(id: &str) -> Option<NodeId> {
+    id.parse().ok().and_then(NodeId::compute)
+}
+
+fn expect(line: &str, known: &[&str]) -> Result<(), String> {
+    if known.contains(&line) { Ok(()) } else { Err("it can't be that".to_owned()) }
+}
+
+/// The text of an answer of this node, and whether it is a result.
+fn of_node(line: &str, node: NodeId) -> Result<(bool, &str), String> {
+    let (status, rest) = line.split_once(':').ok_or("it names no node")?;
+    let (id, text) = rest.split_once(": ").unwrap_or((rest, ""));
+    match status {
+        "Ok" | "Error" if node_called(id) == Some(node) => Ok((status == "Ok", text)),
+        _ => Err("it is not of that node".to_owned()),
+    }
+}

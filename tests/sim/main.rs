@@ -1,0 +1,114 @@
+//! The simulator: whole trees of the real nodes on a virtual network, under a virtual clock, with
+//! faults that a seed brings about and checkers that know nothing of how nodes work.
+//!
+//! A seed that fails is printed, and brings the same events again:
+//! `HOPTREE_SIM_SEED=7 HOPTREE_SIM_SEEDS=1 cargo test --test sim`; see docs/testing.md.
+//!
+//! Start reading at `story.rs`: what a run is. `network.rs` is the machine that it runs on,
+//! `checks.rs` what must always hold, `verdict.rs` what must hold in the end.
+
+#![allow(clippy::unwrap_used, reason = "in a test, whatever goes wrong is to end it")]
+#![allow(clippy::cast_possible_truncation, reason = "what is counted here is small")]
+#![allow(clippy::print_stderr, reason = "whoever runs many seeds wants to see how it goes")]
+
+mod checks;
+mod frame;
+mod link;
+mod network;
+mod probe;
+mod process;
+mod random;
+mod story;
+mod trace;
+mod verdict;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use hoptree_core::Registry;
+// What is linked registers itself.
+use hoptree_heartbeat as _;
+
+use story::{Outcome, Size};
+
+/// How many of the last events a failure shows.
+const TRACE_LINES: u64 = 400;
+
+/// What `cargo test` runs.
+const FIRST_SEED: u64 = 1;
+const SEEDS: u64 = 40;
+const SIZE: Size = Size { nodes: 30, faults: 80 };
+
+#[test]
+fn every_seed_holds() {
+    let size = Size {
+        nodes: setting("HOPTREE_SIM_NODES", u64::from(SIZE.nodes)) as u32,
+        faults: setting("HOPTREE_SIM_FAULTS", u64::from(SIZE.faults)) as u32,
+    };
+    let first = setting("HOPTREE_SIM_SEED", FIRST_SEED);
+    let seeds = setting("HOPTREE_SIM_SEEDS", SEEDS);
+    let begun = Instant::now();
+    let mut total = Outcome::default();
+    let mut failed = None;
+    for seed in first..first + seeds {
+        match run(seed, size) {
+            Ok(outcome) => total.add(outcome),
+            Err(violation) => {
+                eprintln!("seed {seed}: {violation}");
+                failed.get_or_insert((seed, violation));
+            }
+        }
+    }
+    if let Some((seed, violation)) = failed {
+        panic!("{}", report(seed, size, &violation));
+    }
+    eprintln!("{seeds} seeds of {size:?} hold: {total:?} in {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_seed_brings_the_same_events_again() {
+    let size = Size { nodes: 12, faults: 40 };
+    let traced = || {
+        trace::begin(usize::MAX);
+        run(5, size).unwrap();
+        trace::take()
+    };
+    assert!(traced() == traced());
+}
+
+/// Runs a seed; a panic of a node is a violation like any other.
+fn run(seed: u64, size: Size) -> Result<Outcome, String> {
+    let modules = Registry::linked().unwrap();
+    let registry = Registry::new(modules.modules().chain([&probe::PROBE])).unwrap();
+    match catch_unwind(AssertUnwindSafe(|| story::run(seed, size, &registry))) {
+        Ok(outcome) => outcome,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref().copied()).unwrap_or("(no text)");
+            Err(format!("a panic: {text}"))
+        }
+    }
+}
+
+/// Runs a seed that has failed once more, this time with a trace.
+fn report(seed: u64, size: Size, violation: &str) -> String {
+    trace::begin(setting("HOPTREE_SIM_TRACE", TRACE_LINES) as usize);
+    let again = run(seed, size);
+    let trace = trace::take();
+    let again = match again {
+        Err(again) if again == violation => String::new(),
+        again => format!("the second time it was different: {again:?}\n"),
+    };
+    let Size { nodes, faults } = size;
+    format!(
+        "{trace}\n{violation}\n{again}replay: HOPTREE_SIM_SEED={seed} HOPTREE_SIM_SEEDS=1 \
+         HOPTREE_SIM_NODES={nodes} HOPTREE_SIM_FAULTS={faults} cargo test --test sim"
+    )
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(value) => value.parse().unwrap_or_else(|_| panic!("{name} is to be a number")),
+        Err(_) => default,
+    }
+}

@@ -1,0 +1,105 @@
+//! A command module that remembers what ran where, so that "ran exactly once" can be checked.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use hoptree_core::{
+    Call, Claim, Command, CommandSpec, Context, Example, NodeId, Outcome, Reply, RequestId, Time,
+    Word,
+};
+
+thread_local! {
+    /// By the number of the task, who ran it. A run has its thread to itself.
+    static RUNS: RefCell<Vec<Vec<Run>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A task has run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub node: NodeId,
+    pub pid: u32,
+}
+
+/// Forgets all runs.
+pub fn forget() {
+    RUNS.take();
+}
+
+/// Who ran a task.
+pub fn runs(task: usize) -> Vec<Run> {
+    RUNS.with_borrow(|runs| runs.get(task).cloned().unwrap_or_default())
+}
+
+/// All runs, by the number of the task.
+pub fn all_runs() -> Vec<Vec<Run>> {
+    RUNS.with_borrow(Clone::clone)
+}
+
+pub static PROBE: CommandSpec = CommandSpec {
+    name: "probe",
+    package: "simulator",
+    summary: "for the simulator",
+    words: &[
+        Word { claim: Claim::Word("do"), usage: "do N BYTES", help: "run task N" },
+        Word {
+            claim: Claim::Word("later"),
+            usage: "later N MS",
+            help: "run task N, answer after MS",
+        },
+        Word { claim: Claim::Word("work"), usage: "work N", help: "run task N beside the node" },
+        Word { claim: Claim::Word("mute"), usage: "mute N", help: "run task N, never answer" },
+        Word {
+            claim: Claim::Word("where"),
+            usage: "where",
+            help: "parent, depth, children, below",
+        },
+    ],
+    verbs: &[],
+    examples: &[Example { line: "exec 1 where", reply: "Ok:1: -1 1 0 0" }],
+    create: || Box::new(Probe::default()),
+};
+
+#[derive(Default)]
+struct Probe {
+    /// What is to be answered, and when.
+    later: Vec<(Time, RequestId, String)>,
+}
+
+impl Command for Probe {
+    fn call(&mut self, cx: &mut Context<'_>, call: &Call<'_>) -> Outcome {
+        let facts = *cx.facts();
+        if call.word == "where" {
+            let hoptree_core::Facts { parent, depth, children, below, .. } = facts;
+            return Ok(format!("{parent} {depth} {children} {below}").into());
+        }
+        let mut numbers = call.args.iter().map(|word| word.parse::<usize>().unwrap_or_default());
+        let (task, more) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+        let run = Run { node: facts.node, pid: facts.pid };
+        RUNS.with_borrow_mut(|runs| {
+            runs.resize_with(runs.len().max(task + 1), Vec::new);
+            runs[task].push(run);
+        });
+        let answer = format!("{task} by {}", facts.pid);
+        match call.word {
+            "do" => Ok((answer + &"x".repeat(more)).into()),
+            "later" => {
+                let due = cx.now() + Duration::from_millis(more as u64);
+                self.later.push((due, call.id, answer));
+                Ok(Reply::Later)
+            }
+            "work" => Ok(cx.offload(call.id, |_| Ok(answer))),
+            _ => Ok(Reply::Later),
+        }
+    }
+
+    fn timeout(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now();
+        for (_, call, answer) in self.later.extract_if(.., |(due, ..)| *due <= now) {
+            cx.answer(call, Ok(answer));
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.later.iter().map(|(due, ..)| *due).min()
+    }
+}

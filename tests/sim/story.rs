@@ -1,0 +1,352 @@
+//! One run: a tree comes about, commands and faults fall on it, then it is left in peace, and in the
+//! end it must be whole.
+
+use std::time::Duration;
+
+use hoptree_core::{Exit, Life, NodeId, Registry};
+
+use crate::checks::{Checks, Command, Counts, MARK, node_called};
+use crate::network::{Event, MICROSECOND, MS, Moment, Network, TIMEOUT};
+use crate::probe;
+use crate::process::{CONTROL, Pid};
+use crate::verdict;
+
+/// How large a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub nodes: u32,
+    pub faults: u32,
+}
+
+/// What a run has come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcome {
+    pub events: u64,
+    pub counts: Counts,
+}
+
+impl Outcome {
+    pub fn add(&mut self, other: Outcome) {
+        self.events += other.events;
+        self.counts.add(other.counts);
+    }
+}
+
+/// How long after the last fault everything must be well: the deadline of a request twice over, or
+/// the time in which an orphan gives up, and what heartbeats take to notice.
+const CALM: Moment = 4_000 * MS;
+
+/// How long the tree may take to come about, or to answer when all is well.
+const PATIENCE: Moment = 20_000 * MS;
+
+/// How long anyone is stopped or cut off at most.
+const FAULT_MS_MAX: u64 = 900;
+
+/// How many requests are made at once to fill the windows.
+const FLOOD: u64 = 1_500;
+
+/// The run of a seed.
+pub struct Story {
+    pub network: Network,
+    size: Size,
+    /// How many tasks there were.
+    tasks: usize,
+    /// How often heartbeats come, if they do.
+    pub beat: Option<u64>,
+}
+
+/// Runs a seed.
+///
+/// # Errors
+///
+/// What does not hold.
+pub fn run(seed: u64, size: Size, registry: &Registry) -> Result<Outcome, String> {
+    probe::forget();
+    let network = Network::new(seed, registry.clone());
+    let mut story = Story { network, size, tasks: 0, beat: None };
+    let phases =
+        [Story::grow, Story::suffer, Story::calm, verdict::on_the_tree, verdict::on_the_end];
+    for phase in phases {
+        phase(&mut story);
+        if let Some(violation) = story.network.checks.violation() {
+            return Err(violation.to_owned());
+        }
+    }
+    Ok(Outcome { events: story.network.events, counts: story.network.checks.counts })
+}
+
+impl Story {
+    pub fn checks(&mut self) -> &mut Checks {
+        &mut self.network.checks
+    }
+
+    /// Types a line, unless the run is over.
+    pub fn enter(&mut self, line: impl Into<String>) {
+        if self.checks().hold() {
+            self.network.enter(line.into());
+        }
+    }
+
+    /// The number of one more task.
+    pub fn task(&mut self) -> usize {
+        self.tasks += 1;
+        self.tasks
+    }
+
+    /// Types lines, and waits for their answers.
+    pub fn ask(&mut self, lines: impl IntoIterator<Item = String>) -> Vec<(Command, String)> {
+        self.checks().answers.clear();
+        lines.into_iter().for_each(|line| self.enter(line));
+        let end = self.network.now + PATIENCE;
+        while self.checks().hold()
+            && !(self.network.typed.is_empty() && self.checks().all_answered())
+        {
+            if self.network.now >= end {
+                let unanswered = self.checks().unanswered();
+                self.checks().fail(format!("there is no answer to {unanswered}"));
+            }
+            self.network.run_for(MS);
+        }
+        std::mem::take(&mut self.checks().answers)
+    }
+
+    /// A tree comes about: deep or broad, as the seed has it.
+    fn grow(&mut self) {
+        let reach = [2, 3, 8, 1_000][self.network.random.below(4) as usize];
+        let mut lines = Vec::new();
+        for node in 1..=self.size.nodes {
+            let reach = u64::from(node).min(reach);
+            let parent = u64::from(node) - self.network.random.between(1, reach);
+            lines.push(match parent {
+                0 => format!("create {node}"),
+                parent => format!("create {node} {parent}"),
+            });
+        }
+        for (command, answer) in self.ask(lines) {
+            if !answer.starts_with("Ok: ") {
+                self.checks().fail(format!("{command:?} fails in peace: {answer}"));
+            }
+        }
+        let random = &mut self.network.random;
+        self.beat = (!random.chance(10)).then(|| random.between(2, 10) * 10);
+        self.network.failing_starts = random.below(2) * 5;
+        if let Some(beat) = self.beat {
+            self.ask([format!("heartbeat {beat}")]);
+            self.network.run_for(100 * MS);
+        }
+    }
+
+    /// Faults and commands.
+    fn suffer(&mut self) {
+        let pace = [MS, 5 * MS, 15 * MS, 60 * MS][self.network.random.below(4) as usize];
+        for _ in 0..self.size.faults {
+            let time = self.network.random.below(pace);
+            self.network.run_for(time);
+            if !self.checks().hold() {
+                return;
+            }
+            self.fault();
+            for _ in 0..self.network.random.below(4) {
+                let time = self.network.random.below(100 * MICROSECOND);
+                self.network.run_for(time);
+                self.command();
+            }
+        }
+    }
+
+    /// Every fault comes to its end, and time passes.
+    fn calm(&mut self) {
+        self.network.failing_starts = 0;
+        self.network.heal();
+        for pid in [CONTROL].into_iter().chain(self.network.living.clone()) {
+            self.network.processes[pid].lateness = 0;
+        }
+        self.network.run_for(FAULT_MS_MAX * MS + CALM);
+    }
+
+    fn anybody(&mut self) -> Option<Pid> {
+        self.network.random.pick(&self.network.living).copied()
+    }
+
+    fn fault(&mut self) {
+        let time = self.network.random.between(1, FAULT_MS_MAX) * MS;
+        match self.network.random.below(100) {
+            0..30 => self.kill(),
+            30..48 => self.hang(time),
+            48..68 => self.cut(),
+            68..78 => self.delay(time / 3),
+            78..80 => self.part(time),
+            80..86 => self.slow_down(),
+            86..90 => self.be_late(),
+            90..92 => self.hang_control(time),
+            92..94 => self.flood(),
+            94..97 => self.remove(),
+            _ => self.recreate(),
+        }
+    }
+
+    fn kill(&mut self) {
+        if let Some(pid) = self.anybody() {
+            self.network.end(pid, Exit::Signal(9));
+        }
+    }
+
+    fn hang(&mut self, time: Moment) {
+        if let Some(pid) = self.anybody() {
+            self.network.stop(pid);
+            self.network.plan_in(time, pid, Event::GoOn);
+        }
+    }
+
+    /// Only orphans notice, and wait.
+    fn hang_control(&mut self, time: Moment) {
+        self.network.stop(CONTROL);
+        self.network.plan_in(time, CONTROL, Event::GoOn);
+    }
+
+    fn cut(&mut self) {
+        let Some(pid) = self.anybody() else { return };
+        let Some(link) = self.network.random.pick(&self.network.processes[pid].links).copied()
+        else {
+            return;
+        };
+        let later = if self.network.random.chance(50) {
+            0
+        } else {
+            self.network.random.below(FAULT_MS_MAX) * MS
+        };
+        self.network.cut(link, later);
+    }
+
+    fn delay(&mut self, time: Moment) {
+        let Some(pid) = self.anybody() else { return };
+        let link = self.network.random.pick(&self.network.processes[pid].links).copied();
+        if let Some(link) = link {
+            self.network.ends.end_mut(link).delay = time;
+        }
+    }
+
+    fn part(&mut self, time: Moment) {
+        if self.network.is_parted() {
+            return;
+        }
+        let percent = self.network.random.between(1, 60);
+        for pid in self.network.living.clone() {
+            self.network.processes[pid].side = self.network.random.chance(percent);
+        }
+        self.network.part(time);
+    }
+
+    /// A process gets the processor only now and then.
+    fn slow_down(&mut self) {
+        let Some(pid) = self.anybody() else { return };
+        let mut at = 0;
+        for _ in 0..self.network.random.between(3, 15) {
+            at += self.network.random.between(0, 10 * MS);
+            self.network.plan_in(at, pid, Event::Stop);
+            at += self.network.random.between(MS, 40 * MS);
+            self.network.plan_in(at, pid, Event::GoOn);
+        }
+    }
+
+    fn be_late(&mut self) {
+        if let Some(pid) = self.anybody() {
+            self.network.processes[pid].lateness = self.network.random.between(0, 50) * MS;
+        }
+    }
+
+    fn flood(&mut self) {
+        let Some(node) = self.any_node() else { return };
+        for _ in 0..FLOOD {
+            let task = self.task();
+            self.enter(format!("exec {node} do {task} 0"));
+        }
+    }
+
+    fn remove(&mut self) {
+        let Some(node) = self.any_node() else { return };
+        self.enter(format!("remove {node}"));
+    }
+
+    /// The id of a node that is lost, stopped or just being ended gets another life.
+    fn recreate(&mut self) {
+        let Some(pid) = self.anybody() else { return };
+        let node = self.network.processes[pid].life.node;
+        match self.network.random.below(3) {
+            0 => self.network.end(pid, Exit::Signal(9)),
+            1 => {
+                self.network.stop(pid);
+                self.network.plan_in(FAULT_MS_MAX * MS, pid, Event::GoOn);
+            }
+            _ => {}
+        }
+        self.create(node);
+    }
+
+    fn create(&mut self, node: NodeId) {
+        let parent = self.anybody().filter(|_| self.network.random.chance(90));
+        match parent.map(|pid| self.network.processes[pid].life) {
+            Some(Life { node: parent, .. }) => self.enter(format!("create {node} {parent}")),
+            None => self.enter(format!("create {node}")),
+        }
+    }
+
+    /// A node that may exist.
+    fn any_node(&mut self) -> Option<NodeId> {
+        let id = self.network.random.between(1, u64::from(self.size.nodes) * 6 / 5);
+        node_called(&id.to_string())
+    }
+
+    /// A node that does not live, if one is found soon.
+    fn absent_node(&mut self) -> Option<NodeId> {
+        for _ in 0..5 {
+            let node = self.any_node()?;
+            if !self.network.has_process(node) {
+                return Some(node);
+            }
+        }
+        None
+    }
+
+    fn command(&mut self) {
+        let Some(node) = self.any_node() else { return };
+        let task = self.task();
+        match self.network.random.below(100) {
+            0..40 => self.enter(format!("exec {node} do {task} 0")),
+            40..44 => {
+                let bytes = self.network.random.below(100_000);
+                self.enter(format!("exec {node} do {task} {bytes}"));
+            }
+            44..52 => {
+                let ms = self.network.random.below(TIMEOUT.as_millis() as u64 + 200);
+                self.enter(format!("exec {node} later {task} {ms}"));
+            }
+            52..58 => self.enter(format!("exec {node} work {task}")),
+            58..61 => self.enter(format!("exec {node} mute {task}")),
+            61..64 => self.task_on_all(),
+            64..76 => self.enter(format!("ping {node}")),
+            76..98 => {
+                let absent = self.absent_node().unwrap_or(node);
+                self.create(absent);
+            }
+            _ => self.change_beat(),
+        }
+    }
+
+    pub fn task_on_all(&mut self) {
+        let task = self.task();
+        self.enter(format!("exec * do {task} 0"));
+        self.enter(MARK);
+    }
+
+    fn change_beat(&mut self) {
+        if self.beat.is_some() {
+            let beat = self.network.random.between(2, 10) * 10;
+            self.beat = Some(beat);
+            self.enter(format!("heartbeat {beat}"));
+        }
+    }
+}
+
+// An orphan's patience, and that of a peer for a hello, is over before the calm is.
+const _: () = assert!(Duration::from_nanos(CALM).as_millis() > 2 * TIMEOUT.as_millis());
