@@ -147,6 +147,7 @@ impl Tree {
 
     /// A life has joined below `parent`. What was below an earlier life of it stays below it.
     pub fn join(&mut self, life: Life, pid: u32, parent: NodeId, now: Time) {
+        self.lift_above(life.node, parent);
         self.detach(life.node);
         self.siblings(parent).insert(life.node);
         let record = self.entry(life.node);
@@ -187,6 +188,19 @@ impl Tree {
         }
         (record.state, record.exit) = (State::Up, None);
         (record.parent, record.moves) = (parent, place.moves);
+    }
+
+    /// When `parent` hangs below an earlier life of the node that is to hang below it, that part of
+    /// the tree is taken to the top, or there would be a circle.
+    fn lift_above(&mut self, node: NodeId, parent: NodeId) {
+        let below =
+            |other: &NodeId| self.record(*other).is_some_and(|record| record.parent == node);
+        let top = std::iter::once(parent).chain(self.ancestors(parent)).find(below);
+        if let Some(top) = top {
+            self.detach(top);
+            self.top.insert(top);
+            self.entry(top).parent = NodeId::CONTROL;
+        }
     }
 
     fn is_above(&self, node: NodeId, other: NodeId) -> bool {
@@ -295,5 +309,25 @@ impl Tree {
         } else if let Some(parent) = self.record_mut(parent) {
             parent.children.remove(&node);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: u32) -> NodeId {
+        NodeId::compute(id).unwrap()
+    }
+
+    #[test]
+    fn a_new_life_below_what_hangs_from_its_old_one_makes_no_circle() {
+        let mut tree = Tree::default();
+        for (id, parent) in [(1, NodeId::CONTROL), (2, node(1)), (3, node(2)), (1, node(3))] {
+            let life = tree.new_life(node(id));
+            tree.join(life, id, parent, Time::ZERO);
+        }
+        assert_eq!(tree.subtree(node(2)), [node(2), node(3), node(1)]);
+        assert_eq!(tree.ancestors(node(1)).collect::<Vec<_>>(), [node(3), node(2)]);
     }
 }
