@@ -11,7 +11,7 @@ use crate::wire::{
     self, Ancestor, Fan, Hello, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Published,
     Settled, Status, Welcome,
 };
-use crate::{Exit, Input, Life, LinkId, NodeId, Output, Place, RequestId, Time, Token, Watch};
+use crate::{Exit, Input, Life, LinkId, Output, Place, RequestId, Time, Token, Watch};
 
 /// How long a process without children has to end after it was asked to, before it is killed, and
 /// how much longer for each level below it, so that whoever is nearest to a node that hangs is the
@@ -102,7 +102,7 @@ impl Children {
             strangers: BTreeMap::new(),
             links: BTreeMap::new(),
             processes: BTreeMap::new(),
-            routes: RouteTable::new(own.node),
+            routes: RouteTable::new(own),
             watch: None,
             published: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -171,9 +171,9 @@ impl Children {
         self.routes.len()
     }
 
-    /// The link towards a node below, if there is a way to it.
-    pub fn link_to(&self, node: NodeId) -> Option<LinkId> {
-        match self.routes.route(node) {
+    /// The link towards a life below, if there is a way to it.
+    pub fn link_to(&self, life: Life) -> Option<LinkId> {
+        match self.routes.route(life) {
             Hop::Link(link) => Some(link),
             Hop::Local | Hop::Unknown => None,
         }
@@ -181,18 +181,18 @@ impl Children {
 
     /// Passes a request on towards its node, or answers that there is no way to it.
     pub fn forward(&mut self, message: &Message<'_>, up: &mut Up<'_>) {
-        let link = self.link_to(message.node).and_then(|link| self.links.get_mut(&link));
+        let link = self.link_to(message.life).and_then(|link| self.links.get_mut(&link));
         match link {
             Some(child) => {
                 if message.flags.is_first() && message.request != NO_REQUEST {
-                    child.link.expect_answer(message.request, message.node);
+                    child.link.expect_answer(message.request, message.life);
                 }
                 child.link.send(message);
                 self.touched.insert(child.link.id());
             }
             // What follows a first piece belongs to a request that has been answered.
             None if message.flags.is_first() && message.request != NO_REQUEST => {
-                up(Message::answer(message.node, message.request, Status::Unavailable, &[]));
+                up(Message::answer(message.life, message.request, Status::Unavailable, &[]));
             }
             None => {}
         }
@@ -202,13 +202,13 @@ impl Children {
     /// those to which there is no way.
     pub fn forward_fan(&mut self, fan: Fan<'_>, up: &mut Up<'_>) {
         let mut by_link: BTreeMap<LinkId, Vec<_>> = BTreeMap::new();
-        for (node, request) in fan.parts {
-            match self.link_to(node).and_then(|link| self.links.get_mut(&link)) {
+        for (life, request) in fan.parts {
+            match self.link_to(life).and_then(|link| self.links.get_mut(&link)) {
                 Some(child) => {
-                    child.link.expect_answer(request, node);
-                    by_link.entry(child.link.id()).or_default().push((node, request));
+                    child.link.expect_answer(request, life);
+                    by_link.entry(child.link.id()).or_default().push((life, request));
                 }
-                None => up(Message::answer(node, request, Status::Unavailable, &[])),
+                None => up(Message::answer(life, request, Status::Unavailable, &[])),
             }
         }
         for (link, parts) in by_link {
@@ -251,7 +251,7 @@ impl Children {
         up: &mut Up<'_>,
     ) {
         if self.closing {
-            return up(Message::answer(self.own.node, request, Status::Unavailable, &[]));
+            return up(Message::answer(self.own, request, Status::Unavailable, &[]));
         }
         self.processes.insert(life, Process::Starting(request));
         out.push(Output::Spawn(life, transport));
@@ -266,7 +266,7 @@ impl Children {
         up: &mut Up<'_>,
     ) {
         match self.processes.get_mut(&life) {
-            None => up(Message::answer(self.own.node, request, Status::Ok, &[])),
+            None => up(Message::answer(self.own, request, Status::Ok, &[])),
             Some(process) => {
                 let kill_at = Some(now + grace);
                 let exited = matches!(process, Process::Adopted);
@@ -291,7 +291,7 @@ impl Children {
             }
             Some(process) => {
                 if let Process::Starting(request) = *process {
-                    up(Message::answer(self.own.node, request, Status::Unavailable, &[]));
+                    up(Message::answer(self.own, request, Status::Unavailable, &[]));
                 }
                 *process = Process::Ending(Ending::default());
             }
@@ -420,7 +420,7 @@ impl Children {
         self.links.insert(id, Child { place, pid: hello.pid, link, guest_until: None });
         self.begin(now, id);
         let joined = wire::body(&Joined { place, pid: hello.pid });
-        up(Message::new(Kind::Joined, hello.life.node, request, &joined));
+        up(Message::new(Kind::Joined, hello.life, request, &joined));
         Ok(())
     }
 
@@ -475,7 +475,7 @@ impl Children {
         });
         self.begin(now, id);
         let moved = wire::body(&Moved { place, pid });
-        up(Message::new(Kind::Moved, place.life.node, NO_REQUEST, &moved));
+        up(Message::new(Kind::Moved, place.life, NO_REQUEST, &moved));
         // It has come back to one that had been told to end it.
         if matches!(self.processes.get(&place.life), Some(Process::Ending(_))) {
             self.ask_to_end(place.life, END_GRACE);
@@ -517,16 +517,25 @@ impl Children {
                 Kind::Joined => {
                     let joined = message.decode::<Joined>().ok_or(Malformed)?;
                     child.link.settle(message.request);
-                    self.routes.learn(joined.place, id);
+                    if !self.routes.learn(joined.place, id) {
+                        let Message { life, request, .. } = message;
+                        up(Message::answer(life, request, Status::Unavailable, &[]));
+                        continue;
+                    }
                 }
                 Kind::Moved => {
                     let moved = message.decode::<Moved>().ok_or(Malformed)?;
-                    self.routes.learn(moved.place, id);
+                    if !self.routes.learn(moved.place, id) {
+                        continue;
+                    }
                 }
                 Kind::Below => {
-                    for place in message.decode::<Vec<Place>>().ok_or(Malformed)? {
-                        self.routes.learn(place, id);
+                    let mut places = message.decode::<Vec<Place>>().ok_or(Malformed)?;
+                    places.retain(|place| self.routes.learn(*place, id));
+                    if !places.is_empty() {
+                        up(Message { body: &wire::body(&places), ..message });
                     }
+                    continue;
                 }
                 Kind::Forget => {
                     // To those that have moved there is another way by now, here and further up.
@@ -579,12 +588,12 @@ impl Children {
         if child.is_guest() {
             return None;
         }
-        for (request, node) in child.link.take_pending() {
-            up(Message::answer(node, request, Status::Unavailable, &[]));
+        for (request, life) in child.link.take_pending() {
+            up(Message::answer(life, request, Status::Unavailable, &[]));
         }
         for lives in self.routes.forget(link).chunks(LIVES_PER_MESSAGE) {
             let body = wire::body(&lives);
-            up(Message::new(Kind::Forget, child.place.life.node, NO_REQUEST, &body));
+            up(Message::new(Kind::Forget, child.place.life, NO_REQUEST, &body));
         }
         Some(child.place)
     }
@@ -592,7 +601,7 @@ impl Children {
     /// A child's process could not be started.
     fn spawn_failed(&mut self, life: Life, why: &str, up: &mut Up<'_>) {
         if let Some(Process::Starting(request)) = self.processes.remove(&life) {
-            up(Message::answer(self.own.node, request, Status::Failed, why.as_bytes()));
+            up(Message::answer(self.own, request, Status::Failed, why.as_bytes()));
         }
     }
 
@@ -602,7 +611,7 @@ impl Children {
         match self.processes.get_mut(&life) {
             Some(Process::Starting(request)) => {
                 let why = format!("node {} ended before it joined: {exit}", life.node);
-                up(Message::answer(self.own.node, *request, Status::Failed, why.as_bytes()));
+                up(Message::answer(self.own, *request, Status::Failed, why.as_bytes()));
                 self.processes.remove(&life);
             }
             Some(Process::Ending(ending)) if linked => {
@@ -614,7 +623,7 @@ impl Children {
                 log::info!("{life} has ended: {exit}");
                 self.processes.remove(&life);
                 let ended = wire::body(&(life, exit));
-                up(Message::new(Kind::Ended, life.node, NO_REQUEST, &ended));
+                up(Message::new(Kind::Ended, life, NO_REQUEST, &ended));
             }
             None => {}
         }
@@ -625,7 +634,7 @@ impl Children {
         if let Some(Process::Ending(Ending { request: Some(request), .. })) =
             self.processes.remove(&life)
         {
-            up(Message::answer(self.own.node, request, Status::Ok, &[]));
+            up(Message::answer(self.own, request, Status::Ok, &[]));
         }
     }
 
@@ -715,7 +724,7 @@ impl Children {
 
 /// Tells the control node something about a child.
 fn report(kind: Kind, place: Place, up: &mut Up<'_>) {
-    up(Message::new(kind, place.life.node, NO_REQUEST, &wire::body(&place)));
+    up(Message::new(kind, place.life, NO_REQUEST, &wire::body(&place)));
 }
 
 /// Watches a child, and has it see signs of this node's own life. Nobody judges the control node's
@@ -744,7 +753,7 @@ fn published(module: &str, value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Incarnation;
+    use crate::{Incarnation, NodeId};
 
     const NOW: Time = Time::ZERO;
     const LINK: LinkId = LinkId(5);
@@ -763,7 +772,7 @@ mod tests {
             Kind::Create => wire::body(&(life(), None::<String>)),
             _ => wire::body(&life()),
         };
-        let message = Message::new(kind, NodeId::CONTROL, RequestId(request), &body);
+        let message = Message::new(kind, Life::CONTROL, RequestId(request), &body);
         let up = &mut |message: Message<'_>| told.push((message.kind, message.flags.status()));
         children.serve(NOW, &message, &mut out, up);
         (out, told)

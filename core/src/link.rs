@@ -11,7 +11,7 @@ use crate::wire::{
     self, FRAME_HEADER_BYTES, Fan, HEADER_BYTES, Kind, Malformed, Message, Messages,
     PIECE_BYTES_MAX,
 };
-use crate::{FRAME_BYTES_MAX, LinkId, NodeId, Output, RequestId, Time};
+use crate::{FRAME_BYTES_MAX, Life, LinkId, Output, RequestId, Time};
 
 /// How many frames may be unacknowledged before data waits. Together with the next bound it keeps
 /// every library from the point where its send blocks or its queue grows.
@@ -41,15 +41,15 @@ pub(crate) enum Merge {
     Place,
     /// Only the newest of this module counts.
     Published(String),
-    /// Only the newest about this node's silence counts.
-    Silence(NodeId),
+    /// Only the newest about this life's silence counts.
+    Silence(Life),
 }
 
-/// Which messages keep their order: those to one node on the way down, and the pieces of one answer
+/// Which messages keep their order: those to one life on the way down, and the pieces of one answer
 /// on the way up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stream {
-    To(NodeId),
+    To(Life),
     Answer(RequestId),
 }
 
@@ -57,7 +57,7 @@ impl Stream {
     fn of(message: &Message<'_>) -> Stream {
         match message.kind {
             Kind::Answer => Stream::Answer(message.request),
-            _ => Stream::To(message.node),
+            _ => Stream::To(message.life),
         }
     }
 }
@@ -90,7 +90,7 @@ pub(crate) struct Link {
     acknowledged: u32,
     unacknowledged_bytes: usize,
     /// The requests that went out on this link and are not answered, with their targets.
-    pending: FxHashMap<RequestId, NodeId>,
+    pending: FxHashMap<RequestId, Life>,
     heard: Time,
     sent: Time,
     beat_every: Option<Duration>,
@@ -155,14 +155,14 @@ impl Link {
         }
     }
 
-    /// Queues one request for each of several nodes, as one message. Those for whose node something
+    /// Queues one request for each of several nodes, as one message. Those for whom something
     /// waits in pieces go behind that, each by itself.
     pub fn send_fan(&mut self, fan: Fan<'_>) {
         let Fan { kind, mut parts, body } = fan;
-        parts.retain(|(node, request)| {
-            let apart = self.lanes.iter().any(|lane| lane.stream == Stream::To(*node));
+        parts.retain(|(life, request)| {
+            let apart = self.lanes.iter().any(|lane| lane.stream == Stream::To(*life));
             if apart {
-                self.queue(&Message::new(kind, *node, *request, body));
+                self.queue(&Message::new(kind, *life, *request, body));
             }
             !apart
         });
@@ -188,7 +188,7 @@ impl Link {
     }
 
     /// Remembers that an answer to `request` is to come back on this link.
-    pub fn expect_answer(&mut self, request: RequestId, from: NodeId) {
+    pub fn expect_answer(&mut self, request: RequestId, from: Life) {
         self.pending.insert(request, from);
     }
 
@@ -198,7 +198,7 @@ impl Link {
     }
 
     /// Takes all pending requests, in ascending order.
-    pub fn take_pending(&mut self) -> Vec<(RequestId, NodeId)> {
+    pub fn take_pending(&mut self) -> Vec<(RequestId, Life)> {
         let mut pending: Vec<_> = self.pending.drain().collect();
         pending.sort_unstable();
         pending
@@ -404,15 +404,16 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Incarnation, NodeId};
 
     const NOW: Time = Time::ZERO;
 
-    fn node(id: u32) -> NodeId {
-        NodeId::compute(id).unwrap()
+    fn life(id: u32) -> Life {
+        Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(id) }
     }
 
     fn exec(to: u32, request: u64, body: &[u8]) -> Message<'_> {
-        Message::new(Kind::Exec, node(to), RequestId(request), body)
+        Message::new(Kind::Exec, life(to), RequestId(request), body)
     }
 
     fn flush(link: &mut Link) -> Vec<Vec<u8>> {
@@ -535,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_does_not_overtake_an_earlier_one_to_its_node() {
+    fn a_long_message_does_not_overtake_an_earlier_one_to_its_life() {
         let (mut link, mut peer) = pair();
         for request in 0..90 {
             link.send(&exec(2, request, &[0; 1_000]));
@@ -551,7 +552,7 @@ mod tests {
     #[test]
     fn a_fan_is_one_message_and_overtakes_nothing_that_goes_to_its_nodes() {
         let (mut link, mut peer) = pair();
-        let parts = [1, 2, 3].map(|id| (node(id), RequestId(id.into()))).to_vec();
+        let parts = [1, 2, 3].map(|id| (life(id), RequestId(id.into()))).to_vec();
         link.send_fan(Fan { kind: Kind::Exec, parts: parts.clone(), body: b"time" });
         link.send(&exec(2, 10, &[0; 100_000]));
         link.send_fan(Fan { kind: Kind::Exec, parts: parts.clone(), body: b"stop" });
@@ -577,11 +578,11 @@ mod tests {
     }
 
     #[test]
-    fn answers_need_not_wait_for_a_long_one_of_the_same_node() {
+    fn answers_need_not_wait_for_a_long_one_of_the_same_life() {
         let (mut link, mut peer) = pair();
         let long = vec![0; 100_000];
-        link.send(&Message::answer(node(1), RequestId(1), wire::Status::Ok, &long));
-        link.send(&Message::answer(node(1), RequestId(2), wire::Status::Ok, b"short"));
+        link.send(&Message::answer(life(1), RequestId(1), wire::Status::Ok, &long));
+        link.send(&Message::answer(life(1), RequestId(2), wire::Status::Ok, b"short"));
         assert_eq!(exchange(&mut link, &mut peer), [(2, 5), (1, 100_000)]);
     }
 
@@ -610,7 +611,7 @@ mod tests {
             }
             let lives = [0; 10_000];
             for request in 0..100 {
-                let message = Message::new(Kind::Forget, node(1), RequestId(request), &lives);
+                let message = Message::new(Kind::Forget, life(1), RequestId(request), &lives);
                 link.send_control(Merge::Never, &message);
             }
             let frames = flush(&mut link);

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use crate::{Life, LinkId, NodeId, Place};
+use crate::{Life, LinkId, Place};
 
-/// The next hop towards a node.
+/// The next hop towards a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hop {
-    /// This very node.
+    /// This very one.
     Local,
     /// Whoever is at the other end of this link.
     Link(LinkId),
@@ -17,18 +17,23 @@ pub enum Hop {
     Unknown,
 }
 
-/// Knows the way to every node below this one. It learns when a node joins and forgets when one is
-/// lost; it never guesses, so a node that it does not know is not below it.
+/// Knows the way to everyone below this node. It learns when somebody joins and forgets who is lost;
+/// it never guesses, so whoever it does not know is not below it.
 ///
-/// What it learns and forgets are lives, so that late news of an old life can't harm a new one.
+/// Ways lead to lives rather than to nodes: what is for one life of a node never reaches another, and
+/// news of one does not touch the way to another, in whatever order they come.
 pub trait Router {
     /// The next hop towards `to`.
-    fn route(&self, to: NodeId) -> Hop;
+    fn route(&self, to: Life) -> Hop;
 
-    /// From now on the life at this place is reached by way of `via`, and no more by any other link;
-    /// likewise all below it. Does nothing when a later life of the node, or a later place of this
-    /// one, is known, or the news [is stale](Router::is_stale).
-    fn learn(&mut self, place: Place, via: LinkId);
+    /// From now on the life at this place is reached by way of `via`, and no more by any other link.
+    /// When it has moved there, all below it are forgotten: it tells at once who has come with it, and
+    /// news of others may be lost on the way that it has left.
+    ///
+    /// Does nothing, and says so by `false`, when a later place of this life is known, or the news [is
+    /// stale](Router::is_stale). What a node does not learn it must not pass on either: whoever is
+    /// above it knows by that link what it knows, and is told of an end only when it is.
+    fn learn(&mut self, place: Place, via: LinkId) -> bool;
 
     /// Whether news of a place, which its parent tells, has come by a way that the parent has left
     /// since. What the parent has told by its new way is newer.
@@ -44,11 +49,11 @@ pub trait Router {
     fn places(&self) -> Vec<Place>;
 }
 
-/// A [`Router`] with one entry for each node below.
+/// A [`Router`] with one entry for each life below.
 #[derive(Debug)]
 pub struct RouteTable {
-    local: NodeId,
-    ways: FxHashMap<NodeId, Way>,
+    local: Life,
+    ways: FxHashMap<Life, Way>,
     lives: FxHashMap<LinkId, BTreeSet<Life>>,
 }
 
@@ -59,13 +64,13 @@ struct Way {
 }
 
 impl RouteTable {
-    /// The table of the node `local`, which knows nobody yet.
+    /// The table of the node whose life is `local`, which knows nobody yet.
     #[must_use]
-    pub fn new(local: NodeId) -> RouteTable {
+    pub fn new(local: Life) -> RouteTable {
         RouteTable { local, ways: FxHashMap::default(), lives: FxHashMap::default() }
     }
 
-    /// How many nodes there is a way to.
+    /// How many lives there is a way to.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ways.len()
@@ -77,21 +82,25 @@ impl RouteTable {
         self.ways.is_empty()
     }
 
-    /// Sets the way to a life, and returns the one that there was to its node.
-    fn set(&mut self, place: Place, via: LinkId) -> Option<Way> {
-        let old = self.ways.insert(place.life.node, Way { place, via });
-        if let Some(old) = old {
-            self.remove_from(old.place.life, old.via);
+    /// Forgets the way to a life, and says whether there was one.
+    fn remove(&mut self, life: Life) -> bool {
+        let Some(Way { via, .. }) = self.ways.remove(&life) else { return false };
+        if let Some(lives) = self.lives.get_mut(&via) {
+            lives.remove(&life);
+            if lives.is_empty() {
+                self.lives.remove(&via);
+            }
         }
-        self.lives.entry(via).or_default().insert(place.life);
-        old
+        true
     }
 
-    /// The places below a life, each after the one above it.
-    fn places_below(&self, life: Life) -> Vec<Place> {
+    /// Forgets the ways to all below a life.
+    fn remove_below(&mut self, life: Life) {
         let mut children = self.by_parent();
         let top = children.remove(&life).unwrap_or_default();
-        top_down(top, &mut children)
+        for place in top_down(top, &mut children) {
+            self.remove(place.life);
+        }
     }
 
     fn by_parent(&self) -> BTreeMap<Life, Vec<Place>> {
@@ -102,71 +111,49 @@ impl RouteTable {
         children.values_mut().for_each(|places| places.sort_unstable());
         children
     }
-
-    fn remove_from(&mut self, life: Life, via: LinkId) {
-        if let Some(lives) = self.lives.get_mut(&via) {
-            lives.remove(&life);
-            if lives.is_empty() {
-                self.lives.remove(&via);
-            }
-        }
-    }
 }
 
 impl Router for RouteTable {
-    fn route(&self, to: NodeId) -> Hop {
+    fn route(&self, to: Life) -> Hop {
         if to == self.local {
             return Hop::Local;
         }
         self.ways.get(&to).map_or(Hop::Unknown, |way| Hop::Link(way.via))
     }
 
-    fn learn(&mut self, place: Place, via: LinkId) {
-        let node = place.life.node;
-        if let Some(old) = self.ways.get(&node).copied() {
-            let age = |place: Place| (place.life.incarnation, place.moves);
-            if age(old.place) > age(place) {
-                return;
-            }
+    fn learn(&mut self, place: Place, via: LinkId) -> bool {
+        let old = self.ways.get(&place.life).copied();
+        if old.is_some_and(|old| old.place.moves > place.moves) || self.is_stale(place, via) {
+            return false;
         }
-        if self.is_stale(place, via) {
-            return;
+        if old.is_some_and(|old| old.via != via || old.place.moves < place.moves) {
+            self.remove_below(place.life);
         }
-        if self.set(place, via).is_some_and(|old| old.place.life == place.life && old.via != via) {
-            for place in self.places_below(place.life) {
-                self.set(place, via);
-            }
-        }
+        self.remove(place.life);
+        self.ways.insert(place.life, Way { place, via });
+        self.lives.entry(via).or_default().insert(place.life);
+        true
     }
 
     fn is_stale(&self, place: Place, via: LinkId) -> bool {
-        let parent = place.parent;
-        let way = self.ways.get(&parent.node).filter(|way| way.place.life == parent);
-        parent.node != self.local && way.is_some_and(|way| way.via != via)
+        self.ways.get(&place.parent).is_some_and(|way| way.via != via)
     }
 
     fn forget(&mut self, via: LinkId) -> Vec<Life> {
         let lives = self.lives.remove(&via).unwrap_or_default();
         for life in &lives {
-            self.ways.remove(&life.node);
+            self.ways.remove(life);
         }
         lives.into_iter().collect()
     }
 
     fn forget_life(&mut self, life: Life, via: LinkId) -> bool {
-        let way = self.ways.get(&life.node);
-        let is_way = way.is_some_and(|way| way.place.life == life && way.via == via);
-        if is_way {
-            self.ways.remove(&life.node);
-            self.remove_from(life, via);
-        }
-        is_way
+        self.ways.get(&life).is_some_and(|way| way.via == via) && self.remove(life)
     }
 
     fn places(&self) -> Vec<Place> {
         let mut children = self.by_parent();
-        let is_top =
-            |parent: &Life| self.ways.get(&parent.node).is_none_or(|way| way.place.life != *parent);
+        let is_top = |parent: &Life| !self.ways.contains_key(parent);
         let tops: Vec<_> = children.keys().copied().filter(is_top).collect();
         let tops = tops.iter().flat_map(|parent| children.remove(parent).unwrap_or_default());
         let tops = tops.collect();
@@ -187,7 +174,7 @@ fn top_down(mut places: Vec<Place>, children: &mut BTreeMap<Life, Vec<Place>>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Incarnation;
+    use crate::{Incarnation, NodeId};
 
     fn life(id: u32, incarnation: u32) -> Life {
         Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(incarnation) }
@@ -200,62 +187,77 @@ mod tests {
     #[test]
     fn it_learns_moves_and_forgets() {
         let (left, right) = (LinkId(1), LinkId(2));
-        let local = NodeId::compute(0).unwrap();
+        let local = life(1, 1);
         let mut table = RouteTable::new(local);
         assert_eq!(table.route(local), Hop::Local);
-        assert_eq!(table.route(life(5, 0).node), Hop::Unknown);
+        assert_eq!(table.route(life(5, 0)), Hop::Unknown);
 
         for id in [7, 5, 6] {
             table.learn(place(life(id, 0), 0), left);
         }
-        assert_eq!(table.route(life(5, 0).node), Hop::Link(left));
+        assert_eq!(table.route(life(5, 0)), Hop::Link(left));
 
         table.learn(place(life(5, 0), 1), right);
         assert!(!table.forget_life(life(5, 0), left));
-        assert_eq!(table.route(life(5, 0).node), Hop::Link(right), "another link leads there now");
+        assert_eq!(table.route(life(5, 0)), Hop::Link(right), "another link leads there now");
         table.learn(place(life(5, 0), 0), left);
-        assert_eq!(
-            table.route(life(5, 0).node),
-            Hop::Link(right),
-            "that is not its place any more"
-        );
+        assert_eq!(table.route(life(5, 0)), Hop::Link(right), "that is not its place any more");
         assert_eq!(table.places()[0], place(life(5, 0), 1));
 
         assert_eq!(table.forget(left), [life(6, 0), life(7, 0)]);
-        assert_eq!(table.route(life(7, 0).node), Hop::Unknown);
+        assert_eq!(table.route(life(7, 0)), Hop::Unknown);
 
         assert!(table.forget_life(life(5, 0), right));
-        assert_eq!(table.route(life(5, 0).node), Hop::Unknown);
+        assert_eq!(table.route(life(5, 0)), Hop::Unknown);
         assert!(table.lives.is_empty() && table.is_empty(), "nothing is left behind");
     }
 
     #[test]
     fn late_news_by_a_way_that_the_parent_has_left_leads_nowhere() {
         let (old, new) = (LinkId(1), LinkId(2));
-        let mut table = RouteTable::new(NodeId::CONTROL);
+        let mut table = RouteTable::new(Life::CONTROL);
         let below = |life, parent, moves| Place { life, parent, moves };
         let (top, middle, leaf) = (life(1, 1), life(2, 2), life(3, 3));
         table.learn(below(middle, life(9, 9), 0), old);
         table.learn(below(leaf, middle, 0), old);
         table.learn(below(top, Life::CONTROL, 1), new);
         table.learn(below(middle, top, 1), new);
-        assert_eq!(table.route(leaf.node), Hop::Link(new), "it moves with its parent");
+        table.learn(below(leaf, middle, 0), new);
         table.learn(below(leaf, middle, 1), old);
         assert!(!table.forget_life(leaf, old));
-        assert_eq!(table.route(leaf.node), Hop::Link(new));
+        assert_eq!(table.route(leaf), Hop::Link(new));
         assert_eq!(table.forget(old), []);
         assert_eq!(table.forget(new), [top, middle, leaf]);
     }
 
+    /// News of its end may have gone the way that its parent has left, and come too late.
     #[test]
-    fn late_news_of_an_old_life_does_not_harm_a_new_one() {
-        let link = LinkId(1);
-        let mut table = RouteTable::new(NodeId::CONTROL);
-        table.learn(place(life(5, 0), 9), link);
-        table.learn(place(life(5, 1), 0), link);
-        assert!(!table.forget_life(life(5, 0), link));
-        table.learn(place(life(5, 0), 10), LinkId(2));
-        assert_eq!(table.route(life(5, 1).node), Hop::Link(link));
-        assert_eq!(table.forget(link), [life(5, 1)]);
+    fn who_has_not_come_along_is_forgotten() {
+        let mut table = RouteTable::new(Life::CONTROL);
+        let (parent, gone, leaf) = (life(1, 1), life(2, 2), life(3, 3));
+        let below = |life, parent, moves| Place { life, parent, moves };
+        for via in [LinkId(1), LinkId(1), LinkId(2)] {
+            let moves = table.places().first().map_or(0, |place| place.moves + 1);
+            table.learn(place(parent, moves), via);
+            table.learn(below(gone, parent, 0), via);
+            table.learn(below(leaf, gone, 0), via);
+        }
+        table.learn(place(parent, 3), LinkId(2));
+        assert!(!table.forget_life(gone, LinkId(1)));
+        assert_eq!(table.places(), [place(parent, 3)]);
+    }
+
+    #[test]
+    fn a_new_life_that_comes_to_nothing_leaves_the_way_to_the_old_one() {
+        let (old, new) = (life(5, 0), life(5, 1));
+        let (left, right) = (LinkId(1), LinkId(2));
+        let mut table = RouteTable::new(Life::CONTROL);
+        table.learn(place(old, 9), left);
+        table.learn(place(new, 0), right);
+        assert_eq!(table.route(old), Hop::Link(left));
+        assert_eq!(table.route(new), Hop::Link(right));
+        assert!(table.forget_life(new, right));
+        assert_eq!((table.route(old), table.route(new)), (Hop::Link(left), Hop::Unknown));
+        assert_eq!(table.forget(left), [old]);
     }
 }

@@ -2,22 +2,22 @@
 //!
 //! A frame is a cumulative acknowledgement (4 bytes, how many frames of the peer have been taken
 //! in) and any number of messages. A message is its length (4 bytes, of what follows), kind, flags,
-//! node (4 bytes), request (8 bytes), and a body. All numbers are little-endian. Whoever only
+//! life (8 bytes), request (8 bytes), and a body. All numbers are little-endian. Whoever only
 //! passes a message on reads its header and copies its body. Bodies that are not text are postcard.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Life, NodeId, Place, RequestId, Token};
+use crate::{Address, Incarnation, Life, NodeId, Place, RequestId, Token};
 
 /// Changes with every change of what travels; two ends with different versions do not talk.
-pub(crate) const VERSION: u16 = 3;
+pub(crate) const VERSION: u16 = 4;
 
 /// The acknowledgement that every frame begins with, in bytes.
 pub(crate) const FRAME_HEADER_BYTES: usize = 4;
 
 /// What a message has in front of its body, in bytes.
-pub(crate) const HEADER_BYTES: usize = 18;
+pub(crate) const HEADER_BYTES: usize = 22;
 
 /// The longest body of one message, in bytes; longer ones travel in pieces of this size. Half a
 /// frame, so that a piece and what waits beside it share one.
@@ -47,7 +47,7 @@ pub(crate) enum Kind {
     Remove,
     /// Down, to the parent: this [`Life`] is over, whatever it still does.
     Discard,
-    /// Up: the answer to a request; `node` is who answers.
+    /// Up: the answer to a request; `life` is who answers.
     Answer,
     /// Up: the answer to a create that succeeded: [`Joined`]. Relays learn the way from it.
     Joined,
@@ -169,7 +169,7 @@ pub(crate) struct Message<'a> {
     pub kind: Kind,
     pub flags: Flags,
     /// Down: who it is for. Up: who it is about or from.
-    pub node: NodeId,
+    pub life: Life,
     pub request: RequestId,
     pub body: &'a [u8],
 }
@@ -178,17 +178,17 @@ pub(crate) struct Message<'a> {
 pub(crate) const NO_REQUEST: RequestId = RequestId(0);
 
 impl<'a> Message<'a> {
-    pub fn new(kind: Kind, node: NodeId, request: RequestId, body: &'a [u8]) -> Message<'a> {
-        Message { kind, flags: Flags::new(Status::Ok), node, request, body }
+    pub fn new(kind: Kind, life: Life, request: RequestId, body: &'a [u8]) -> Message<'a> {
+        Message { kind, flags: Flags::new(Status::Ok), life, request, body }
     }
 
-    pub fn answer(node: NodeId, request: RequestId, status: Status, body: &'a [u8]) -> Message<'a> {
-        Message { kind: Kind::Answer, flags: Flags::new(status), node, request, body }
+    pub fn answer(life: Life, request: RequestId, status: Status, body: &'a [u8]) -> Message<'a> {
+        Message { kind: Kind::Answer, flags: Flags::new(status), life, request, body }
     }
 
     /// A message between neighbours that concerns nobody else.
     pub fn neighbour(kind: Kind, body: &'a [u8]) -> Message<'a> {
-        Message::new(kind, NodeId::CONTROL, NO_REQUEST, body)
+        Message::new(kind, Life::CONTROL, NO_REQUEST, body)
     }
 
     /// How many bytes it takes in a frame.
@@ -202,8 +202,9 @@ impl<'a> Message<'a> {
         header[..4].copy_from_slice(&length.to_le_bytes());
         header[4] = self.kind as u8;
         header[5] = self.flags.0;
-        header[6..10].copy_from_slice(&self.node.to_wire().to_le_bytes());
-        header[10..].copy_from_slice(&self.request.0.to_le_bytes());
+        header[6..10].copy_from_slice(&self.life.node.to_wire().to_le_bytes());
+        header[10..14].copy_from_slice(&self.life.incarnation.0.to_le_bytes());
+        header[14..].copy_from_slice(&self.request.0.to_le_bytes());
         frame.extend_from_slice(&header);
         frame.extend_from_slice(self.body);
     }
@@ -220,11 +221,11 @@ impl<'a> Message<'a> {
         };
         let body_bytes = (number(0) as usize).checked_sub(HEADER_BYTES - 4)?;
         let (body, rest) = rest.split_at_checked(body_bytes)?;
-        let request = u64::from_le_bytes(header[10..].try_into().expect("the range is 8 long"));
+        let request = u64::from_le_bytes(header[14..].try_into().expect("the range is 8 long"));
         let message = Message {
             kind: Kind::from_wire(header[4])?,
             flags: Flags(header[5]),
-            node: NodeId::from_wire(number(6)),
+            life: Life { node: NodeId::from_wire(number(6)), incarnation: Incarnation(number(10)) },
             request: RequestId(request),
             body,
         };
@@ -284,8 +285,8 @@ impl<'a> Iterator for Messages<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fan<'a> {
     pub kind: Kind,
-    /// The nodes, and the request that each of them answers, in ascending order of requests.
-    pub parts: Vec<(NodeId, RequestId)>,
+    /// Who is asked, and the request that each of them answers, in ascending order of requests.
+    pub parts: Vec<(Life, RequestId)>,
     /// What the body of each request would be.
     pub body: &'a [u8],
 }
@@ -303,10 +304,12 @@ impl<'a> Fan<'a> {
     }
 
     /// How many bytes a part takes that follows one with the request `before`.
-    pub fn part_bytes(before: RequestId, (node, request): (NodeId, RequestId)) -> usize {
+    pub fn part_bytes(before: RequestId, (life, request): (Life, RequestId)) -> usize {
         let varint_bytes = |number: u64| (u64::BITS - (number | 1).leading_zeros()).div_ceil(7);
         let step = request.0.wrapping_sub(before.0);
-        (varint_bytes(node.to_wire().into()) + varint_bytes(step)) as usize
+        let Life { node, incarnation } = life;
+        let numbers = [node.to_wire().into(), incarnation.0.into(), step];
+        numbers.map(varint_bytes).iter().sum::<u32>() as usize
     }
 
     /// The body of the message. For the parts of a fan it is never longer than for the whole.
@@ -315,8 +318,8 @@ impl<'a> Fan<'a> {
         let parts: Vec<_> = self
             .parts
             .iter()
-            .map(|(node, request)| {
-                (*node, request.0.wrapping_sub(std::mem::replace(&mut before, request.0)))
+            .map(|(life, request)| {
+                (*life, request.0.wrapping_sub(std::mem::replace(&mut before, request.0)))
             })
             .collect();
         let mut bytes = body(&(self.kind as u8, parts));
@@ -326,12 +329,12 @@ impl<'a> Fan<'a> {
 
     /// The fan that a body stands for, or `None` when it is none.
     pub fn decode(bytes: &'a [u8]) -> Option<Fan<'a>> {
-        let (head, body) = postcard::take_from_bytes::<(u8, Vec<(NodeId, u64)>)>(bytes).ok()?;
+        let (head, body) = postcard::take_from_bytes::<(u8, Vec<(Life, u64)>)>(bytes).ok()?;
         let kind = Kind::from_wire(head.0).filter(|kind| matches!(kind, Kind::Exec | Kind::Ask))?;
         let mut request = 0u64;
-        let parts = head.1.into_iter().map(|(node, step)| {
+        let parts = head.1.into_iter().map(|(life, step)| {
             request = request.wrapping_add(step);
-            (node, RequestId(request))
+            (life, RequestId(request))
         });
         Some(Fan { kind, parts: parts.collect(), body })
     }
@@ -411,8 +414,8 @@ mod tests {
     }
 
     fn sample(kind: Kind) -> Message<'static> {
-        let node = NodeId::compute(12).unwrap();
-        Message::new(kind, node, RequestId(u64::MAX - 3), b"a body")
+        let life = Life { node: NodeId::compute(12).unwrap(), incarnation: Incarnation(7) };
+        Message::new(kind, life, RequestId(u64::MAX - 3), b"a body")
     }
 
     #[test]
@@ -434,7 +437,8 @@ mod tests {
         loop {
             let step = 1u64 << (parts.len() % 50);
             let node = NodeId::compute(u32::try_from(parts.len()).unwrap().pow(2)).unwrap();
-            let part = (node, RequestId(before.0 + step));
+            let life = Life { node, incarnation: Incarnation(parts.len() as u32) };
+            let part = (life, RequestId(before.0 + step));
             let Some(left) = room.checked_sub(Fan::part_bytes(before, part)) else { break };
             (room, before) = (left, part.1);
             parts.push(part);

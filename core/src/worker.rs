@@ -97,7 +97,7 @@ impl Parent {
         match message.kind {
             Kind::Answer => self.link.send(message),
             Kind::Silent | Kind::Heard => {
-                self.link.send_control(Merge::Silence(message.node), message);
+                self.link.send_control(Merge::Silence(message.life), message);
             }
             _ => self.link.send_control(Merge::Never, message),
         }
@@ -188,21 +188,21 @@ impl Worker {
     fn request(&mut self, now: Time, message: &Message<'_>, out: &mut Vec<Output>) {
         let parent = &mut self.parent;
         let up = &mut |message: Message<'_>| parent.send(&message);
-        if message.node != self.hello.life.node {
+        if message.life != self.hello.life {
             self.traffic.passed_on += 1;
             return self.children.forward(message, up);
         }
         match message.kind {
             Kind::Exec => self.exec(now, message),
             Kind::Ask => self.run_or_wait(now, message.kind, message.request, message.body),
-            Kind::Ping => up(Message::answer(message.node, message.request, Status::Ok, &[])),
+            Kind::Ping => up(Message::answer(message.life, message.request, Status::Ok, &[])),
             _ => self.children.serve(now, message, out, up),
         }
     }
 
     /// Takes in a request for each of several nodes, of which this may be one.
     fn fan(&mut self, now: Time, mut fan: Fan<'_>) {
-        let here = fan.parts.iter().position(|(node, _)| *node == self.hello.life.node);
+        let here = fan.parts.iter().position(|(life, _)| *life == self.hello.life);
         if let Some(here) = here {
             let (_, id) = fan.parts.remove(here);
             self.run_or_wait(now, fan.kind, id, fan.body);
@@ -288,7 +288,7 @@ impl Worker {
             Ok(result) => (Status::Ok, result),
             Err(Failure(text)) => (Status::Failed, text),
         };
-        let answer = Message::answer(self.hello.life.node, id, status, text.as_bytes());
+        let answer = Message::answer(self.hello.life, id, status, text.as_bytes());
         self.parent.send(&answer);
     }
 
@@ -637,7 +637,7 @@ mod tests {
         };
         turn(Input::Up(PARENT));
         let create = wire::body(&(life(2), None::<String>));
-        let create = Message::new(Kind::Create, life(1).node, RequestId(1), &create);
+        let create = Message::new(Kind::Create, life(1), RequestId(1), &create);
         turn(Input::Frame(PARENT, &frame(&[create])));
         turn(Input::Up(CHILD));
         let hello =

@@ -3,7 +3,7 @@
 /// The acknowledgement in front.
 pub const FRAME_HEADER_BYTES: usize = 4;
 
-const MESSAGE_HEADER_BYTES: usize = 18;
+const MESSAGE_HEADER_BYTES: usize = 22;
 
 /// The names of the kinds of messages, from 1 on.
 const KINDS: [&str; 22] = [

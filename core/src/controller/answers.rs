@@ -142,8 +142,8 @@ impl Board {
                     self.create_failed(request, ALREADY_EXISTS);
                 }
             }
-            Work::Create { parent, stage, .. } => {
-                if let Creation::Starting(life) = stage {
+            Work::Create { stage, .. } => {
+                if let Creation::Starting { life, parent } = stage {
                     self.discard(life, parent);
                 }
                 let text = if why == Why::Slow { &no_answer } else { "Parent is unavailable" };

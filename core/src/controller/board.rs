@@ -40,21 +40,21 @@ pub(crate) struct Board {
     /// Answers in pieces, of which some are still to come.
     pub(super) partial: FxHashMap<RequestId, Vec<u8>>,
     /// Lives to be ended once their parents can be reached again.
-    pub(super) owed: FxHashMap<NodeId, Vec<Life>>,
+    pub(super) owed: FxHashMap<Life, Vec<Life>>,
 }
 
 /// What is to be sent.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
-    /// A message for one node.
-    Message { kind: Kind, node: NodeId, request: RequestId, body: Vec<u8> },
+    /// A message for one life.
+    Message { kind: Kind, to: Life, request: RequestId, body: Vec<u8> },
     /// Parts of a command for many nodes, in the order of their requests.
     Fan {
         /// The command that they are parts of.
         command: RequestId,
         /// The control node's links on the way, each of which carries it once.
         links: Vec<LinkId>,
-        parts: Vec<(NodeId, RequestId)>,
+        parts: Vec<(Life, RequestId)>,
         /// How many bytes of further parts fit in.
         room: usize,
         kind: Kind,

@@ -40,7 +40,7 @@ impl Board {
             self.probes.insert(request, life);
             self.outbox.push(Outgoing::Message {
                 kind: Kind::Ping,
-                node,
+                to: life,
                 request,
                 body: Vec::new(),
             });
@@ -77,9 +77,9 @@ impl Board {
             return;
         };
         *stage = Removal::Ending;
-        let parent = self.tree.record(life.node).map_or(NodeId::CONTROL, |record| record.parent);
+        let to = self.tree.parent(life.node);
         let body = wire::body(&(life, self.end_grace(life.node)));
-        self.outbox.push(Outgoing::Message { kind: Kind::Remove, node: parent, request, body });
+        self.outbox.push(Outgoing::Message { kind: Kind::Remove, to, request, body });
         self.wake_by(now + self.timeout / 2);
     }
 

@@ -14,7 +14,7 @@ use super::task::{Charge, Creation, Removal, Task, Work};
 use super::tree::{Record, State};
 use super::windows::{LINK_WINDOW, Pace, Window, patience};
 use crate::wire::{self, FAN_BODY_BYTES_MAX, Fan, Kind, Message, NO_REQUEST, Published};
-use crate::{LinkId, NodeId, RequestId, Time};
+use crate::{Life, LinkId, NodeId, RequestId, Time};
 
 const PARENT_NOT_FOUND: &str = "Parent not found";
 
@@ -25,7 +25,17 @@ struct Part {
     body: Arc<[u8]>,
 }
 
-/// Whether a request may be sent to a node.
+/// What becomes of a request for a node whose turn it is.
+enum Turn {
+    /// It is to be sent to this life.
+    Send(Life),
+    /// A window is full, but the node answers.
+    Wait,
+    /// It can't be sent, and its command has been told so.
+    Answered,
+}
+
+/// Whether the windows have room for a request.
 enum Admission {
     Granted(Option<Charge>),
     /// A window is full, but the node answers.
@@ -251,56 +261,47 @@ impl Controller {
 
     /// Sends a line to its node, or answers why not. False when it has to wait.
     fn send_exec(&mut self, now: Time, request: RequestId, node: NodeId, line: &[u8]) -> bool {
-        match self.admit_request(now, node, line.len(), None) {
-            Err(refused) => self.answer(request, refused),
-            Ok(Admission::Wait) => return false,
-            Ok(Admission::Refused) => self.answer(request, Reply::RefusedOf(node)),
-            Ok(Admission::Granted(charge)) => {
-                self.note_sent(now, request, charge);
-                self.forward_exec(now, request, node, line);
-            }
+        match self.admit_request(now, request, node, line.len(), None) {
+            Turn::Wait => return false,
+            Turn::Answered => {}
+            Turn::Send(life) => self.forward_exec(now, request, life, line),
         }
         true
     }
 
-    fn forward_exec(&mut self, now: Time, request: RequestId, node: NodeId, line: &[u8]) {
+    fn forward_exec(&mut self, now: Time, request: RequestId, to: Life, line: &[u8]) {
         if !self.board.outbox.is_empty() {
             // Whatever was decided on before is to arrive before.
-            return self.post(Kind::Exec, node, request, line);
+            return self.post(Kind::Exec, to, request, line.to_vec());
         }
         let board = &mut self.board;
         let up = &mut |message: Message<'_>| board.message(now, message);
-        self.children.forward(&Message::new(Kind::Exec, node, request, line), up);
+        self.children.forward(&Message::new(Kind::Exec, to, request, line), up);
     }
 
-    fn post(&mut self, kind: Kind, node: NodeId, request: RequestId, body: &[u8]) {
-        let body = body.to_vec();
-        self.board.outbox.push(Outgoing::Message { kind, node, request, body });
+    fn post(&mut self, kind: Kind, to: Life, request: RequestId, body: Vec<u8>) {
+        self.board.outbox.push(Outgoing::Message { kind, to, request, body });
     }
 
     /// Sends a part of a command for many nodes, or answers why not. False when it has to wait.
     fn send_part(&mut self, now: Time, request: RequestId, node: NodeId, part: Part) -> bool {
-        match self.admit_request(now, node, part.body.len(), Some(part.command)) {
-            Err(refused) => self.answer(request, refused),
-            Ok(Admission::Wait) => return false,
-            Ok(Admission::Refused) => self.answer(request, Reply::RefusedOf(node)),
-            Ok(Admission::Granted(charge)) => {
-                self.note_sent(now, request, charge);
-                self.post_part(request, node, part);
-            }
+        match self.admit_request(now, request, node, part.body.len(), Some(part.command)) {
+            Turn::Wait => return false,
+            Turn::Answered => {}
+            Turn::Send(life) => self.post_part(request, life, part),
         }
         true
     }
 
     /// Puts a part into the outbox, together with those of the same command that were put there just
     /// before.
-    fn post_part(&mut self, request: RequestId, node: NodeId, part: Part) {
+    fn post_part(&mut self, request: RequestId, to: Life, part: Part) {
         let Part { command, kind, body } = part;
         if body.len() > FAN_BODY_BYTES_MAX {
-            return self.post(kind, node, request, &body);
+            return self.post(kind, to, request, body.to_vec());
         }
-        let link = self.children.link_to(node);
-        let part = (node, request);
+        let link = self.children.link_to(to);
+        let part = (to, request);
         if let Some(Outgoing::Fan { command: other, links, parts, room, .. }) =
             self.board.outbox.last_mut()
             && *other == command
@@ -328,23 +329,30 @@ impl Controller {
         }
     }
 
-    /// Whether a request may be sent to a node now.
-    ///
-    /// # Errors
-    ///
-    /// The answer, when it can't ever be sent there.
+    /// Whether a request may be sent to a node now, which is then noted, or else ever, or else it is
+    /// answered.
     fn admit_request(
         &mut self,
         now: Time,
+        request: RequestId,
         node: NodeId,
         bytes: usize,
         command: Option<RequestId>,
-    ) -> Result<Admission, Reply<'static>> {
-        match self.board.tree.record(node) {
-            Some(record) if record.reachable => Ok(self.admit(now, node, bytes, command)),
-            Some(record) if record.state != State::Absent => Err(Reply::UnavailableOf(node)),
-            _ => Err(Reply::NotFoundOf(node)),
-        }
+    ) -> Turn {
+        let refused = match self.board.tree.life(node) {
+            None => Reply::NotFoundOf(node),
+            Some(_) if !self.board.tree.is_reachable(node) => Reply::UnavailableOf(node),
+            Some(life) => match self.admit(now, life, bytes, command) {
+                Admission::Wait => return Turn::Wait,
+                Admission::Refused => Reply::RefusedOf(node),
+                Admission::Granted(charge) => {
+                    self.note_sent(now, request, charge);
+                    return Turn::Send(life);
+                }
+            },
+        };
+        self.answer(request, refused);
+        Turn::Answered
     }
 
     fn send_ping(&mut self, now: Time, request: RequestId, node: NodeId) {
@@ -364,24 +372,22 @@ impl Controller {
         if !is_turn(node) || !is_turn(parent) {
             return false;
         }
-        let is_there = tree.record(parent).is_some_and(|record| record.state != State::Absent);
         if tree.is_reachable(node) && !self.is_cleared(request) {
             self.ask_before_create(now, request, node, parent);
             return true;
         }
-        let refused = if !parent.is_control() && !is_there {
-            PARENT_NOT_FOUND
-        } else if !tree.is_reachable(parent) {
-            "Parent is unavailable"
-        } else {
-            match self.admit(now, parent, wire::HEADER_BYTES, None) {
+        let refused = match tree.life(parent) {
+            None => PARENT_NOT_FOUND,
+            // One that is to be its own parent has just turned out not to live.
+            Some(_) if node == parent || !tree.is_reachable(parent) => "Parent is unavailable",
+            Some(life) => match self.admit(now, life, wire::HEADER_BYTES, None) {
                 Admission::Wait => return false,
                 Admission::Refused => TOO_MANY,
                 Admission::Granted(charge) => {
-                    self.start_create(now, request, node, parent, charge);
+                    self.start_create(now, request, node, life, charge);
                     return true;
                 }
-            }
+            },
         };
         self.answer(request, Reply::Error(refused));
         self.board.create_over(request, node, parent);
@@ -421,23 +427,19 @@ impl Controller {
         now: Time,
         request: RequestId,
         node: NodeId,
-        parent: NodeId,
+        parent: Life,
         charge: Option<Charge>,
     ) {
         let life = self.board.tree.new_life(node);
-        self.hold_for_create(request, node, parent, Creation::Starting(life));
+        let stage = Creation::Starting { life, parent };
+        self.hold_for_create(request, node, parent.node, stage);
         self.note_sent(now, request, charge);
         let transport = match self.board.replies.task(request).map(|task| &task.work) {
             Some(Work::Create { transport, .. }) => transport.as_deref(),
             _ => None,
         };
         let body = wire::body(&(life, transport));
-        self.board.outbox.push(Outgoing::Message {
-            kind: Kind::Create,
-            node: parent,
-            request,
-            body,
-        });
+        self.post(Kind::Create, parent, request, body);
     }
 
     /// Begins to end a node and all below it, or answers why not. False when it has to wait.
@@ -479,18 +481,16 @@ impl Controller {
         true
     }
 
-    /// Whether the windows have room for a request to a node, which then takes its share of them.
+    /// Whether the windows have room for a request to a life, which then takes its share of them.
     fn admit(
         &mut self,
         now: Time,
-        node: NodeId,
+        target: Life,
         bytes: usize,
         command: Option<RequestId>,
     ) -> Admission {
-        let (Some(target), Some(link)) = (self.board.tree.life(node), self.children.link_to(node))
-        else {
-            return Admission::Granted(None);
-        };
+        let Some(link) = self.children.link_to(target) else { return Admission::Granted(None) };
+        let node = target.node;
         let is_paid = self.is_on_link(command, link);
         let board = &mut self.board;
         let link_window = board.links.entry(link).or_insert_with(|| Window::new(LINK_WINDOW));
@@ -538,5 +538,65 @@ impl Controller {
 
     pub(super) fn answer(&mut self, request: RequestId, reply: Reply<'_>) {
         self.board.replies.answer(request, reply);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::controller::{ControllerConfig, Order};
+    use crate::wire::{Hello, Status};
+    use crate::{Input, LinkId, Node, Output, Registry, Time, Token};
+
+    use super::*;
+
+    const LINK: LinkId = LinkId(1);
+    const TOKEN: Token = Token([1; 16]);
+
+    fn turn<'a>(
+        controller: &mut Controller,
+        inputs: impl IntoIterator<Item = Input<'a>>,
+    ) -> Vec<Output> {
+        let mut out = Vec::new();
+        for input in inputs {
+            controller.handle(Time::ZERO, input, &mut out);
+        }
+        controller.flush(Time::ZERO, &mut out);
+        out
+    }
+
+    fn frame(message: &Message<'_>) -> Vec<u8> {
+        let mut frame = vec![0; wire::FRAME_HEADER_BYTES];
+        message.encode(&mut frame);
+        frame
+    }
+
+    /// Otherwise it would hang below itself, and whoever walks the tree would never come to an end.
+    #[test]
+    fn a_node_that_does_not_answer_is_not_created_below_itself() {
+        let config = ControllerConfig {
+            token: TOKEN,
+            pid: 1,
+            transport: "test",
+            timeout: Duration::from_secs(5),
+            order: Order::Input,
+            commands: Registry::new([]).unwrap(),
+        };
+        let mut controller = Controller::new(Time::ZERO, config);
+        let out = turn(&mut controller, [Input::Line(b"create 1")]);
+        let [Output::Spawn(life, None)] = *out else { panic!("{out:?}") };
+        let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 2, orphan: false };
+        let hello = frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)));
+        turn(&mut controller, [Input::Up(LINK), Input::Frame(LINK, &hello)]);
+
+        let out = turn(&mut controller, [Input::Line(b"create 1 1")]);
+        let [Output::Send(LINK, asked)] = &*out else { panic!("{out:?}") };
+        let (_, mut messages) = wire::open(asked).unwrap();
+        let ping = messages.next().unwrap().unwrap();
+        assert_eq!((ping.kind, ping.life), (Kind::Ping, life));
+        let lost = frame(&Message::answer(life, ping.request, Status::Unavailable, &[]));
+        let out = turn(&mut controller, [Input::Frame(LINK, &lost)]);
+        assert_eq!(out, [Output::Print(b"Error: Parent is unavailable\n".to_vec())]);
     }
 }

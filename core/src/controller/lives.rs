@@ -16,12 +16,10 @@ impl Board {
     pub(super) fn joined(&mut self, now: Time, request: RequestId, joined: Joined) {
         let Joined { place, pid } = joined;
         let life = place.life;
-        let parent = match self.replies.task_mut(request).map(|task| &task.work) {
-            Some(Work::Create { parent, stage: Creation::Starting(awaited), .. })
-                if *awaited == life =>
-            {
-                *parent
-            }
+        let parent = match self.replies.task(request).map(|task| &task.work) {
+            Some(Work::Create {
+                parent, stage: Creation::Starting { life: awaited, .. }, ..
+            }) if *awaited == life => *parent,
             _ => return self.joined_late(now, request, place),
         };
         let charge = self.replies.task_mut(request).and_then(|task| task.charge.take());
@@ -38,16 +36,16 @@ impl Board {
         if let Some(late) = self.late.remove(&request) {
             self.settle(now, late.charge, Status::Ok);
         }
-        self.discard(place.life, place.parent.node);
+        self.discard(place.life, place.parent);
     }
 
     /// An earlier life of a node is not wanted any more. What is below it finds another parent.
     fn end_earlier_life(&mut self, node: NodeId) {
         let Some(earlier) = self.tree.life(node) else { return };
         self.changes.push((node, Change::Ended));
-        self.owed.remove(&node);
-        let parent = self.tree.record(node).map_or(NodeId::CONTROL, |record| record.parent);
-        if self.tree.is_reachable(parent) {
+        self.owed.remove(&earlier);
+        let parent = self.tree.parent(node);
+        if self.tree.is_reachable(parent.node) {
             self.discard(earlier, parent);
         } else {
             self.owed.entry(parent).or_default().push(earlier);
@@ -55,11 +53,11 @@ impl Board {
     }
 
     /// Has a life ended that must not speak any more.
-    pub(super) fn discard(&mut self, life: Life, parent: NodeId) {
+    pub(super) fn discard(&mut self, life: Life, parent: Life) {
         let body = wire::body(&life);
         self.outbox.push(Outgoing::Message {
             kind: Kind::Discard,
-            node: parent,
+            to: parent,
             request: NO_REQUEST,
             body,
         });
@@ -102,7 +100,7 @@ impl Board {
             match known {
                 None => {
                     log::info!("{} is an old life, and is to end", place.life);
-                    self.discard(place.life, place.parent.node);
+                    self.discard(place.life, place.parent);
                     continue;
                 }
                 // It has moved on since.
@@ -200,8 +198,9 @@ impl Board {
         }
         (record.heard, record.since) = (now, now);
         self.changes.push((node, Change::Returned));
-        for life in self.owed.remove(&node).unwrap_or_default() {
-            self.discard(life, node);
+        let here = Life { node, incarnation: record.incarnation };
+        for life in self.owed.remove(&here).unwrap_or_default() {
+            self.discard(life, here);
         }
     }
 

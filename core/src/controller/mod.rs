@@ -230,9 +230,9 @@ impl Controller {
                 let board = &mut self.board;
                 let up = &mut |message: Message<'_>| board.message(now, message);
                 match outgoing {
-                    Outgoing::Message { kind, node, request, body } => {
-                        let message = Message::new(kind, node, request, &body);
-                        if node.is_control() {
+                    Outgoing::Message { kind, to, request, body } => {
+                        let message = Message::new(kind, to, request, &body);
+                        if to == Life::CONTROL {
                             self.children.serve(now, &message, out, up);
                         } else {
                             self.children.forward(&message, up);

@@ -45,7 +45,7 @@ pub(crate) enum Creation {
     /// That node does not live any more; it waits for its turn again.
     Cleared,
     /// The parent was told to start this life.
-    Starting(Life),
+    Starting { life: Life, parent: Life },
 }
 
 /// How far a removal is.

@@ -128,10 +128,19 @@ impl Tree {
         })
     }
 
-    /// The latest life of a node that is not absent.
+    /// The latest life of a node that is not absent, or that of the control node.
     pub fn life(&self, node: NodeId) -> Option<Life> {
+        if node.is_control() {
+            return Some(Life::CONTROL);
+        }
         let record = self.record(node).filter(|record| record.state != State::Absent)?;
         Some(Life { node, incarnation: record.incarnation })
+    }
+
+    /// The life above a node.
+    pub fn parent(&self, node: NodeId) -> Life {
+        let parent = self.record(node).and_then(|record| self.life(record.parent));
+        parent.unwrap_or(Life::CONTROL)
     }
 
     /// Whether a node, or the control node, is there and can be reached.
@@ -171,8 +180,8 @@ impl Tree {
     /// A life has shown that it hangs at this place, which is known not to be below itself.
     pub fn hang(&mut self, place: Place, now: Time) {
         let (node, parent) = (place.life.node, place.parent.node);
-        let parent_life = self.life(parent).unwrap_or(Life::CONTROL);
-        if parent_life != place.parent || node == parent || self.is_above(node, parent) {
+        if self.life(parent) != Some(place.parent) || node == parent || self.is_above(node, parent)
+        {
             // Whoever has taken it in is to end itself, so it will move on.
             return;
         }
