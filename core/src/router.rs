@@ -35,8 +35,9 @@ pub trait Router {
     /// above it knows by that link what it knows, and is told of an end only when it is.
     fn learn(&mut self, place: Place, via: LinkId) -> bool;
 
-    /// Whether news of a place, which its parent tells, has come by a way that the parent has left
-    /// since. What the parent has told by its new way is newer.
+    /// Whether news of a place, which its parent tells, has come by a way that is not that of the
+    /// parent: it has left that way since, and what it has told by the new one is newer, or it is not
+    /// there any more.
     fn is_stale(&self, place: Place, via: LinkId) -> bool;
 
     /// Forgets everyone who is reached by way of `via`, and says who they were, in ascending order.
@@ -49,7 +50,8 @@ pub trait Router {
     fn places(&self) -> Vec<Place>;
 }
 
-/// A [`Router`] with one entry for each life below.
+/// A [`Router`] with one entry for each life below. Whoever is above one of them is this node, or known
+/// by the same link.
 #[derive(Debug)]
 pub struct RouteTable {
     local: Life,
@@ -136,7 +138,8 @@ impl Router for RouteTable {
     }
 
     fn is_stale(&self, place: Place, via: LinkId) -> bool {
-        self.ways.get(&place.parent).is_some_and(|way| way.via != via)
+        let way = self.ways.get(&place.parent);
+        place.parent != self.local && way.is_none_or(|way| way.via != via)
     }
 
     fn forget(&mut self, via: LinkId) -> Vec<Life> {
@@ -153,11 +156,8 @@ impl Router for RouteTable {
 
     fn places(&self) -> Vec<Place> {
         let mut children = self.by_parent();
-        let is_top = |parent: &Life| !self.ways.contains_key(parent);
-        let tops: Vec<_> = children.keys().copied().filter(is_top).collect();
-        let tops = tops.iter().flat_map(|parent| children.remove(parent).unwrap_or_default());
-        let tops = tops.collect();
-        top_down(tops, &mut children)
+        let own = children.remove(&self.local).unwrap_or_default();
+        top_down(own, &mut children)
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn it_learns_moves_and_forgets() {
         let (left, right) = (LinkId(1), LinkId(2));
-        let local = life(1, 1);
+        let local = Life::CONTROL;
         let mut table = RouteTable::new(local);
         assert_eq!(table.route(local), Hop::Local);
         assert_eq!(table.route(life(5, 0)), Hop::Unknown);
@@ -218,6 +218,7 @@ mod tests {
         let mut table = RouteTable::new(Life::CONTROL);
         let below = |life, parent, moves| Place { life, parent, moves };
         let (top, middle, leaf) = (life(1, 1), life(2, 2), life(3, 3));
+        table.learn(below(life(9, 9), Life::CONTROL, 0), old);
         table.learn(below(middle, life(9, 9), 0), old);
         table.learn(below(leaf, middle, 0), old);
         table.learn(below(top, Life::CONTROL, 1), new);
@@ -226,7 +227,9 @@ mod tests {
         table.learn(below(leaf, middle, 1), old);
         assert!(!table.forget_life(leaf, old));
         assert_eq!(table.route(leaf), Hop::Link(new));
-        assert_eq!(table.forget(old), []);
+        assert!(!table.learn(below(life(4, 4), leaf, 0), old));
+        assert_eq!(table.forget(old), [life(9, 9)]);
+        assert!(!table.learn(below(life(4, 4), life(9, 9), 0), old), "nobody is there any more");
         assert_eq!(table.forget(new), [top, middle, leaf]);
     }
 

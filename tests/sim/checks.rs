@@ -146,7 +146,7 @@ impl Checks {
     }
 
     /// The control node hears something: that a node has joined, perhaps.
-    pub fn heard(&mut self, sender: NodeId, header: &Header) {
+    pub fn heard(&mut self, sender: NodeId, header: &Header<'_>) {
         let joined = match header.name() {
             "Hello" => Some(sender),
             "Joined" => NodeId::compute(header.node),
@@ -165,7 +165,7 @@ impl Checks {
     }
 
     /// A process sends a request on: once, or it goes round in a circle.
-    pub fn passed_on(&mut self, by: Pid, header: &Header) {
+    pub fn passed_on(&mut self, by: Pid, header: &Header<'_>) {
         if !self.passed_on.insert((header.request, by)) {
             let (name, request) = (header.name(), header.request);
             self.fail(format!("{name} #{request:x} passes process {} twice", public(by)));

@@ -13,15 +13,15 @@ const KINDS: [&str; 22] = [
 ];
 
 /// A message's header.
-pub struct Header {
+pub struct Header<'a> {
     kind: u8,
     is_first: bool,
     pub node: u32,
     pub request: u64,
-    body_bytes: usize,
+    body: &'a [u8],
 }
 
-impl Header {
+impl Header<'_> {
     pub fn name(&self) -> &'static str {
         let index = usize::from(self.kind).wrapping_sub(1);
         KINDS.get(index).copied().unwrap_or("(unknown)")
@@ -33,6 +33,43 @@ impl Header {
             && self.request != 0
             && matches!(self.name(), "Exec" | "Ping" | "Create" | "Remove" | "Ask")
     }
+
+    /// The lives that the message is about, and where they are said to hang: numbers, as they are.
+    fn lives(&self) -> String {
+        let per_life = match self.name() {
+            "Create" | "Discard" | "Forget" => 2,
+            "Joined" | "Moved" | "Below" | "Lost" | "Silent" | "Heard" => 5,
+            _ => return String::new(),
+        };
+        let mut numbers = numbers(self.body);
+        if matches!(self.name(), "Forget" | "Below") {
+            numbers.next();
+        }
+        let numbers: Vec<_> = numbers.collect();
+        let lives = numbers.chunks_exact(per_life).map(|life| match *life {
+            [node, life, NOBODY, _, moves] => format!(" {node}/{life}<control+{moves}"),
+            [node, life, above, parent, moves] => {
+                format!(" {node}/{life}<{above}/{parent}+{moves}")
+            }
+            [node, life, ..] => format!(" {node}/{life}"),
+            _ => String::new(),
+        });
+        lives.collect()
+    }
+}
+
+/// The node of the control node.
+const NOBODY: u64 = u32::MAX as u64;
+
+/// Numbers in their LEB128 form, one after the other.
+fn numbers(mut bytes: &[u8]) -> impl Iterator<Item = u64> {
+    std::iter::from_fn(move || {
+        let end = bytes.iter().position(|byte| byte & 0x80 == 0)?;
+        let number = bytes[..=end].iter().rev();
+        let number = number.fold(0u64, |number, byte| number << 7 | u64::from(byte & 0x7f));
+        bytes = &bytes[end + 1..];
+        Some(number)
+    })
 }
 
 /// How many frames of the other end its sender had taken in.
@@ -41,16 +78,16 @@ pub fn acknowledged(frame: &[u8]) -> u32 {
 }
 
 /// The headers of a frame's messages; ends at the first that makes no sense.
-pub fn headers(frame: &[u8]) -> impl Iterator<Item = Header> {
+pub fn headers(frame: &[u8]) -> impl Iterator<Item = Header<'_>> {
     let mut rest = frame.get(FRAME_HEADER_BYTES..).unwrap_or_default();
     std::iter::from_fn(move || {
         let header = rest.first_chunk::<MESSAGE_HEADER_BYTES>()?;
         let length = u32::from_le_bytes(*header.first_chunk()?) as usize + 4;
         let request = u64::from_le_bytes(*header.last_chunk()?);
-        let body_bytes = length.checked_sub(MESSAGE_HEADER_BYTES)?;
+        let body = rest.get(MESSAGE_HEADER_BYTES..length)?;
         let node = u32::from_le_bytes(*header[6..].first_chunk()?);
         let is_first = header[5] & 1 != 0;
-        let header = Header { kind: header[4], is_first, node, request, body_bytes };
+        let header = Header { kind: header[4], is_first, node, request, body };
         rest = rest.get(length..)?;
         Some(header)
     })
@@ -60,7 +97,8 @@ pub fn headers(frame: &[u8]) -> impl Iterator<Item = Header> {
 pub fn in_words(frame: &[u8]) -> String {
     let mut words = format!("ack {}", acknowledged(frame));
     for header in headers(frame) {
-        words += &format!(", {} #{:x} {} B", header.name(), header.request, header.body_bytes);
+        let Header { request, body, .. } = header;
+        words += &format!(", {} #{request:x} {} B{}", header.name(), body.len(), header.lives());
     }
     words
 }
