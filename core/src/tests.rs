@@ -632,6 +632,33 @@ fn the_picture_of_the_tree_says_why_a_node_is_unavailable() {
     assert_eq!(self::network().replies("tree"), ["there are no nodes"]);
 }
 
+/// The answer to an earlier ping would not be true any more.
+#[test]
+fn a_ping_is_answered_by_who_lives_when_it_is_typed() {
+    let mut network = chain(1);
+    network.enter("ping 1");
+    network.pass(Duration::from_micros(150));
+    network.kill(network.life(1));
+    assert_eq!(network.replies("ping 1"), ["Ok: 1", "Ok: 0", "1 Lost"]);
+}
+
+#[test]
+fn a_removal_that_comes_late_does_not_touch_a_new_life() {
+    let mut network = chain(2);
+    network.replies("watch 100");
+    network.enter("remove 2");
+    network.pass(Duration::from_micros(450));
+    let parent = Some(network.life(1));
+    network.stop(parent);
+    network.kill(network.life(2));
+    network.pass(1_000 * MS);
+    assert!(network.printed().contains(&"Error: Node is unavailable".to_owned()));
+    network.replies("create 2");
+    network.go_on(parent);
+    network.pass(1_000 * MS);
+    assert_eq!(network.replies("ping 1\nping 2"), ["Ok: 1", "Ok: 1"]);
+}
+
 #[test]
 fn a_removal_ends_the_whole_subtree_although_some_of_it_hangs() {
     let mut network = chain(4);

@@ -158,6 +158,7 @@ impl Story {
     fn calm(&mut self) {
         self.network.failing_starts = 0;
         self.network.heal();
+        self.network.ends.end_delays();
         for pid in [CONTROL].into_iter().chain(self.network.living.clone()) {
             self.network.processes[pid].lateness = 0;
         }

@@ -4,7 +4,7 @@ use super::board::Board;
 use super::replies::Reply;
 use super::task::{Charge, Creation, Removal, Task, Work};
 use crate::wire::{Message, Status};
-use crate::{Change, NodeId, RequestId, Time};
+use crate::{Change, Life, NodeId, RequestId, Time};
 
 /// What is printed where a node that is to be created is there.
 pub(crate) const ALREADY_EXISTS: &str = "Already exists";
@@ -13,7 +13,8 @@ pub(crate) const ALREADY_EXISTS: &str = "Already exists";
 #[derive(Debug)]
 pub(super) struct Late {
     pub(super) charge: Option<Charge>,
-    removed: Option<NodeId>,
+    /// Who is to be removed, if it is still there when the answer says that it has ended.
+    removed: Option<Life>,
 }
 
 /// Why a request has no answer.
@@ -51,8 +52,8 @@ impl Board {
     }
 
     fn answered(&mut self, now: Time, request: RequestId, status: Status, body: &[u8]) {
-        if let Some(life) = self.probes.remove(&request) {
-            return self.probe_answered(now, life, status);
+        if let Some(probe) = self.probes.remove(&request) {
+            return self.probe_answered(now, request, probe, status);
         }
         let Some(task) = self.replies.task_mut(request) else {
             return self.late_answer(now, request, status);
@@ -112,8 +113,10 @@ impl Board {
         };
         log::debug!("the answer to request {} came late: dropped", request.0);
         self.settle(now, late.charge, status);
-        if let (Some(node), Status::Ok) = (late.removed, status) {
-            self.removed(request, node);
+        if let (Some(life), Status::Ok) = (late.removed, status)
+            && self.tree.life(life.node) == Some(life)
+        {
+            self.removed(request, life.node);
         }
     }
 
@@ -130,12 +133,10 @@ impl Board {
                 };
                 self.replies.answer(request, reply);
             }
-            Work::Ping { node } => {
-                self.forget_ping(node, request);
+            Work::Ping { .. } => {
                 self.replies.answer(request, Reply::Ok("0"));
             }
-            Work::Create { node, stage: Creation::Asking, .. } => {
-                self.forget_ping(node, request);
+            Work::Create { stage: Creation::Asking, .. } => {
                 if why == Why::Lost {
                     self.resume_create(request);
                 } else {
@@ -150,8 +151,7 @@ impl Board {
                 self.create_failed(request, text);
             }
             Work::Remove { node, stage } => {
-                self.forget_ping(node, request);
-                late.removed = (stage == Removal::Ending).then_some(node);
+                late.removed = self.tree.life(node).filter(|_| stage == Removal::Ending);
                 self.removal_failed(request);
             }
             Work::Verb | Work::Many(_) => {
@@ -160,12 +160,6 @@ impl Board {
         }
         if late.charge.is_some() || late.removed.is_some() {
             self.late.insert(request, late);
-        }
-    }
-
-    fn forget_ping(&mut self, node: NodeId, request: RequestId) {
-        if let Some(record) = self.tree.record_mut(node) {
-            record.pings.retain(|other| *other != request);
         }
     }
 

@@ -34,13 +34,21 @@ pub(crate) struct Board {
     /// When [`Board::timeout`] is to look again; may be earlier than there is need.
     pub wake: Option<Time>,
     /// Questions whether a life can be reached that are under way.
-    pub(super) probes: FxHashMap<RequestId, Life>,
+    pub(super) probes: FxHashMap<RequestId, Probe>,
     /// Requests that were answered without their nodes. Bounded by the windows.
     pub(super) late: FxHashMap<RequestId, Late>,
     /// Answers in pieces, of which some are still to come.
     pub(super) partial: FxHashMap<RequestId, Vec<u8>>,
     /// Lives to be ended once their parents can be reached again.
     pub(super) owed: FxHashMap<Life, Vec<Life>>,
+}
+
+/// A question whether a life can be reached.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    pub(super) life: Life,
+    /// The command that wants to know.
+    pub(super) asker: Option<RequestId>,
 }
 
 /// What is to be sent.

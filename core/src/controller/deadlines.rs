@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::answers::{ALREADY_EXISTS, Why};
-use super::board::{Board, Outgoing};
+use super::board::{Board, Outgoing, Probe};
 use super::replies::Reply;
-use super::task::{Removal, Task, Work};
+use super::task::{Creation, Removal, Task, Work};
 use super::windows::Pace;
 use crate::children::{END_GRACE, END_GRACE_STEP};
 use crate::time::earliest;
@@ -21,52 +21,67 @@ impl Board {
         }
     }
 
-    /// Asks a node whether it lives on behalf of a command.
+    /// Asks a node whether it lives on behalf of a command. An answer to an earlier question would
+    /// not do: the node may have died since it gave it.
     pub(super) fn ask(&mut self, now: Time, node: NodeId, request: RequestId) {
         self.sent(now, request);
-        if let Some(record) = self.tree.record_mut(node) {
-            record.pings.push(request);
-            self.probe(node);
-        }
+        self.send_probe(node, Some(request));
     }
 
     /// Asks a node whether it lives, unless that is being asked already.
     pub(super) fn probe(&mut self, node: NodeId) {
-        let Some(life) = self.tree.life(node) else { return };
-        let Some(record) = self.tree.record_mut(node) else { return };
-        if record.probe.is_none() {
-            let request = self.replies.detached();
-            record.probe = Some(request);
-            self.probes.insert(request, life);
-            self.outbox.push(Outgoing::Message {
-                kind: Kind::Ping,
-                to: life,
-                request,
-                body: Vec::new(),
-            });
+        if self.tree.record(node).is_some_and(|record| record.probe.is_some()) {
+            return;
+        }
+        let probe = self.send_probe(node, None);
+        if let Some(record) = self.tree.record_mut(node) {
+            record.probe = probe;
         }
     }
 
-    pub(super) fn probe_answered(&mut self, now: Time, life: Life, status: Status) {
+    fn send_probe(&mut self, node: NodeId, asker: Option<RequestId>) -> Option<RequestId> {
+        let life = self.tree.life(node)?;
+        let request = self.replies.detached();
+        self.probes.insert(request, Probe { life, asker });
+        let (kind, body) = (Kind::Ping, Vec::new());
+        self.outbox.push(Outgoing::Message { kind, to: life, request, body });
+        Some(request)
+    }
+
+    pub(super) fn probe_answered(
+        &mut self,
+        now: Time,
+        probe: RequestId,
+        Probe { life, asker }: Probe,
+        status: Status,
+    ) {
         let lives = status == Status::Ok;
-        let Some(record) = self.tree.life_mut(life) else { return };
-        record.probe = None;
-        let pings = std::mem::take(&mut record.pings);
+        if let Some(record) = self.tree.life_mut(life) {
+            record.probe.take_if(|under_way| *under_way == probe);
+        }
         if lives {
             self.lives(now, life);
         }
-        for request in pings {
-            match self.replies.task(request).map(|task| &task.work) {
-                Some(Work::Ping { .. }) => {
-                    let reply = if lives { Reply::Ok("1") } else { Reply::Ok("0") };
-                    self.replies.answer(request, reply);
-                }
-                Some(Work::Create { .. }) if lives => self.create_failed(request, ALREADY_EXISTS),
-                Some(Work::Create { .. }) => self.resume_create(request),
-                Some(Work::Remove { .. }) if lives => self.end_node(now, request, life),
-                Some(Work::Remove { .. }) => self.removal_failed(request),
-                _ => {}
+        let Some(request) = asker else { return };
+        match self.replies.task(request).map(|task| &task.work) {
+            Some(Work::Ping { .. }) => {
+                self.replies.answer(request, if lives { Reply::Ok("1") } else { Reply::Ok("0") });
             }
+            Some(Work::Create { stage: Creation::Asking, .. }) => {
+                if lives {
+                    self.create_failed(request, ALREADY_EXISTS);
+                } else {
+                    self.resume_create(request);
+                }
+            }
+            Some(Work::Remove { stage: Removal::Asking, .. }) => {
+                if lives {
+                    self.end_node(now, request, life);
+                } else {
+                    self.removal_failed(request);
+                }
+            }
+            _ => {}
         }
     }
 

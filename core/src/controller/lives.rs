@@ -134,18 +134,16 @@ impl Board {
     /// answered.
     fn lose(&mut self, now: Time, root: NodeId, change: Change) {
         let mut lost = self.tree.subtree(root);
-        for node in &lost {
-            let probe = self.tree.record_mut(*node).and_then(|record| record.probe.take());
-            probe.map(|probe| self.probes.remove(&probe));
-        }
+        lost.sort_unstable();
+        self.probes.retain(|_, probe| lost.binary_search(&probe.life.node).is_err());
         lost.retain(|node| {
             let record = self.tree.record_mut(*node);
             let was_reachable = |record: &mut Record| {
+                record.probe = None;
                 std::mem::take(&mut record.reachable).then(|| record.since = now)
             };
             record.and_then(was_reachable).is_some()
         });
-        lost.sort_unstable();
         for node in &lost {
             self.changes.push((*node, if *node == root { change } else { Change::Lost }));
         }

@@ -42,9 +42,8 @@ pub(crate) struct Record {
     pub held_by: Option<RequestId>,
     /// The commands that wait to take effect, oldest first.
     pub queue: VecDeque<RequestId>,
-    /// The question whether it lives that is under way, and the commands that wait for its answer.
+    /// The question whether it lives that is under way for the sake of a deadline.
     pub probe: Option<RequestId>,
-    pub pings: Vec<RequestId>,
     pub window: Window,
     pub pace: Pace,
     /// When it last answered anything.
@@ -80,7 +79,6 @@ impl Record {
             held_by: None,
             queue: VecDeque::new(),
             probe: None,
-            pings: Vec::new(),
             window: Window::new(NODE_WINDOW),
             pace: Pace::Fine,
             heard: Time::ZERO,
