@@ -717,6 +717,20 @@ fn a_create_that_fails_leaves_no_trace() {
 }
 
 #[test]
+fn a_create_waits_for_a_parent_that_came_to_nothing_and_is_created_anew() {
+    let mut network = chain(1);
+    network.stop(Some(network.life(1)));
+    network.enter("create 2\ncreate 1 2");
+    network.pass(MS);
+    network.kill(network.life(2));
+    network.pass(MS);
+    network.enter("create 2");
+    network.kill(network.life(1));
+    let replies = network.replies("");
+    assert_eq!(replies, ["1 Lost", "Ok: 1001", "Ok: 1002"]);
+}
+
+#[test]
 fn one_command_for_many_nodes_gives_a_line_for_each_in_order() {
     let mut network = chain(3);
     network.replies("create 10 1\ncreate 20");
