@@ -717,17 +717,15 @@ fn a_create_that_fails_leaves_no_trace() {
 }
 
 #[test]
-fn a_create_waits_for_a_parent_that_came_to_nothing_and_is_created_anew() {
+fn a_create_does_not_wait_for_a_parent_that_comes_about_by_a_later_command() {
     let mut network = chain(1);
     network.stop(Some(network.life(1)));
-    network.enter("create 2\ncreate 1 2");
-    network.pass(MS);
-    network.kill(network.life(2));
-    network.pass(MS);
-    network.enter("create 2");
+    network.enter("remove 1\ncreate 1 2\ncreate 2");
     network.kill(network.life(1));
-    let replies = network.replies("");
-    assert_eq!(replies, ["1 Lost", "Ok: 1001", "Ok: 1002"]);
+    assert_eq!(
+        network.replies(""),
+        ["Error: Node is unavailable", "Error: Parent not found", "1 Lost", "Ok: 1002"]
+    );
 }
 
 #[test]

@@ -181,15 +181,10 @@ impl Board {
         (*stage, *sent) = (Creation::Cleared, None);
         let (node, parent) = (*node, *parent);
         self.release(request, [node]);
-        if let Some(record) = self.tree.record_mut(node) {
-            record.enqueue(request);
-        }
-        if !parent.is_control() {
-            // Its record may have been forgotten meanwhile, and made anew for another command.
-            let record = self.tree.entry(parent);
-            record.enqueue(request);
-            record.coming.insert(request, node);
-            self.ready.push(parent);
+        for node in [node, parent] {
+            if let Some(record) = self.tree.record_mut(node) {
+                record.enqueue(request);
+            }
         }
     }
 

@@ -366,10 +366,11 @@ impl Controller {
     /// Has a node started by its parent, or answers why not. False when it has to wait.
     fn send_create(&mut self, now: Time, request: RequestId, node: NodeId, parent: NodeId) -> bool {
         let tree = &self.board.tree;
-        let is_turn = |node: NodeId| {
-            node.is_control() || tree.record(node).is_none_or(|record| record.is_turn_of(request))
-        };
-        if !is_turn(node) || !is_turn(parent) {
+        // A parent that was not there when the command was typed may have come to be since, by a later
+        // command, for which this one does not wait.
+        let must_wait =
+            |record: &Record| record.is_awaited_by(request) && !record.is_turn_of(request);
+        if [node, parent].into_iter().filter_map(|node| tree.record(node)).any(must_wait) {
             return false;
         }
         if tree.is_reachable(node) && !self.is_cleared(request) {

@@ -95,6 +95,11 @@ impl Record {
         self.held_by.is_none() && self.queue.front() == Some(&request)
     }
 
+    /// Whether a command is to take effect only when it is its turn here.
+    pub fn is_awaited_by(&self, request: RequestId) -> bool {
+        self.queue.binary_search(&request).is_ok()
+    }
+
     /// Queues a command among the others, in the order in which they were typed.
     pub fn enqueue(&mut self, request: RequestId) {
         if let Err(at) = self.queue.binary_search(&request) {
@@ -270,9 +275,8 @@ impl Tree {
     /// The nodes that a command holds, or is queued for, in no particular order. They may hang
     /// elsewhere by now than when it began.
     pub fn concerned_by(&self, request: RequestId) -> Vec<NodeId> {
-        let is_concerned = |record: &Record| {
-            record.held_by == Some(request) || record.queue.binary_search(&request).is_ok()
-        };
+        let is_concerned =
+            |record: &Record| record.held_by == Some(request) || record.is_awaited_by(request);
         let records = self.records.iter().filter(|(_, record)| is_concerned(record));
         records.map(|(node, _)| *node).collect()
     }
