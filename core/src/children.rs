@@ -266,7 +266,8 @@ impl Children {
         up: &mut Up<'_>,
     ) {
         match self.processes.get_mut(&life) {
-            None => up(Message::answer(self.own, request, Status::Ok, &[])),
+            // It has ended, or found another parent.
+            None => up(Message::answer(self.own, request, Status::Unavailable, &[])),
             Some(process) => {
                 let kill_at = Some(now + grace);
                 let exited = matches!(process, Process::Adopted);
@@ -770,6 +771,7 @@ mod tests {
         let (mut out, mut told) = (Vec::new(), Vec::new());
         let body = match kind {
             Kind::Create => wire::body(&(life(), None::<String>)),
+            Kind::Remove => wire::body(&(life(), END_GRACE)),
             _ => wire::body(&life()),
         };
         let message = Message::new(kind, Life::CONTROL, RequestId(request), &body);
@@ -802,6 +804,14 @@ mod tests {
         assert_eq!(told, [(Kind::Answer, Status::Unavailable)]);
         happen(&mut children, Input::ChildExited(life(), Exit::Signal(9)));
         assert!(children.is_empty());
+    }
+
+    /// The control node would believe that it has ended.
+    #[test]
+    fn who_has_found_another_parent_is_not_said_to_be_removed() {
+        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let (out, told) = ask(&mut children, Kind::Remove, 1);
+        assert_eq!((out, told), (vec![], vec![(Kind::Answer, Status::Unavailable)]));
     }
 
     #[test]
