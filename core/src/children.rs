@@ -540,11 +540,13 @@ impl Children {
                 }
                 Kind::Forget => {
                     // To those that have moved there is another way by now, here and further up.
-                    let mut gone = message.decode::<Vec<Life>>().ok_or(Malformed)?;
-                    gone.retain(|life| self.routes.forget_life(*life, id));
-                    if !gone.is_empty() {
-                        up(Message { body: &wire::body(&gone), ..message });
-                    }
+                    let gone = message.decode::<Vec<Life>>().ok_or(Malformed)?;
+                    let forget = |life: &Life| self.routes.forget(*life, id);
+                    tell_forgotten(
+                        message.life,
+                        &gone.iter().flat_map(forget).collect::<Vec<_>>(),
+                        up,
+                    );
                     continue;
                 }
                 Kind::Silent | Kind::Heard => {
@@ -592,10 +594,8 @@ impl Children {
         for (request, life) in child.link.take_pending() {
             up(Message::answer(life, request, Status::Unavailable, &[]));
         }
-        for lives in self.routes.forget(link).chunks(LIVES_PER_MESSAGE) {
-            let body = wire::body(&lives);
-            up(Message::new(Kind::Forget, child.place.life, NO_REQUEST, &body));
-        }
+        let life = child.place.life;
+        tell_forgotten(life, &self.routes.forget(life, link), up);
         Some(child.place)
     }
 
@@ -726,6 +726,13 @@ impl Children {
 /// Tells the control node something about a child.
 fn report(kind: Kind, place: Place, up: &mut Up<'_>) {
     up(Message::new(kind, place.life, NO_REQUEST, &wire::body(&place)));
+}
+
+/// Tells those above to whom there is no way any more, since the link to `lost` is gone.
+fn tell_forgotten(lost: Life, lives: &[Life], up: &mut Up<'_>) {
+    for lives in lives.chunks(LIVES_PER_MESSAGE) {
+        up(Message::new(Kind::Forget, lost, NO_REQUEST, &wire::body(&lives)));
+    }
 }
 
 /// Watches a child, and has it see signs of this node's own life. Nobody judges the control node's

@@ -1,6 +1,6 @@
 //! Routing: which link leads to a node.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
@@ -40,11 +40,9 @@ pub trait Router {
     /// there any more.
     fn is_stale(&self, place: Place, via: LinkId) -> bool;
 
-    /// Forgets everyone who is reached by way of `via`, and says who they were, in ascending order.
-    fn forget(&mut self, via: LinkId) -> Vec<Life>;
-
-    /// Forgets one life, if `via` is still the way to it; says whether it was.
-    fn forget_life(&mut self, life: Life, via: LinkId) -> bool;
+    /// Forgets a life and all below it, if `via` is still the way to it, and says who they were, in
+    /// ascending order.
+    fn forget(&mut self, life: Life, via: LinkId) -> Vec<Life>;
 
     /// The places of all who are known, each after the one above it.
     fn places(&self) -> Vec<Place>;
@@ -56,7 +54,8 @@ pub trait Router {
 pub struct RouteTable {
     local: Life,
     ways: FxHashMap<Life, Way>,
-    lives: FxHashMap<LinkId, BTreeSet<Life>>,
+    /// Who hangs below whom; nobody has an empty set.
+    children: FxHashMap<Life, BTreeSet<Life>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +68,7 @@ impl RouteTable {
     /// The table of the node whose life is `local`, which knows nobody yet.
     #[must_use]
     pub fn new(local: Life) -> RouteTable {
-        RouteTable { local, ways: FxHashMap::default(), lives: FxHashMap::default() }
+        RouteTable { local, ways: FxHashMap::default(), children: FxHashMap::default() }
     }
 
     /// How many lives there is a way to.
@@ -84,34 +83,27 @@ impl RouteTable {
         self.ways.is_empty()
     }
 
-    /// Forgets the way to a life, and says whether there was one.
-    fn remove(&mut self, life: Life) -> bool {
-        let Some(Way { via, .. }) = self.ways.remove(&life) else { return false };
-        if let Some(lives) = self.lives.get_mut(&via) {
-            lives.remove(&life);
-            if lives.is_empty() {
-                self.lives.remove(&via);
+    /// All below a life, each after the one above it.
+    fn below(&self, life: Life) -> Vec<Life> {
+        let children = |life: &Life| self.children.get(life).into_iter().flatten().copied();
+        let mut lives: Vec<_> = children(&life).collect();
+        let mut next = 0;
+        while let Some(life) = lives.get(next) {
+            lives.extend(children(life));
+            next += 1;
+        }
+        lives
+    }
+
+    /// Forgets the way to one life, but not to those below it.
+    fn remove(&mut self, life: Life) {
+        let Some(Way { place, .. }) = self.ways.remove(&life) else { return };
+        if let Some(siblings) = self.children.get_mut(&place.parent) {
+            siblings.remove(&life);
+            if siblings.is_empty() {
+                self.children.remove(&place.parent);
             }
         }
-        true
-    }
-
-    /// Forgets the ways to all below a life.
-    fn remove_below(&mut self, life: Life) {
-        let mut children = self.by_parent();
-        let top = children.remove(&life).unwrap_or_default();
-        for place in top_down(top, &mut children) {
-            self.remove(place.life);
-        }
-    }
-
-    fn by_parent(&self) -> BTreeMap<Life, Vec<Place>> {
-        let mut children: BTreeMap<Life, Vec<Place>> = BTreeMap::new();
-        for way in self.ways.values() {
-            children.entry(way.place.parent).or_default().push(way.place);
-        }
-        children.values_mut().for_each(|places| places.sort_unstable());
-        children
     }
 }
 
@@ -129,11 +121,11 @@ impl Router for RouteTable {
             return false;
         }
         if old.is_some_and(|old| old.via != via || old.place.moves < place.moves) {
-            self.remove_below(place.life);
+            self.below(place.life).into_iter().for_each(|life| self.remove(life));
         }
         self.remove(place.life);
         self.ways.insert(place.life, Way { place, via });
-        self.lives.entry(via).or_default().insert(place.life);
+        self.children.entry(place.parent).or_default().insert(place.life);
         true
     }
 
@@ -142,33 +134,20 @@ impl Router for RouteTable {
         place.parent != self.local && way.is_none_or(|way| way.via != via)
     }
 
-    fn forget(&mut self, via: LinkId) -> Vec<Life> {
-        let lives = self.lives.remove(&via).unwrap_or_default();
-        for life in &lives {
-            self.ways.remove(life);
+    fn forget(&mut self, life: Life, via: LinkId) -> Vec<Life> {
+        if self.ways.get(&life).is_none_or(|way| way.via != via) {
+            return Vec::new();
         }
-        lives.into_iter().collect()
-    }
-
-    fn forget_life(&mut self, life: Life, via: LinkId) -> bool {
-        self.ways.get(&life).is_some_and(|way| way.via == via) && self.remove(life)
+        let mut lives = self.below(life);
+        lives.push(life);
+        lives.iter().for_each(|life| self.remove(*life));
+        lives.sort_unstable();
+        lives
     }
 
     fn places(&self) -> Vec<Place> {
-        let mut children = self.by_parent();
-        let own = children.remove(&self.local).unwrap_or_default();
-        top_down(own, &mut children)
+        self.below(self.local).iter().map(|life| self.ways[life].place).collect()
     }
-}
-
-/// These places, and all below them, each after the one above it.
-fn top_down(mut places: Vec<Place>, children: &mut BTreeMap<Life, Vec<Place>>) -> Vec<Place> {
-    let mut next = 0;
-    while let Some(place) = places.get(next) {
-        places.extend(children.remove(&place.life).unwrap_or_default());
-        next += 1;
-    }
-    places
 }
 
 #[cfg(test)]
@@ -198,18 +177,20 @@ mod tests {
         assert_eq!(table.route(life(5, 0)), Hop::Link(left));
 
         table.learn(place(life(5, 0), 1), right);
-        assert!(!table.forget_life(life(5, 0), left));
+        assert_eq!(table.forget(life(5, 0), left), []);
         assert_eq!(table.route(life(5, 0)), Hop::Link(right), "another link leads there now");
         table.learn(place(life(5, 0), 0), left);
         assert_eq!(table.route(life(5, 0)), Hop::Link(right), "that is not its place any more");
         assert_eq!(table.places()[0], place(life(5, 0), 1));
 
-        assert_eq!(table.forget(left), [life(6, 0), life(7, 0)]);
+        for id in [6, 7] {
+            assert_eq!(table.forget(life(id, 0), left), [life(id, 0)]);
+        }
         assert_eq!(table.route(life(7, 0)), Hop::Unknown);
 
-        assert!(table.forget_life(life(5, 0), right));
+        assert_eq!(table.forget(life(5, 0), right), [life(5, 0)]);
         assert_eq!(table.route(life(5, 0)), Hop::Unknown);
-        assert!(table.lives.is_empty() && table.is_empty(), "nothing is left behind");
+        assert!(table.children.is_empty() && table.is_empty(), "nothing is left behind");
     }
 
     #[test]
@@ -225,12 +206,12 @@ mod tests {
         table.learn(below(middle, top, 1), new);
         table.learn(below(leaf, middle, 0), new);
         table.learn(below(leaf, middle, 1), old);
-        assert!(!table.forget_life(leaf, old));
+        assert_eq!(table.forget(leaf, old), []);
         assert_eq!(table.route(leaf), Hop::Link(new));
         assert!(!table.learn(below(life(4, 4), leaf, 0), old));
-        assert_eq!(table.forget(old), [life(9, 9)]);
+        assert_eq!(table.forget(life(9, 9), old), [life(9, 9)]);
         assert!(!table.learn(below(life(4, 4), life(9, 9), 0), old), "nobody is there any more");
-        assert_eq!(table.forget(new), [top, middle, leaf]);
+        assert_eq!(table.forget(top, new), [top, middle, leaf]);
     }
 
     /// News of its end may have gone the way that its parent has left, and come too late.
@@ -246,8 +227,25 @@ mod tests {
             table.learn(below(leaf, gone, 0), via);
         }
         table.learn(place(parent, 3), LinkId(2));
-        assert!(!table.forget_life(gone, LinkId(1)));
+        assert_eq!(table.forget(gone, LinkId(1)), []);
         assert_eq!(table.places(), [place(parent, 3)]);
+    }
+
+    /// The relay at the end of the link has it at a place that was not believed here, and will not tell
+    /// of its end.
+    #[test]
+    fn who_was_below_one_that_is_forgotten_is_forgotten_as_well() {
+        let (here, there) = (LinkId(1), LinkId(2));
+        let mut table = RouteTable::new(Life::CONTROL);
+        let below = |life, parent, moves| Place { life, parent, moves };
+        let (relay, first, second, leaf) = (life(1, 1), life(2, 2), life(3, 3), life(4, 4));
+        table.learn(place(relay, 0), here);
+        table.learn(below(first, relay, 0), here);
+        table.learn(below(leaf, first, 0), here);
+        table.learn(place(second, 1), there);
+        assert!(!table.learn(below(leaf, second, 1), here));
+        assert_eq!(table.forget(first, here), [first, leaf]);
+        assert_eq!(table.places(), [place(relay, 0), place(second, 1)]);
     }
 
     #[test]
@@ -259,8 +257,8 @@ mod tests {
         table.learn(place(new, 0), right);
         assert_eq!(table.route(old), Hop::Link(left));
         assert_eq!(table.route(new), Hop::Link(right));
-        assert!(table.forget_life(new, right));
+        assert_eq!(table.forget(new, right), [new]);
         assert_eq!((table.route(old), table.route(new)), (Hop::Link(left), Hop::Unknown));
-        assert_eq!(table.forget(left), [old]);
+        assert_eq!(table.forget(old, left), [old]);
     }
 }
