@@ -551,7 +551,8 @@ impl Children {
                 }
                 Kind::Silent | Kind::Heard => {
                     let place = message.decode::<Place>().ok_or(Malformed)?;
-                    if self.routes.is_stale(place, id) {
+                    // What is heard at its new place might be merged with this, and lost.
+                    if !self.routes.is_at(place, id) {
                         continue;
                     }
                 }
@@ -794,11 +795,18 @@ mod tests {
         (out, told)
     }
 
+    fn hello_of(life: Life, orphan: bool) -> Vec<u8> {
+        let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 9, orphan };
+        frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)))
+    }
+
     fn hello() -> Vec<u8> {
-        let hello =
-            Hello { version: wire::VERSION, token: TOKEN, life: life(), pid: 9, orphan: false };
+        hello_of(life(), false)
+    }
+
+    fn frame(message: &Message<'_>) -> Vec<u8> {
         let mut frame = vec![0; wire::FRAME_HEADER_BYTES];
-        Message::neighbour(Kind::Hello, &wire::body(&hello)).encode(&mut frame);
+        message.encode(&mut frame);
         frame
     }
 
@@ -832,6 +840,32 @@ mod tests {
         assert_eq!(out, [Output::Close(LINK)]);
         assert!(told.contains(&(Kind::Lost, Status::Ok)), "{told:?}");
         assert!(!children.is_empty(), "its process may come back");
+    }
+
+    /// It might take the place of what is heard on its new link, while both wait for the parent.
+    #[test]
+    fn what_is_told_of_a_place_that_a_node_has_left_is_not_passed_on() {
+        let leaf = Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) };
+        let mut children = Children::new(Life::CONTROL, TOKEN);
+        ask(&mut children, Kind::Create, 1);
+        happen(&mut children, Input::Up(LINK));
+        happen(&mut children, Input::Frame(LINK, &hello()));
+        let place = Place { life: leaf, parent: life(), moves: 0 };
+        let (joined, place) = (wire::body(&Joined { place, pid: 7 }), wire::body(&place));
+        let joined = frame(&Message::new(Kind::Joined, leaf, RequestId(2), &joined));
+        happen(&mut children, Input::Frame(LINK, &joined));
+        let silent = frame(&Message::new(Kind::Silent, leaf, NO_REQUEST, &place));
+        let (_, told) = happen(&mut children, Input::Frame(LINK, &silent));
+        assert_eq!(told, [(Kind::Silent, Status::Ok)]);
+
+        let new_link = LinkId(6);
+        happen(&mut children, Input::Up(new_link));
+        happen(&mut children, Input::Frame(new_link, &hello_of(leaf, true)));
+        let settled = wire::body(&Settled { moves: 1 });
+        let settled = frame(&Message::neighbour(Kind::Settled, &settled));
+        happen(&mut children, Input::Frame(new_link, &settled));
+        let (_, told) = happen(&mut children, Input::Frame(LINK, &silent));
+        assert_eq!(told, []);
     }
 
     #[test]

@@ -30,15 +30,15 @@ pub trait Router {
     /// When it has moved there, all below it are forgotten: it tells at once who has come with it, and
     /// news of others may be lost on the way that it has left.
     ///
-    /// Does nothing, and says so by `false`, when a later place of this life is known, or the news [is
-    /// stale](Router::is_stale). What a node does not learn it must not pass on either: whoever is
+    /// Does nothing, and says so by `false`, when a later place of this life is known, or unless this
+    /// node is the parent, or knows the parent by the same link: else the parent has left that way, and
+    /// what it has told by its new one is newer, or it is not there any more. What a node does not learn it must not pass on either: whoever is
     /// above it knows by that link what it knows, and is told of an end only when it is.
     fn learn(&mut self, place: Place, via: LinkId) -> bool;
 
-    /// Whether news of a place, which its parent tells, has come by a way that is not that of the
-    /// parent: it has left that way since, and what it has told by the new one is newer, or it is not
-    /// there any more.
-    fn is_stale(&self, place: Place, via: LinkId) -> bool;
+    /// Whether a life is known to be at this very place, by way of `via`. News of it there is no news
+    /// otherwise.
+    fn is_at(&self, place: Place, via: LinkId) -> bool;
 
     /// Forgets a life and all below it, if `via` is still the way to it, and says who they were, in
     /// ascending order.
@@ -117,7 +117,10 @@ impl Router for RouteTable {
 
     fn learn(&mut self, place: Place, via: LinkId) -> bool {
         let old = self.ways.get(&place.life).copied();
-        if old.is_some_and(|old| old.place.moves > place.moves) || self.is_stale(place, via) {
+        let has_moved_on = old.is_some_and(|old| old.place.moves > place.moves);
+        let is_stale = place.parent != self.local
+            && self.ways.get(&place.parent).is_none_or(|parent| parent.via != via);
+        if has_moved_on || is_stale {
             return false;
         }
         if old.is_some_and(|old| old.via != via || old.place.moves < place.moves) {
@@ -129,9 +132,8 @@ impl Router for RouteTable {
         true
     }
 
-    fn is_stale(&self, place: Place, via: LinkId) -> bool {
-        let way = self.ways.get(&place.parent);
-        place.parent != self.local && way.is_none_or(|way| way.via != via)
+    fn is_at(&self, place: Place, via: LinkId) -> bool {
+        self.ways.get(&place.life) == Some(&Way { place, via })
     }
 
     fn forget(&mut self, life: Life, via: LinkId) -> Vec<Life> {
@@ -182,6 +184,10 @@ mod tests {
         table.learn(place(life(5, 0), 0), left);
         assert_eq!(table.route(life(5, 0)), Hop::Link(right), "that is not its place any more");
         assert_eq!(table.places()[0], place(life(5, 0), 1));
+        assert!(table.is_at(place(life(5, 0), 1), right));
+        assert!(
+            !table.is_at(place(life(5, 0), 0), right) && !table.is_at(place(life(5, 0), 1), left)
+        );
 
         for id in [6, 7] {
             assert_eq!(table.forget(life(id, 0), left), [life(id, 0)]);
