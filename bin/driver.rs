@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::mem;
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Event, Input, Life, Node, Output, SendError, Time, Transport, TransportError};
+use hoptree_core::{
+    Birth, Event, Input, Life, Node, Output, SendError, Time, Transport, TransportError,
+};
 
 use crate::offload::Offload;
 use crate::process::Children;
@@ -40,7 +42,7 @@ pub struct Driver<N> {
     /// Whether the node was fed since it was last flushed.
     fed: bool,
     /// Children to be started; no more than creates can be under way at this node.
-    spawns: VecDeque<(Life, Option<String>)>,
+    spawns: VecDeque<(Birth, Option<String>)>,
     printed: Vec<u8>,
     done: bool,
 }
@@ -213,7 +215,7 @@ impl<N: Node> Driver<N> {
                 self.feed(Input::Connecting(number, link));
             }
             Output::Adopt(life, pid) => self.children.adopt(life, pid),
-            Output::Spawn(life, transport) => self.spawns.push_back((life, transport)),
+            Output::Spawn(birth, transport) => self.spawns.push_back((birth, transport)),
             Output::Kill(life) => self.kill(life),
             Output::Offload(job) => self.offload.begin(job),
             Output::Print(text) => self.printed.extend_from_slice(&text),
@@ -222,20 +224,21 @@ impl<N: Node> Driver<N> {
     }
 
     fn spawn_next(&mut self) {
-        let Some((life, transport)) = self.spawns.pop_front() else { return };
-        if let Err(text) = self.spawn(life, transport.as_deref()) {
+        let Some((birth, transport)) = self.spawns.pop_front() else { return };
+        let life = birth.life;
+        if let Err(text) = self.spawn(birth, transport.as_deref()) {
             self.feed(Input::SpawnFailed(life, &text));
         }
     }
 
-    fn spawn(&mut self, life: Life, transport: Option<&str>) -> Result<(), String> {
+    fn spawn(&mut self, birth: Birth, transport: Option<&str>) -> Result<(), String> {
         let address = self.transport.listen().map_err(|error| error.to_string())?;
-        self.children.spawn(life, &address, transport)
+        self.children.spawn(birth, &address, transport)
     }
 
     fn kill(&mut self, life: Life) {
         let waiting = self.spawns.len();
-        self.spawns.retain(|(other, _)| *other != life);
+        self.spawns.retain(|(birth, _)| birth.life != life);
         if self.spawns.len() < waiting {
             self.feed(Input::SpawnFailed(life, "it was ended before it was started"));
         } else {
@@ -366,8 +369,9 @@ mod tests {
         Fake { frames, refusal, closed: Rc::default() }
     }
 
-    fn life(id: u32) -> Life {
-        Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(0) }
+    fn birth(id: u32) -> Birth {
+        let life = Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(0) };
+        Birth { life, parent: NodeId::CONTROL, ancestors: Vec::new() }
     }
 
     fn send() -> Output {
@@ -418,7 +422,7 @@ mod tests {
 
     #[test]
     fn no_more_than_eight_children_are_started_a_turn() {
-        let wants = VecDeque::from([(0..20).map(|id| Output::Spawn(life(id), None)).collect()]);
+        let wants = VecDeque::from([(0..20).map(|id| Output::Spawn(birth(id), None)).collect()]);
         let node = Recorder { wants, ..Recorder::default() };
         let mut driver = driver(node, fake(0, SendError::Gone));
         for heard in [8, 16, 20, 20] {
@@ -430,8 +434,8 @@ mod tests {
 
     #[test]
     fn a_child_that_waits_to_be_started_can_be_killed() {
-        let mut wants: Vec<_> = (0..9).map(|id| Output::Spawn(life(id), None)).collect();
-        wants.extend([Output::Kill(life(0)), Output::Kill(life(77))]);
+        let mut wants: Vec<_> = (0..9).map(|id| Output::Spawn(birth(id), None)).collect();
+        wants.extend([Output::Kill(birth(0).life), Output::Kill(birth(77).life)]);
         let node = Recorder { wants: VecDeque::from([wants]), ..Recorder::default() };
         let mut driver = driver(node, fake(0, SendError::Gone));
         turn(&mut driver);
@@ -442,7 +446,7 @@ mod tests {
     #[test]
     fn nothing_follows_the_exit() {
         let wants =
-            VecDeque::from([vec![send(), Output::Exit], vec![Output::Spawn(life(1), None)]]);
+            VecDeque::from([vec![send(), Output::Exit], vec![Output::Spawn(birth(1), None)]]);
         let node = Recorder { wants, ..Recorder::default() };
         let mut driver = driver(node, fake(0, SendError::Full));
         turn(&mut driver);

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use hoptree_core::{Address, Life, Registry, Time, Worker, WorkerConfig};
+use hoptree_core::{Address, Birth, Registry, Time, Worker, WorkerConfig};
 
 use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
@@ -19,7 +19,7 @@ pub fn main() -> ExitCode {
         Err(text) => return Failure::Usage(text).report(),
     };
     let done = match role {
-        Role::Node(life) => run(life, &parent, heritage),
+        Role::Node(birth) => run(birth, &parent, heritage),
         Role::Relay { below } => bench::relay::serve(below, &parent, heritage),
         Role::Floor => bench::floor::serve(&parent, &heritage),
         Role::Socket => bench::socket::serve(&parent, &heritage),
@@ -31,9 +31,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(life: Life, parent: &Address, heritage: Heritage) -> Result<(), Failure> {
+fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<(), Failure> {
     let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
-    logging::start_compute_node(&heritage.logs, life);
+    logging::start_compute_node(&heritage.logs, birth.life);
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let spec = plugins::transport(&heritage.transport)?;
     let mut transport = plugins::open(spec, &heritage.directory)?;
@@ -44,7 +44,7 @@ fn run(life: Life, parent: &Address, heritage: Heritage) -> Result<(), Failure> 
     let worker = Worker::new(
         Time::ZERO,
         WorkerConfig {
-            life,
+            birth,
             token: heritage.token,
             pid: std::process::id(),
             parent,

@@ -1,7 +1,7 @@
 //! How long the frames are that hoptree sends, for whoever is to send as much.
 
 use hoptree_core::{
-    Address, Controller, ControllerConfig, Input, Life, LinkId, Node, Order, Output, Registry,
+    Address, Birth, Controller, ControllerConfig, Input, LinkId, Node, Order, Output, Registry,
     Time, Token, Worker, WorkerConfig,
 };
 
@@ -24,11 +24,11 @@ pub fn frame_bytes(line: &str, commands: &Registry) -> Option<usize> {
             commands: commands.clone(),
         },
     );
-    let life = turn(&mut controller, [Input::Line(b"create 1")]).iter().find_map(spawned)?;
+    let birth = turn(&mut controller, [Input::Line(b"create 1")]).iter().find_map(spawned)?.clone();
     let mut worker = Worker::new(
         Time::ZERO,
         WorkerConfig {
-            life,
+            birth,
             token: TOKEN,
             pid: 1,
             parent: LINK,
@@ -53,9 +53,9 @@ fn turn<'a>(node: &mut impl Node, inputs: impl IntoIterator<Item = Input<'a>>) -
     out
 }
 
-fn spawned(output: &Output) -> Option<Life> {
+fn spawned(output: &Output) -> Option<&Birth> {
     match output {
-        Output::Spawn(life, _) => Some(*life),
+        Output::Spawn(birth, _) => Some(birth),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hoptree_core::{Address, Life, Token};
+use hoptree_core::{Address, Birth, Token};
 use serde::{Deserialize, Serialize};
 
 use super::lifeline::Lifeline;
@@ -32,10 +32,10 @@ pub struct Boot {
 }
 
 /// What a process is started as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
-    /// The compute node with this life.
-    Node(Life),
+    /// A compute node.
+    Node(Birth),
     /// In a benchmark: one of a chain that passes frames on, with so many below it.
     Relay {
         /// None for the one at the end, which sends back what comes.
@@ -51,7 +51,7 @@ pub enum Role {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Role::Node(life) => write!(f, "{}", life.node),
+            Role::Node(birth) => write!(f, "{}", birth.life.node),
             Role::Relay { .. } => f.write_str("bench-relay"),
             Role::Floor => f.write_str("bench-floor"),
             Role::Socket => f.write_str("bench-socket"),
@@ -171,7 +171,7 @@ fn is_pipe(file: BorrowedFd<'_>) -> bool {
 mod tests {
     use std::os::fd::AsFd;
 
-    use hoptree_core::{Incarnation, NodeId};
+    use hoptree_core::{Ancestor, Incarnation, Life, NodeId};
 
     use super::*;
 
@@ -185,7 +185,10 @@ mod tests {
             timeout: Duration::from_secs(5),
             logs: LogConfig { verbosity: 2, dir: Some("/tmp/logs".into()) },
         };
-        Boot::new(Role::Node(life), Address("tcp://127.0.0.1:5555".to_owned()), heritage)
+        let address = Address("tcp://127.0.0.1:5555".to_owned());
+        let ancestors = vec![Ancestor { node: NodeId::CONTROL, address: address.clone() }];
+        let birth = Birth { life, parent: NodeId::compute(6).unwrap(), ancestors };
+        Boot::new(Role::Node(birth), address, heritage)
     }
 
     #[test]

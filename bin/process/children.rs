@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Address, Exit, Life};
+use hoptree_core::{Address, Birth, Exit, Life};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
@@ -57,7 +57,7 @@ impl Children {
     /// Says to the user what the system refused, and what to do.
     pub fn spawn(
         &mut self,
-        life: Life,
+        birth: Birth,
         parent: &Address,
         transport: Option<&str>,
     ) -> Result<(), String> {
@@ -66,7 +66,8 @@ impl Children {
             plugins::can_be_mixed(&heritage.transport, transport)?;
             transport.clone_into(&mut heritage.transport);
         }
-        let pid = start(Role::Node(life), parent, heritage)?;
+        let life = birth.life;
+        let pid = start(&Role::Node(birth), parent, heritage)?;
         self.lives.insert(pid.as_raw_pid(), life);
         Ok(())
     }
@@ -78,7 +79,7 @@ impl Children {
     ///
     /// As [`Children::spawn`].
     pub fn spawn_helper(&self, role: Role, parent: &Address) -> Result<Pid, String> {
-        start(role, parent, self.heritage.clone())
+        start(&role, parent, self.heritage.clone())
     }
 
     /// Becomes responsible for a process that another one has started, and that runs at this moment:
@@ -159,8 +160,8 @@ impl Children {
     }
 }
 
-fn start(role: Role, parent: &Address, heritage: Heritage) -> Result<Pid, String> {
-    let boot = Boot::new(role, parent.clone(), heritage).encode()?;
+fn start(role: &Role, parent: &Address, heritage: Heritage) -> Result<Pid, String> {
+    let boot = Boot::new(role.clone(), parent.clone(), heritage).encode()?;
     let mut child = Command::new("/proc/self/exe")
         .arg0("hoptree")
         .args([NODE_WORD, &role.to_string()])

@@ -8,10 +8,12 @@ use crate::link::{Link, Merge};
 use crate::router::{Hop, RouteTable, Router};
 use crate::time::earliest;
 use crate::wire::{
-    self, Ancestor, Fan, Hello, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Published,
-    Settled, Status, Welcome,
+    self, Fan, Hello, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Published, Settled,
+    Status, Welcome,
 };
-use crate::{Exit, Input, Life, LinkId, Output, Place, RequestId, Time, Token, Watch};
+use crate::{
+    Ancestor, Birth, Exit, Input, Life, LinkId, Output, Place, RequestId, Time, Token, Watch,
+};
 
 /// How long a process without children has to end after it was asked to, before it is killed, and
 /// how much longer for each level below it, so that whoever is nearest to a node that hangs is the
@@ -254,7 +256,8 @@ impl Children {
             return up(Message::answer(self.own, request, Status::Unavailable, &[]));
         }
         self.processes.insert(life, Process::Starting(request));
-        out.push(Output::Spawn(life, transport));
+        let birth = Birth { life, parent: self.own.node, ancestors: self.ancestors.clone() };
+        out.push(Output::Spawn(birth, transport));
     }
 
     fn remove(
@@ -813,7 +816,8 @@ mod tests {
     #[test]
     fn a_start_that_is_called_off_is_answered() {
         let mut children = Children::new(Life::CONTROL, TOKEN);
-        assert_eq!(ask(&mut children, Kind::Create, 1).0, [Output::Spawn(life(), None)]);
+        let birth = Birth { life: life(), parent: NodeId::CONTROL, ancestors: Vec::new() };
+        assert_eq!(ask(&mut children, Kind::Create, 1).0, [Output::Spawn(birth, None)]);
         let (out, told) = ask(&mut children, Kind::Discard, 0);
         assert_eq!(out, [Output::Kill(life())]);
         assert_eq!(told, [(Kind::Answer, Status::Unavailable)]);

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::link::{Link, Merge};
-use crate::wire::{Ancestor, Kind, Message};
-use crate::{LinkId, NodeId, Output, Time};
+use crate::wire::{Kind, Message};
+use crate::{Ancestor, LinkId, NodeId, Output, Time};
 
 /// How long an ancestor is waited for before the next one is asked as well.
 const HEAD_START: Duration = Duration::from_millis(50);

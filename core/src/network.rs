@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::time::earliest;
 use crate::{
-    Address, Controller, ControllerConfig, Exit, Failure, Incarnation, Input, Life, LinkId, Node,
-    NodeId, Order, Output, Registry, RequestId, Time, Token, Worker, WorkerConfig,
+    Address, Birth, Controller, ControllerConfig, Exit, Failure, Incarnation, Input, Life, LinkId,
+    Node, NodeId, Order, Output, Registry, RequestId, Time, Token, Worker, WorkerConfig,
 };
 
 /// How long a frame, or the news of an end, is under way.
@@ -64,7 +64,7 @@ struct End {
 
 #[derive(Debug)]
 enum Event {
-    Start,
+    Start(Birth),
     Up(LinkId),
     Frame(LinkId, Vec<u8>),
     Down(LinkId),
@@ -232,7 +232,7 @@ impl Network {
             return process.held.push(event);
         }
         match event {
-            Event::Start => self.start(who.expect("the control node is not started")),
+            Event::Start(birth) => self.start(birth),
             Event::Up(link) => self.feed(who, Input::Up(link)),
             Event::Frame(link, frame) if self.ends.contains_key(&link) => {
                 *self.frames.entry(who).or_default() += 1;
@@ -289,11 +289,12 @@ impl Network {
                 assert_eq!(pid, 1_000 + life.node.to_wire());
                 assert!(self.processes.contains_key(&Some(life)));
             }
-            Output::Spawn(life, _) => {
+            Output::Spawn(birth, _) => {
+                let life = birth.life;
                 let process =
                     Process { worker: None, parent: who, stopped: false, held: Vec::new() };
                 self.processes.insert(Some(life), process);
-                self.plan(START, Some(life), Event::Start);
+                self.plan(START, Some(life), Event::Start(birth));
             }
             Output::Kill(life) => {
                 self.killed.push(life.node.to_wire());
@@ -320,11 +321,12 @@ impl Network {
         }
     }
 
-    fn start(&mut self, life: Life) {
+    fn start(&mut self, birth: Birth) {
+        let life = birth.life;
         let parent = self.processes[&Some(life)].parent;
         let (parents, own) = self.connect(parent, Some(life));
         let config = WorkerConfig {
-            life,
+            birth,
             token: self.token,
             pid: 1_000 + life.node.to_wire(),
             parent: own,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Failure, Job, Life, LinkId, RequestId, Time};
+use crate::{Address, Failure, Job, Life, LinkId, NodeId, RequestId, Time};
 
 /// A node as a pure state machine. [`crate::Controller`] and [`crate::Worker`] are the two there
 /// are; a driver feeds them from sockets, processes and a clock, a test from an in-memory network.
@@ -24,6 +24,27 @@ pub trait Node {
 
     /// When it next wants [`Input::Timeout`], also if nothing else happens; `None` is never.
     fn deadline(&self) -> Option<Time>;
+}
+
+/// What a new compute node is told of its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Birth {
+    /// Who it is.
+    pub life: Life,
+    /// Who has started it.
+    pub parent: NodeId,
+    /// Who is above the parent, the nearest first: they take it in when the parent is gone, even
+    /// before it has said a word.
+    pub ancestors: Vec<Ancestor>,
+}
+
+/// A node that may take in one below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ancestor {
+    /// Its id.
+    pub node: NodeId,
+    /// Where it listens.
+    pub address: Address,
 }
 
 /// What can happen to a node.
@@ -90,9 +111,9 @@ pub enum Output {
     /// as its link stands.
     Adopt(Life, u32),
     /// Start a child's process, with this node as its parent, on the transport of this name or, when
-    /// there is none, on this node's own. It connects and says hello, or [`Input::SpawnFailed`] or
+    /// there is none, on this node's own. It is told of its birth, connects and says hello, or [`Input::SpawnFailed`] or
     /// [`Input::ChildExited`] follows.
-    Spawn(Life, Option<String>),
+    Spawn(Birth, Option<String>),
     /// End a child's process with SIGKILL. [`Input::ChildExited`] follows. Nothing happens when
     /// there is no such process any more.
     Kill(Life),

@@ -8,7 +8,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Incarnation, Life, NodeId, Place, RequestId, Token};
+use crate::{Ancestor, Incarnation, Life, NodeId, Place, RequestId, Token};
 
 /// Changes with every change of what travels; two ends with different versions do not talk.
 pub(crate) const VERSION: u16 = 4;
@@ -353,13 +353,6 @@ pub(crate) struct Welcome {
     pub depth: u32,
     /// Who is above the parent, and where they listen, the nearest first.
     pub ancestors: Vec<Ancestor>,
-}
-
-/// A node that may take in one below it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ancestor {
-    pub node: NodeId,
-    pub address: Address,
 }
 
 /// What a link begins with, from the child.

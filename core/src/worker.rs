@@ -13,12 +13,11 @@ use crate::link::{Link, Merge};
 use crate::modules::Modules;
 use crate::time::earliest;
 use crate::wire::{
-    self, ANCESTORS_MAX, Ancestor, Fan, Hello, Kind, Malformed, Message, Published, Settled,
-    Status, Welcome,
+    self, ANCESTORS_MAX, Fan, Hello, Kind, Malformed, Message, Published, Settled, Status, Welcome,
 };
 use crate::{
-    Address, Facts, Failure, Input, LINE_BYTES_MAX, Life, LinkId, Node, NodeId, Output, Registry,
-    Reply, RequestId, Time, Token, Traffic, VALUE_BYTES_MAX, Watch,
+    Address, Ancestor, Birth, Facts, Failure, Input, LINE_BYTES_MAX, LinkId, Node, NodeId, Output,
+    Registry, Reply, RequestId, Time, Token, Traffic, VALUE_BYTES_MAX, Watch,
 };
 
 /// How many places one message about those below names at most; keeps it below a piece.
@@ -31,8 +30,8 @@ const ANSWERS_WAITING_BYTES: usize = 256 * 1024;
 /// What a compute node is told before it starts.
 #[derive(Debug)]
 pub struct WorkerConfig {
-    /// Who it is.
-    pub life: Life,
+    /// Who it is, and who is above it.
+    pub birth: Birth,
     /// What it shows its parent, and wants to see from its children.
     pub token: Token,
     /// Its process.
@@ -82,8 +81,6 @@ struct Parent {
     link: Link,
     /// The link stands, as far as is known, and what is sent on it may arrive.
     is_up: bool,
-    /// It has said that this node is its child.
-    is_welcome: bool,
     ancestor: Ancestor,
 }
 
@@ -116,21 +113,17 @@ impl Worker {
     /// A compute node that is about to join its parent.
     #[must_use]
     pub fn new(now: Time, config: WorkerConfig) -> Worker {
-        let WorkerConfig { life, token, pid, parent, parent_address, .. } = config;
+        let WorkerConfig { birth, token, pid, parent, parent_address, .. } = config;
         let WorkerConfig { transport, timeout, commands, .. } = config;
-        let ancestor = Ancestor { node: NodeId::CONTROL, address: parent_address };
+        let life = birth.life;
+        let ancestor = Ancestor { node: birth.parent, address: parent_address };
         Worker {
             hello: Hello { version: wire::VERSION, token, life, pid, orphan: false },
             transport,
             clock: Clock::default(),
             since: now,
-            parent: Parent {
-                link: Link::new(parent, now),
-                is_up: true,
-                is_welcome: false,
-                ancestor,
-            },
-            ancestors: Vec::new(),
+            parent: Parent { link: Link::new(parent, now), is_up: true, ancestor },
+            ancestors: birth.ancestors,
             moves: 0,
             healing: None,
             attempts: Attempts::default(),
@@ -157,7 +150,6 @@ impl Worker {
             match message.kind {
                 Kind::Welcome => {
                     let welcome = message.decode().ok_or(Malformed)?;
-                    self.parent.is_welcome = true;
                     self.place(now, welcome);
                 }
                 Kind::Beat => {}
@@ -364,12 +356,12 @@ impl Worker {
         self.children.report_silent(&mut |message| parent.send(&message));
     }
 
-    /// The link to the parent is gone: another one is looked for, if this node ever had one.
+    /// The link to the parent is gone: another one is looked for.
     fn orphaned(&mut self, now: Time, out: &mut Vec<Output>) {
         self.parent.is_up = false;
         self.partial.clear();
         self.waiting.clear();
-        if self.ending || !self.parent.is_welcome {
+        if self.ending {
             return self.end(now, END_GRACE, out);
         }
         if let Some(healing) = self.healing.take() {
@@ -442,7 +434,7 @@ impl Worker {
         }
         log::info!("node {} is taken in by node {}", self.hello.life.node, ancestor.node);
         self.moves += 1;
-        self.parent = Parent { link, is_up: true, is_welcome: true, ancestor };
+        self.parent = Parent { link, is_up: true, ancestor };
         self.watch_parent(now);
         let settled = wire::body(&Settled { moves: self.moves });
         self.parent.send(&Message::neighbour(Kind::Settled, &settled));
@@ -597,7 +589,7 @@ fn read_welcome(link: &mut Link, now: Time, frame: &[u8]) -> Result<Option<Welco
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Incarnation, Place};
+    use crate::{Incarnation, Life, Place};
 
     const PARENT: LinkId = LinkId(1);
     const CHILD: LinkId = LinkId(2);
@@ -613,22 +605,44 @@ mod tests {
         frame
     }
 
+    fn worker(ancestors: Vec<Ancestor>) -> Worker {
+        let birth = Birth { life: life(1), parent: NodeId::CONTROL, ancestors };
+        let config = WorkerConfig {
+            birth,
+            token: TOKEN,
+            pid: 1,
+            parent: PARENT,
+            parent_address: Address("above".to_owned()),
+            transport: "test",
+            timeout: Duration::from_secs(5),
+            commands: Registry::new([]).unwrap(),
+        };
+        Worker::new(Time::ZERO, config)
+    }
+
+    /// The control node may have been told that it is there.
+    #[test]
+    fn who_loses_its_parent_before_it_is_welcome_knows_where_to_turn() {
+        let address = Address("further up".to_owned());
+        let ancestor = Ancestor { node: NodeId::CONTROL, address: address.clone() };
+        let mut worker = worker(vec![ancestor]);
+        let mut out = Vec::new();
+        worker.handle(Time::ZERO, Input::Down(PARENT), &mut out);
+        worker.handle(Time::ZERO + Duration::from_millis(50), Input::Timeout, &mut out);
+        let asked: Vec<_> = out
+            .into_iter()
+            .filter_map(|output| match output {
+                Output::Connect(_, address) => Some(address),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(asked, [Address("above".to_owned()), address]);
+    }
+
     /// Otherwise it might be relied on at a moment when it does not know where to turn.
     #[test]
     fn a_child_is_welcomed_before_anybody_is_told_of_it() {
-        let mut worker = Worker::new(
-            Time::ZERO,
-            WorkerConfig {
-                life: life(1),
-                token: TOKEN,
-                pid: 1,
-                parent: PARENT,
-                parent_address: Address("above".to_owned()),
-                transport: "test",
-                timeout: Duration::from_secs(5),
-                commands: Registry::new([]).unwrap(),
-            },
-        );
+        let mut worker = worker(Vec::new());
         let mut turn = |input: Input<'_>| {
             let mut out = Vec::new();
             worker.handle(Time::ZERO, input, &mut out);

@@ -6,8 +6,8 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use hoptree_core::{
-    Address, Controller, ControllerConfig, Exit, Failure, Input, Life, LinkId, NodeId, Order,
-    Output, Registry, RequestId, Time, Token, Worker, WorkerConfig,
+    Address, Birth, Controller, ControllerConfig, Exit, Failure, Input, Life, LinkId, NodeId,
+    Order, Output, Registry, RequestId, Time, Token, Worker, WorkerConfig,
 };
 
 use crate::checks::Checks;
@@ -39,7 +39,7 @@ const EVENTS_AT_ONCE_MAX: u32 = 200_000;
 #[derive(Debug)]
 pub enum Event {
     /// A process begins.
-    Start,
+    Start(Birth),
     /// A connection has come about.
     Up(LinkId),
     Frame(LinkId, Vec<u8>),
@@ -285,7 +285,7 @@ impl Network {
             }
         }
         match event {
-            Event::Start => self.start(pid),
+            Event::Start(birth) => self.start(pid, birth),
             Event::Up(link) if self.ends.end(link).is_open => {
                 self.feed(pid, Input::Up(link), outputs);
             }
@@ -439,7 +439,7 @@ impl Network {
                 }
                 self.processes[pid].adopted.push(life);
             }
-            Output::Spawn(life, _) => self.spawn(pid, life),
+            Output::Spawn(birth, _) => self.spawn(pid, birth),
             Output::Kill(life) => self.kill_for(pid, life),
             Output::Offload(job) => {
                 let call = job.call();
@@ -512,7 +512,8 @@ impl Network {
 
 /// Processes.
 impl Network {
-    fn spawn(&mut self, spawner: Pid, life: Life) {
+    fn spawn(&mut self, spawner: Pid, birth: Birth) {
+        let life = birth.life;
         let pid = self.processes.len();
         if self.random.chance(self.failing_starts) {
             return self.plan_in(MS, spawner, Event::SpawnFailed(life));
@@ -527,17 +528,17 @@ impl Network {
         self.living.push(pid);
         self.checks.started(life.node, pid);
         let time = self.random.between(MS, 4 * MS);
-        self.plan_in(time, pid, Event::Start);
+        self.plan_in(time, pid, Event::Start(birth));
     }
 
-    fn start(&mut self, pid: Pid) {
+    fn start(&mut self, pid: Pid, birth: Birth) {
         let spawner = self.processes[pid].spawner;
         let parent_address = Address(spawner.to_string());
         let parent = self.connect(pid, &parent_address);
         let process = &mut self.processes[pid];
         process.started = self.now;
         let config = WorkerConfig {
-            life: process.life,
+            birth,
             token: TOKEN,
             pid: public(pid),
             parent,

@@ -586,7 +586,8 @@ mod tests {
         };
         let mut controller = Controller::new(Time::ZERO, config);
         let out = turn(&mut controller, [Input::Line(b"create 1")]);
-        let [Output::Spawn(life, None)] = *out else { panic!("{out:?}") };
+        let [Output::Spawn(birth, None)] = &*out else { panic!("{out:?}") };
+        let life = birth.life;
         let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 2, orphan: false };
         let hello = frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)));
         turn(&mut controller, [Input::Up(LINK), Input::Frame(LINK, &hello)]);
