@@ -310,6 +310,9 @@ pub struct Traffic {
     pub frames_received: u64,
     /// Frames that it sent to them.
     pub frames_sent: u64,
+    /// Answers that came after their deadline, or for a second time, and were dropped: at a compute
+    /// node those of its own commands, at the control node those of nodes.
+    pub answers_dropped: u64,
 }
 
 /// What an instance can do beside answering; valid for the one method call it is handed to.

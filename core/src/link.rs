@@ -368,7 +368,9 @@ impl Link {
 
     /// When [`Link::beat_if_due`] or [`Link::fell_silent`] has something to do.
     pub fn deadline(&self) -> Option<Time> {
-        let can_beat = self.has_control_credit(FRAME_HEADER_BYTES + HEADER_BYTES);
+        // A beat waits for what was to leave before it.
+        let next_bytes = self.control.front().map_or(HEADER_BYTES, |(_, message)| message.len());
+        let can_beat = self.has_control_credit(FRAME_HEADER_BYTES + next_bytes);
         let beat = self.beat_every.filter(|_| can_beat).map(|every| self.sent + every);
         let silence = self.silent_after.filter(|_| !self.silent).map(|after| self.heard + after);
         earliest(beat, silence)
@@ -656,5 +658,22 @@ mod tests {
     fn an_acknowledgement_of_what_was_never_sent_is_malformed() {
         let mut link = Link::new(LinkId(1), NOW);
         assert_eq!(link.receive(NOW, &9u32.to_le_bytes()).err(), Some(Malformed));
+    }
+
+    /// Its node would spin.
+    #[test]
+    fn a_beat_that_waits_for_a_long_message_without_credit_is_no_deadline() {
+        let mut link = Link::new(LinkId(1), NOW);
+        link.beat_every(Some(Duration::from_millis(100)), NOW);
+        let body = vec![0; PIECE_BYTES_MAX];
+        for _ in 0..=CREDIT_BYTES_CONTROL / PIECE_BYTES_MAX {
+            link.send_control(Merge::Never, &Message::neighbour(Kind::Below, &body));
+        }
+        flush(&mut link);
+        let later = NOW + Duration::from_millis(100);
+        assert!(link.beat_if_due(later));
+        let mut out = Vec::new();
+        link.flush(later, true, &mut out);
+        assert_eq!((out, link.deadline()), (Vec::new(), None));
     }
 }

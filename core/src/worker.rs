@@ -286,8 +286,9 @@ impl Worker {
 
     /// Answers a call that was open; one that is not (any more) is not answered.
     fn finish(&mut self, id: RequestId, outcome: Result<String, Failure>) {
-        if let Some(outcome) = self.modules.finish(id, outcome) {
-            self.answer(id, outcome);
+        match self.modules.finish(id, outcome) {
+            Some(outcome) => self.answer(id, outcome),
+            None => self.traffic.answers_dropped += 1,
         }
     }
 

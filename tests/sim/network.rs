@@ -178,8 +178,17 @@ impl Network {
 
     /// The user has nothing more to say.
     pub fn end_input(&mut self) {
+        self.end_by(Input::EndOfInput);
+    }
+
+    /// The user wants the tree to end at once.
+    pub fn interrupt(&mut self) {
+        self.end_by(Input::Interrupt);
+    }
+
+    fn end_by(&mut self, input: Input<'_>) {
         let mut outputs = Vec::new();
-        self.feed(CONTROL, Input::EndOfInput, &mut outputs);
+        self.feed(CONTROL, input, &mut outputs);
         self.carry_out_all(CONTROL, &mut outputs);
         self.set_alarm(CONTROL);
     }

@@ -36,8 +36,13 @@ impl Outcome {
 /// the time in which an orphan gives up, and what heartbeats take to notice.
 const CALM: Moment = 4_000 * MS;
 
-/// How long the tree may take to come about, or to answer when all is well.
+/// How long the tree may take to come about, or to answer when all is well, and how much longer for
+/// each line that is typed.
 const PATIENCE: Moment = 20_000 * MS;
+const PATIENCE_PER_LINE: Moment = MS;
+
+/// How deep a tree comes about at most, roughly, when it has thousands of nodes.
+const DEPTH_MAX: u64 = 100;
 
 /// How long anyone is stopped or cut off at most.
 const FAULT_MS_MAX: u64 = 900;
@@ -96,8 +101,11 @@ impl Story {
     /// Types lines, and waits for their answers.
     pub fn ask(&mut self, lines: impl IntoIterator<Item = String>) -> Vec<(Command, String)> {
         self.checks().answers.clear();
-        lines.into_iter().for_each(|line| self.enter(line));
-        let end = self.network.now + PATIENCE;
+        let mut end = self.network.now + PATIENCE;
+        for line in lines {
+            self.enter(line);
+            end += PATIENCE_PER_LINE;
+        }
         while self.checks().hold()
             && !(self.network.typed.is_empty() && self.checks().all_answered())
         {
@@ -113,6 +121,7 @@ impl Story {
     /// A tree comes about: deep or broad, as the seed has it.
     fn grow(&mut self) {
         let reach = [2, 3, 8, 1_000][self.network.random.below(4) as usize];
+        let reach = reach.max(2 * u64::from(self.size.nodes) / DEPTH_MAX);
         let mut lines = Vec::new();
         for node in 1..=self.size.nodes {
             let reach = u64::from(node).min(reach);

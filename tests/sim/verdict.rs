@@ -210,7 +210,11 @@ pub fn on_the_end(story: &mut Story) {
     if story.network.random.chance(20) {
         story.network.end(CONTROL, Exit::Signal(9));
     } else {
-        story.network.end_input();
+        if story.network.random.chance(20) {
+            story.network.interrupt();
+        } else {
+            story.network.end_input();
+        }
         story.network.run_for(3_000 * MS);
         if story.network.is_alive(CONTROL) {
             return story.checks().fail("the control node does not end".to_owned());

@@ -18,7 +18,7 @@ inventory::submit! {
             help: "the node's process (pid), parent, number of links to the control node (depth), \
                    transport, number of children and of all nodes below, age (uptime_ms), resident \
                    memory (memory_kib), and how many requests it has run, messages passed on for \
-                   others, and frames received and sent",
+                   others, frames received and sent, and answers dropped since they came too late",
         }],
         verbs: &[],
         // All other replies vary.
@@ -56,6 +56,7 @@ fn line(cx: &Context<'_>, memory_kib: &str) -> String {
         ("passed_on", facts.traffic.passed_on.to_string()),
         ("frames_received", facts.traffic.frames_received.to_string()),
         ("frames_sent", facts.traffic.frames_sent.to_string()),
+        ("answers_dropped", facts.traffic.answers_dropped.to_string()),
     ];
     fields.map(|(name, value)| format!("{name}={value}")).join(" ")
 }
@@ -87,8 +88,13 @@ mod tests {
         node.facts.depth = 3;
         node.facts.children = 2;
         node.facts.below = 5;
-        node.facts.traffic =
-            Traffic { run: 10, passed_on: 20, frames_received: 30, frames_sent: 40 };
+        node.facts.traffic = Traffic {
+            run: 10,
+            passed_on: 20,
+            frames_received: 30,
+            frames_sent: 40,
+            answers_dropped: 50,
+        };
         node.advance(Duration::from_millis(1_500));
         let reply = node.exec("info").unwrap();
         let (before, after) = reply.split_once("memory_kib=").unwrap();
@@ -98,7 +104,10 @@ mod tests {
         );
         let (memory, after) = after.split_once(' ').unwrap();
         assert!(memory.parse::<usize>().unwrap() > 0);
-        assert_eq!(after, "run=10 passed_on=20 frames_received=30 frames_sent=40");
+        assert_eq!(
+            after,
+            "run=10 passed_on=20 frames_received=30 frames_sent=40 answers_dropped=50"
+        );
     }
 
     #[test]

@@ -108,6 +108,7 @@ impl Board {
     }
 
     fn late_answer(&mut self, now: Time, request: RequestId, status: Status) {
+        self.dropped += 1;
         let Some(late) = self.late.remove(&request) else {
             return log::debug!("an answer to request {} came too late: dropped", request.0);
         };

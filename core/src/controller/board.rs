@@ -37,6 +37,8 @@ pub(crate) struct Board {
     pub(super) probes: FxHashMap<RequestId, Probe>,
     /// Requests that were answered without their nodes. Bounded by the windows.
     pub(super) late: FxHashMap<RequestId, Late>,
+    /// How many answers came too late, or twice.
+    pub dropped: u64,
     /// Answers in pieces, of which some are still to come.
     pub(super) partial: FxHashMap<RequestId, Vec<u8>>,
     /// Lives to be ended once their parents can be reached again.
@@ -84,6 +86,7 @@ impl Board {
             wake: None,
             probes: FxHashMap::default(),
             late: FxHashMap::default(),
+            dropped: 0,
             partial: FxHashMap::default(),
             owed: FxHashMap::default(),
         }

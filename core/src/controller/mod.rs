@@ -199,7 +199,7 @@ impl Controller {
             children: self.children.count(),
             below: self.children.below(),
             since: self.since,
-            traffic: self.traffic,
+            traffic: Traffic { answers_dropped: self.board.dropped, ..self.traffic },
         }
     }
 
@@ -362,6 +362,7 @@ impl Node for Controller {
         self.children.flush(now, true, out);
         self.traffic.frames_sent += (out.len() - before) as u64;
         if self.closing && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
+            log::info!("{} answers came too late, or twice, and were dropped", self.board.dropped);
             out.push(Output::Exit);
         }
     }
