@@ -1,113 +1,148 @@
 //! `hoptree bench`: what this build does on this machine.
 //!
-//! Each measure holds hoptree against the same work done with less of it, in the same run. The other
-//! ends are processes like nodes ([`crew`]), so they too outlive nothing. How each measure is meant
-//! is in `docs/benchmarks.md`.
+//! Each measure holds hoptree against the same work done with less of it, and the transports against
+//! each other, in the same run. [`runs`] has them take turns; for each transport there is a [`stage`],
+//! a process that is the control node of what is measured. The other ends are processes like nodes
+//! ([`crew`]), so they too outlive nothing. How each measure is meant is in `docs/benchmarks.md`.
 
 mod alarm;
-mod cell;
+mod compare;
+mod cores;
+mod create;
 mod crew;
+mod environment;
 mod failure;
 mod family;
+mod fanout;
+mod figure;
 mod flood;
 pub mod floor;
 mod footprint;
 mod frame;
-mod machine;
+mod healing;
+mod heartbeat;
+mod ledger;
+mod limits;
+pub mod load;
+mod measure;
+mod outputs;
+mod page;
+mod plan;
+mod progress;
 mod raw;
 pub mod relay;
+mod report;
 mod rounds;
 mod rtt;
+mod runs;
 mod setting;
+mod shape;
 pub mod socket;
+pub mod stage;
 mod stream;
-mod subject;
 mod table;
+mod tally;
 mod throughput;
-mod times;
 mod tree;
 mod usage;
 mod victim;
 
+pub use cores::Cores;
+pub use measure::Measure;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::ValueEnum;
-use hoptree_core::{Registry, TransportSpec};
-
 use alarm::Alarm;
-use setting::Setting;
+use outputs::Outputs;
+use plan::Plan;
+use report::{Environment, Report};
+use runs::Runs;
 
-use crate::cli::{BenchOptions, Measure, print};
+use crate::cli::{BenchOptions, BenchTask, print};
 use crate::failure::Failure;
-use crate::plugins;
 
 /// How long anything that is measured may take before the benchmark gives up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Measures what the options ask for, prints the figures, and gives the exit status.
+/// Does what the options ask for, and gives the exit status.
 ///
 /// # Errors
 ///
-/// When something is asked for that this build has not, or what is measured fails.
+/// When something is asked for that this build or this system has not.
 pub fn run(options: &BenchOptions) -> Result<ExitCode, Failure> {
-    let transports = transports(&options.transports)?;
-    let commands = Registry::linked().map_err(Failure::runtime)?;
-    if !commands.modules().any(|module| module.name == "echo") {
-        return Err(Failure::Usage("bench needs a build with the module 'echo'".to_owned()));
+    match &options.task {
+        Some(BenchTask::Compare { before, after }) => print(&compare::files(before, after)?),
+        None => measure(options),
     }
-    let measures = match &*options.measures {
-        [] => Measure::value_variants(),
-        named => named,
+}
+
+/// Measures, prints the figures, and writes the files that were asked for. What is wrong with the
+/// options is told before anything is measured.
+fn measure(options: &BenchOptions) -> Result<ExitCode, Failure> {
+    let plan = Plan::of(options)?;
+    if let Some(cores) = &options.pin {
+        cores.pin()?;
+    }
+    limits::check(&plan.measures, plan.transports.len())?;
+    let outputs = Outputs::open(options)?;
+    let environment = Environment {
+        pinned: options.pin.as_ref().map(ToString::to_string),
+        quick: plan.quick,
+        runs: plan.runs,
+        ..environment::find(&plan.transports)
     };
-    print(&header(measures, &transports, options.rounds))?;
+    print(&heading(&environment))?;
+
     let alarm = Alarm::new()?;
-    for spec in transports {
-        print(&format!("\n{}: {} over {}\n", spec.name, (spec.library)(), spec.runs_over))?;
-        let setting = Setting { spec, commands: &commands, alarm: &alarm };
-        for measure in measures {
-            let rounds = options.rounds.unwrap_or_else(|| measure.rounds());
-            match measure {
-                Measure::Rtt => rtt::run(&setting, rounds)?,
-                Measure::Throughput => throughput::run(&setting, rounds)?,
-                Measure::Footprint => footprint::run(&setting, rounds)?,
-                Measure::Failure => failure::run(&setting, rounds)?,
-                Measure::Flood => flood::run(&setting, rounds)?,
-            }
-            if let Some(signal) = alarm.interrupt() {
-                return Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)));
-            }
-        }
+    let mut runs = Runs::new(&plan, &alarm);
+    let interrupted = runs.take().is_err();
+    let report = report(&plan, environment, &runs, interrupted);
+    print(&figures(&plan, &report))?;
+    outputs.write(&report)?;
+    for failure in &report.failures {
+        Failure::Runtime(failure.clone()).report();
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(match alarm.interrupt() {
+        Some(signal) => ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)),
+        None if report.failures.is_empty() => ExitCode::SUCCESS,
+        None => ExitCode::FAILURE,
+    })
 }
 
-/// The transports with these names, or all when none is named.
-fn transports(names: &[String]) -> Result<Vec<&'static TransportSpec>, Failure> {
-    if !names.is_empty() {
-        return names.iter().map(|name| plugins::transport(name)).collect();
+fn report(plan: &Plan, environment: Environment, runs: &Runs<'_>, interrupted: bool) -> Report {
+    let names = plan.names();
+    let rows = plan.measures.iter().flat_map(|measure| runs.ledger().rows(*measure, &names));
+    Report {
+        version: report::VERSION,
+        environment,
+        interrupted,
+        failures: runs.failures(),
+        rows: rows.collect(),
     }
-    let linked = hoptree_core::linked_transports().map_err(Failure::runtime)?;
-    if linked.is_empty() {
-        return Err(Failure::Usage("no transport is linked into this build".to_owned()));
-    }
-    Ok(linked)
 }
 
-/// How to get these figures again, and what they depend on.
-fn header(measures: &[Measure], transports: &[&TransportSpec], rounds: Option<u32>) -> String {
-    let measures: Vec<_> = measures.iter().map(|measure| measure.name()).collect();
-    let transports: Vec<_> = transports.iter().map(|spec| spec.name).collect();
-    let rounds = rounds.map(|rounds| format!(" --rounds {rounds}")).unwrap_or_default();
-    let mut text = format!(
-        "hoptree bench --measure {} --transports {}{rounds}\nhoptree {}; {}\n",
-        measures.join(","),
-        transports.join(","),
-        env!("CARGO_PKG_VERSION"),
-        machine::describe(),
-    );
+/// What figures depend on.
+fn heading(environment: &Environment) -> String {
+    let mut text = environment::describe(environment);
     if cfg!(debug_assertions) {
         text.push_str("WARNING: this is a debug build, its figures mean nothing\n");
+    }
+    text
+}
+
+/// The table of each measure that has any figures.
+fn figures(plan: &Plan, report: &Report) -> String {
+    let mut text = String::new();
+    if report.interrupted {
+        text.push_str("\ninterrupted: what follows was complete\n");
+    }
+    if !report.rows.is_empty() {
+        text.push_str(table::LEGEND);
+    }
+    for rows in report.rows.chunk_by(|a, b| a.measure == b.measure) {
+        let measure = plan.measures.iter().find(|measure| measure.name() == rows[0].measure);
+        text.extend(measure.map(|measure| table::table(*measure, rows)));
     }
     text
 }

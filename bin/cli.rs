@@ -8,8 +8,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use hoptree_core::Order;
 
+use crate::bench::{self, Cores, Measure};
 use crate::failure::Failure;
-use crate::{bench, control, listing};
+use crate::{control, listing};
 
 /// A tree of worker processes, driven from one console over a message queue.
 ///
@@ -72,60 +73,59 @@ pub struct Options {
     pub script: Option<PathBuf>,
 }
 
-/// What to measure.
+/// What to measure, and where to put what comes of it.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchOptions {
+    #[command(subcommand)]
+    pub task: Option<BenchTask>,
+
     /// What to measure, in turn [default: all there is]
     #[arg(long = "measure", value_name = "NAME,...", value_delimiter = ',')]
     pub measures: Vec<Measure>,
 
-    /// Over which transports, in turn [default: all that are linked]
+    /// Over which transports, in the same run [default: one of each library]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub transports: Vec<String>,
 
-    /// How many rounds count, after those for warming up. More take longer and tell more of rare
-    /// delays [default: rtt 250, throughput 30, footprint 5, failure 100, flood 12]
+    /// Take less than a minute over three transports, in place of less than ten.
+    #[arg(long)]
+    pub quick: bool,
+
+    /// How often to repeat all of it, with new processes; the spread of the runs is shown [default:
+    /// 3, with --quick 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub runs: Option<u32>,
+
+    /// How many rounds of each measure count in a run [default: as many as there is time for]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rounds: Option<u32>,
+
+    /// Keep all processes to these cores, such as 0 or 0,2-3.
+    #[arg(long, value_name = "CORES")]
+    pub pin: Option<Cores>,
+
+    /// Write all figures to FILE, with their histograms.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Write a page with diagrams to FILE.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
-/// What can be measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Measure {
-    /// The round trip of `echo`.
-    Rtt,
-    /// Commands per second, with some under way at the same time.
-    Throughput,
-    /// What idle processes take of the machine.
-    Footprint,
-    /// From the end of a process to the answer of what it owes.
-    Failure,
-    /// What a node that does not read costs its parent and its sibling.
-    Flood,
-}
-
-impl Measure {
-    /// What `--measure` calls it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Measure::Rtt => "rtt",
-            Measure::Throughput => "throughput",
-            Measure::Footprint => "footprint",
-            Measure::Failure => "failure",
-            Measure::Flood => "flood",
-        }
-    }
-
-    /// How many rounds count when nobody says how many.
-    pub fn rounds(self) -> u32 {
-        match self {
-            Measure::Rtt => 250,
-            Measure::Throughput => 30,
-            Measure::Footprint => 5,
-            Measure::Failure => 100,
-            Measure::Flood => 12,
-        }
-    }
+/// What can be done with figures.
+#[derive(Debug, Subcommand)]
+pub enum BenchTask {
+    /// Say what has changed from one benchmark to another.
+    Compare {
+        /// What `--json` has written.
+        #[arg(value_name = "A.json")]
+        before: PathBuf,
+        /// What it has written another time.
+        #[arg(value_name = "B.json")]
+        after: PathBuf,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -244,6 +244,9 @@ mod tests {
             "hoptree one.txt two.txt",
             "hoptree bench --measure patience",
             "hoptree bench --rounds 0",
+            "hoptree bench --runs 0",
+            "hoptree bench --pin all",
+            "hoptree bench compare a.json",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -23,6 +23,8 @@ pub fn main() -> ExitCode {
         Role::Relay { below } => bench::relay::serve(below, &parent, heritage),
         Role::Floor => bench::floor::serve(&parent, &heritage),
         Role::Socket => bench::socket::serve(&parent, &heritage),
+        Role::Load => bench::load::serve(&heritage),
+        Role::Stage => bench::stage::serve(&parent, &heritage),
     };
     logging::finish();
     match done {

@@ -22,7 +22,7 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// A crew without members, who will talk over `transport`.
+    /// A crew without members, who will talk over `transport`, if at all.
     ///
     /// # Errors
     ///
@@ -31,6 +31,17 @@ impl Crew {
         let logs = LogConfig { verbosity: 0, dir: None };
         let (heritage, lifeline) = Heritage::found(transport, PATIENCE, logs)?;
         Ok(Crew { heritage, lifeline })
+    }
+
+    /// A crew with this directory, in that of another one, which removes it in any case.
+    ///
+    /// # Errors
+    ///
+    /// As [`Crew::new`].
+    pub fn within(directory: &Path, transport: &str) -> Result<Crew, Failure> {
+        let mut crew = Crew::new(transport)?;
+        directory.clone_into(&mut crew.heritage.directory);
+        Ok(crew)
     }
 
     /// What proves that a peer belongs to it.

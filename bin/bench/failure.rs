@@ -1,91 +1,100 @@
-//! From the end of a process to the answer of what it owes.
+//! From the end of a process to the answer of what it owes, and until the tree has healed.
 
 use std::time::Duration;
 
-use super::cell::Cell;
 use super::crew::Crew;
+use super::figure::{Figure, Found, Subject, Unit};
+use super::healing;
+use super::measure::Rig;
 use super::raw::Raw;
-use super::rounds::Rounds;
-use super::setting::Setting;
+use super::setting::{Setting, TEXT};
+use super::shape;
 use super::socket::Socket;
-use super::subject::Subject;
-use super::table;
 use super::tree::Tree;
-use crate::cli::print;
 use crate::failure::Failure;
 use crate::process::Children;
 
-/// Rounds that do not count.
-const WARM_UP_ROUNDS: u32 = 2;
+/// Trees that lose an inner node: their shape, and its number. What is below it is taken in by the
+/// node above it.
+const WOUNDS: [Wound; 2] = [
+    Wound { shape: "chain", nodes: 16, parents: shape::chain, lost: 8 },
+    Wound { shape: "binary", nodes: 30, parents: shape::binary, lost: 3 },
+];
 
-/// Measures, and prints what it has found, also when an interrupt ends it early.
-///
-/// # Errors
-///
-/// When a subject fails, after ending all processes.
-pub fn run(setting: &Setting<'_>, rounds: u32) -> Result<(), Failure> {
-    let bytes = setting.frame_bytes()?;
-    let measured =
-        setting.with_crew(|crew| Rig::open(setting, crew, bytes)?.measure(setting, rounds))?;
-    let mut text = format!(
-        "\nfailure: kill -9 to the answer of what is pending, in microseconds, {} kills each\n\
-         floor: end-of-file on a TCP socket, blocking read\n",
-        measured.rounds
-    );
-    if measured.rounds < rounds {
-        text.push_str(&format!("interrupted after {} of {rounds} rounds\n", measured.rounds));
-    }
-    table::write(&measured.cells, &mut text);
-    print(&text)?;
-    Ok(())
+/// What happens to a tree.
+struct Wound {
+    shape: &'static str,
+    nodes: usize,
+    parents: fn(usize) -> Vec<i32>,
+    /// Its node that is killed.
+    lost: usize,
 }
 
-/// All subjects, ready to go.
-struct Rig {
+/// All that processes are lost from.
+pub struct Failures {
     tree: Tree,
     raw: Raw,
     socket: Socket,
     children: Children,
     /// What raw sends: as much as hoptree does.
     frame: Vec<u8>,
+    /// Keeps the processes alive.
+    _crew: Crew,
 }
 
-/// What a rig has measured.
-struct Measured {
-    cells: Vec<Cell>,
-    /// How many rounds counted.
-    rounds: u32,
-}
+/// Who loses a process.
+const SUBJECTS: [Subject; 3] = [Subject::Hoptree, Subject::Raw, Subject::EndOfFile];
 
-impl Rig {
-    fn open(setting: &Setting<'_>, crew: &Crew, frame_bytes: usize) -> Result<Rig, Failure> {
+impl Failures {
+    /// Starts all of it.
+    ///
+    /// # Errors
+    ///
+    /// When the transport or the system refuses.
+    pub fn open(setting: &Setting<'_>) -> Result<Failures, Failure> {
+        let crew = setting.crew()?;
         let children = crew.children();
-        Ok(Rig {
-            tree: Tree::open(setting, crew, &[])?,
+        Ok(Failures {
+            tree: Tree::open(setting, &crew, &[])?,
             raw: Raw::open(setting.spec, &children, &[])?,
-            socket: Socket::listen()?,
+            socket: Socket::tcp()?,
             children,
-            frame: vec![0; frame_bytes],
+            frame: setting.frames(TEXT)?.concat(),
+            _crew: crew,
         })
-    }
-
-    fn measure(mut self, setting: &Setting<'_>, rounds: u32) -> Result<Measured, Failure> {
-        let subjects = [Subject::Hoptree, Subject::Raw, Subject::Floor];
-        let mut cells = subjects.map(|subject| Cell::new(1, subject));
-        let rounds = Rounds { warm_up: WARM_UP_ROUNDS, counted: rounds }.take(
-            &mut cells,
-            || setting.alarm.interrupt().is_some(),
-            |cell| self.lose(cell.subject),
-            |cell, took| cell.times.record(took),
-        )?;
-        Ok(Measured { cells: cells.into(), rounds })
     }
 
     fn lose(&mut self, subject: Subject) -> Result<Duration, Failure> {
         match subject {
             Subject::Hoptree => self.tree.lose_a_node(),
-            Subject::Raw => self.raw.lose_a_relay(&self.children, &self.frame),
-            Subject::Floor => self.socket.lose_a_peer(&self.children),
+            Subject::EndOfFile => self.socket.lose_a_peer(&self.children),
+            _ => self.raw.lose_a_relay(&self.children, &self.frame),
         }
+    }
+}
+
+impl Rig for Failures {
+    fn turns(&self) -> usize {
+        SUBJECTS.len() + WOUNDS.len()
+    }
+
+    fn turn(&mut self, turn: usize) -> Result<Vec<Found>, Failure> {
+        let Some(subject) = SUBJECTS.get(turn) else {
+            let wound = &WOUNDS[turn - SUBJECTS.len()];
+            let took = healing::heal(&mut self.tree, &(wound.parents)(wound.nodes), wound.lost)?;
+            return Ok(vec![wound.figure().took(Subject::Hoptree, took)]);
+        };
+        let took = self.lose(*subject)?;
+        let mut found = vec![Figure::new("kill to answer", Unit::Us).took(*subject, took)];
+        if *subject == Subject::EndOfFile {
+            found.extend(WOUNDS.iter().map(|wound| wound.figure().took(*subject, took)));
+        }
+        Ok(found)
+    }
+}
+
+impl Wound {
+    fn figure(&self) -> Figure {
+        Figure::new("kill to healed", Unit::Us).with_shape(self.shape).with_nodes(self.nodes)
     }
 }

@@ -6,7 +6,7 @@ use hoptree_core::{Input, Order};
 
 use super::crew::Crew;
 use super::setting::{Setting, TEXT};
-use super::tree::Tree;
+use super::tree::{Ask, Tree};
 use super::victim::Victim;
 use crate::driver::Patience;
 use crate::failure::Failure;
@@ -62,8 +62,8 @@ impl Family {
             unanswered: 0,
             refused: 0,
         };
-        let line = format!("exec {sibling} echo {TEXT}");
-        let mut family = Family { tree, flood, line, reply: format!("Ok:{sibling}: {TEXT}\n") };
+        let Ask { line, reply } = Ask::echo(sibling, TEXT);
+        let mut family = Family { tree, flood, line, reply };
         family.tree.driver().printed().clear();
         crew.continue_at_the_end(family.flooded().pid())?;
         Ok(family)

@@ -45,16 +45,33 @@ impl Raw {
         &self.processes
     }
 
-    /// Sends a frame to the end of a chain, and says how long it takes to come back.
+    /// Sends frames to the end of a chain, and says how long it takes until all are back.
     ///
     /// # Errors
     ///
-    /// When it does not come back.
-    pub fn trip(&mut self, chain: usize, frame: &[u8]) -> Result<Duration, Failure> {
+    /// When they do not come back.
+    pub fn trip(&mut self, chain: usize, frames: &[Vec<u8>]) -> Result<Duration, Failure> {
         let link = self.chains[chain];
         let start = Instant::now();
-        self.transport.send(link, frame).map_err(refused)?;
-        self.receive()?;
+        for frame in frames {
+            self.transport.send(link, frame).map_err(refused)?;
+        }
+        self.receive_all(frames.len())?;
+        Ok(start.elapsed())
+    }
+
+    /// Sends a frame to the end of each of the first so many chains, and says how long it takes until
+    /// all are back.
+    ///
+    /// # Errors
+    ///
+    /// When they do not come back.
+    pub fn fan_out(&mut self, chains: usize, frame: &[u8]) -> Result<Duration, Failure> {
+        let start = Instant::now();
+        for link in &self.chains[..chains] {
+            self.transport.send(*link, frame).map_err(refused)?;
+        }
+        self.receive_all(chains)?;
         Ok(start.elapsed())
     }
 
@@ -127,6 +144,14 @@ impl Raw {
         let mut came = None;
         self.wait_for_frames(&mut |link| came = Some(link))?;
         Ok(came.expect("it waits until one has come"))
+    }
+
+    fn receive_all(&mut self, frames: usize) -> Result<(), Failure> {
+        let mut received = 0;
+        while received < frames {
+            received += self.receive_some()?;
+        }
+        Ok(())
     }
 
     /// Waits for frames, and says how many have come.

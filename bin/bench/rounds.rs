@@ -1,83 +1,139 @@
 //! Turns that are taken round for round.
 
-use crate::failure::Failure;
+use std::time::{Duration, Instant};
 
-/// How many rounds there are. In each, every subject has one turn, so that what disturbs the
-/// machine for longer than a turn disturbs all of them.
+/// How many rounds there are. In each, everyone has one turn, so that what disturbs the machine for
+/// longer than a turn disturbs all of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Rounds {
     /// The first ones, which do not count.
     pub warm_up: u32,
-    /// Those after them.
-    pub counted: u32,
+    /// When they end.
+    pub end: End,
+}
+
+/// When rounds end.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    /// When so many have counted.
+    After(u32),
+    /// When another one as long as the longest so far would take more than this time in all. One
+    /// counts in any case.
+    Within(Duration),
 }
 
 impl Rounds {
-    /// Has each subject take its `turn`, and hands what comes of it to `keep`, if it counts. Says
-    /// how many rounds counted: what is `interrupted` counts only as far as rounds are complete.
+    /// Has each of so many take its `turn`, and hands what comes of a round that counts to `keep`,
+    /// when it is complete. Says how many did.
     ///
     /// # Errors
     ///
-    /// When a turn fails.
-    pub fn take<S, T>(
+    /// When a turn ends it.
+    pub fn take<T, E>(
         self,
-        subjects: &mut [S],
-        interrupted: impl Fn() -> bool,
-        mut turn: impl FnMut(&S) -> Result<T, Failure>,
-        mut keep: impl FnMut(&mut S, T),
-    ) -> Result<u32, Failure> {
-        for round in 0..self.warm_up + self.counted {
-            let mut taken = Vec::with_capacity(subjects.len());
-            for position in 0..subjects.len() {
-                if interrupted() {
-                    return Ok(round.saturating_sub(self.warm_up));
-                }
+        turns: usize,
+        mut turn: impl FnMut(usize, f64) -> Result<T, E>,
+        mut keep: impl FnMut(usize, T),
+    ) -> Result<u32, E> {
+        let start = Instant::now();
+        let mut longest = Duration::ZERO;
+        let mut round = 0;
+        while self.goes_on(round, start.elapsed() + longest) {
+            let begin = Instant::now();
+            let mut taken = Vec::with_capacity(turns);
+            for position in 0..turns {
                 // Nobody always goes first, or always after the same one.
-                let index = (position + round as usize) % subjects.len();
-                taken.push((index, turn(&subjects[index])?));
+                let index = (position + round as usize) % turns;
+                let part = position as f64 / turns as f64;
+                taken.push((index, turn(index, self.share(round, part, start.elapsed()))?));
             }
             if round >= self.warm_up {
-                taken.into_iter().for_each(|(index, result)| keep(&mut subjects[index], result));
+                taken.into_iter().for_each(|(index, result)| keep(index, result));
             }
+            longest = longest.max(begin.elapsed());
+            round += 1;
         }
-        Ok(self.counted)
+        Ok(round.saturating_sub(self.warm_up))
+    }
+
+    /// Whether there is another round after so many, which would end so long after the start.
+    fn goes_on(self, rounds: u32, end: Duration) -> bool {
+        match self.end {
+            End::After(counted) => rounds < self.warm_up + counted,
+            End::Within(time) => rounds <= self.warm_up || end <= time,
+        }
+    }
+
+    /// Which share of all is done, after so many rounds and this part of the next.
+    fn share(self, rounds: u32, part: f64, elapsed: Duration) -> f64 {
+        let share = match self.end {
+            End::After(counted) => (f64::from(rounds) + part) / f64::from(self.warm_up + counted),
+            End::Within(time) => elapsed.as_secs_f64() / time.as_secs_f64(),
+        };
+        share.min(1.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::thread::sleep;
 
     use super::*;
 
-    /// What each of three subjects was left with when an interrupt came before turn `last`.
-    fn take(warm_up: u32, counted: u32, last: usize) -> (u32, Vec<Vec<usize>>) {
-        let mut subjects = vec![Vec::new(); 3];
-        let turns = Cell::new(0);
-        let turn = |_: &Vec<usize>| {
-            turns.set(turns.get() + 1);
-            Ok(turns.get() - 1)
+    /// What each of three was left with when turn `last` ended it.
+    fn take(warm_up: u32, counted: u32, last: usize) -> (Option<u32>, Vec<Vec<usize>>) {
+        let mut kept = vec![Vec::new(); 3];
+        let mut turns = 0;
+        let turn = |_, _| {
+            turns += 1;
+            if turns > last { Err(()) } else { Ok(turns - 1) }
         };
-        let rounds = Rounds { warm_up, counted };
-        let complete = rounds.take(&mut subjects, || turns.get() == last, turn, Vec::push);
-        (complete.unwrap(), subjects)
+        let rounds = Rounds { warm_up, end: End::After(counted) };
+        let complete = rounds.take(3, turn, |index, taken| kept[index].push(taken));
+        (complete.ok(), kept)
     }
 
     #[test]
     fn each_round_begins_with_the_next_one() {
-        assert_eq!(take(0, 3, 9), (3, vec![vec![0, 5, 7], vec![1, 3, 8], vec![2, 4, 6]]));
+        let expected = vec![vec![0, 5, 7], vec![1, 3, 8], vec![2, 4, 6]];
+        assert_eq!(take(0, 3, 9), (Some(3), expected));
     }
 
     #[test]
     fn neither_the_first_rounds_count_nor_one_that_is_cut_short() {
-        assert_eq!(take(1, 3, 8), (1, vec![vec![5], vec![3], vec![4]]));
-        assert_eq!(take(2, 3, 4), (0, vec![vec![]; 3]));
+        assert_eq!(take(1, 3, 8), (None, vec![vec![5], vec![3], vec![4]]));
+        assert_eq!(take(2, 3, 4), (None, vec![vec![]; 3]));
     }
 
     #[test]
-    fn a_failure_ends_it() {
-        let turn = |(): &()| Err::<(), _>(Failure::Runtime("lost".to_owned()));
-        let rounds = Rounds { warm_up: 1, counted: 1 };
-        assert!(rounds.take(&mut [()], || false, turn, |(), ()| ()).is_err());
+    fn one_round_counts_however_short_the_time_is() {
+        let rounds = Rounds { warm_up: 1, end: End::Within(Duration::ZERO) };
+        assert_eq!(rounds.take(2, |_, _| Ok::<_, ()>(()), |_, ()| ()), Ok(1));
+    }
+
+    #[test]
+    fn no_round_begins_that_would_end_too_late() {
+        let time = Duration::from_millis(100);
+        let rounds = Rounds { warm_up: 0, end: End::Within(time) };
+        let mut shares = Vec::new();
+        let turn = |_, share| {
+            shares.push(share);
+            sleep(time * 3 / 5);
+            Ok::<_, ()>(())
+        };
+        assert_eq!(rounds.take(1, turn, |_, ()| ()), Ok(1));
+        assert!(shares[0] < 0.5, "{shares:?}");
+    }
+
+    #[test]
+    fn how_far_it_is_goes_from_nothing_to_nearly_all() {
+        let mut shares = Vec::new();
+        let rounds = Rounds { warm_up: 1, end: End::After(1) };
+        let turn = |_, share| {
+            shares.push(share);
+            Ok::<_, ()>(())
+        };
+        assert_eq!(rounds.take(2, turn, |_, ()| ()), Ok(1));
+        assert_eq!(shares, [0.0, 0.25, 0.5, 0.75]);
     }
 }

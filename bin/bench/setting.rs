@@ -1,13 +1,15 @@
 //! What all measures of one transport have in common.
 
+use std::path::PathBuf;
+
 use hoptree_core::{Registry, TransportSpec};
 
-use super::alarm::Alarm;
+use super::alarm::TreeSignals;
 use super::crew::Crew;
-use super::frame::frame_bytes;
+use super::frame::frame_lengths;
 use crate::failure::Failure;
 
-/// What the nodes are told to echo.
+/// What nodes are told to echo where nothing else is said: 16 bytes.
 pub const TEXT: &str = "0123456789abcdef";
 
 /// What is measured, and what surrounds it.
@@ -17,10 +19,21 @@ pub struct Setting<'a> {
     /// What nodes can be told.
     pub commands: &'a Registry,
     /// The signals of this process.
-    pub alarm: &'a Alarm,
+    pub signals: &'a TreeSignals,
+    /// A directory for this process alone, which others remove.
+    pub directory: PathBuf,
 }
 
 impl Setting<'_> {
+    /// A crew without members.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses what a control node needs.
+    pub fn crew(&self) -> Result<Crew, Failure> {
+        Crew::within(&self.directory, self.spec.name)
+    }
+
     /// Has `act` do something with a crew, all of which has ended when this returns.
     ///
     /// # Errors
@@ -30,19 +43,20 @@ impl Setting<'_> {
         &self,
         act: impl FnOnce(&Crew) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let crew = Crew::new(self.spec.name)?;
+        let crew = self.crew()?;
         let done = act(&crew);
         crew.dismiss();
         done
     }
 
-    /// The length of the frame in which a node is told to echo [`TEXT`].
+    /// Frames as long as those in which a node is told to echo `text`.
     ///
     /// # Errors
     ///
     /// When a node is not told at all.
-    pub fn frame_bytes(&self) -> Result<usize, Failure> {
-        frame_bytes(&format!("exec 1 echo {TEXT}"), self.commands)
-            .ok_or_else(|| Failure::Runtime("two nodes in memory do not talk".to_owned()))
+    pub fn frames(&self, text: &str) -> Result<Vec<Vec<u8>>, Failure> {
+        let lengths = frame_lengths(&format!("exec 1 echo {text}"), self.commands)
+            .ok_or_else(|| Failure::Runtime("two nodes in memory do not talk".to_owned()))?;
+        Ok(lengths.into_iter().map(|length| vec![0; length]).collect())
     }
 }

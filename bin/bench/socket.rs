@@ -1,24 +1,54 @@
-//! A socket without any library: how soon the system itself tells that a process has ended.
+//! Sockets without any library: what the system itself takes for a round trip, and how soon it tells
+//! that a process has ended.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{Address, Waker};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::PATIENCE;
 use super::victim::{Victim, let_arrive};
 use crate::failure::Failure;
-use crate::process::{self, Children, Heritage, Role};
+use crate::process::{self, Children, Heritage, Role, make_directory};
 use crate::signals::Signals;
 
 /// What a peer says first.
 const HELLO: u8 = b'+';
 
-/// The near end.
+/// The most that a peer reads at once.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// What a peer of a Unix socket connects to begins with this, as every full path does.
+const PATH_START: char = '/';
+
+/// A place where peers connect to.
 pub struct Socket {
-    listener: TcpListener,
+    listener: Listener,
     address: Address,
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection, by one means or the other.
+trait Stream: Read + Write {}
+
+impl Stream for TcpStream {}
+impl Stream for UnixStream {}
+
+/// A peer that sends back what comes.
+pub struct Peer {
+    stream: Box<dyn Stream>,
+    /// What has come back, for as long as a frame is.
+    back: Vec<u8>,
+    process: Victim,
 }
 
 impl Socket {
@@ -27,11 +57,36 @@ impl Socket {
     /// # Errors
     ///
     /// When the system refuses.
-    pub fn listen() -> Result<Socket, Failure> {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Failure::doing("listen"))?;
-        let address = listener.local_addr().map_err(Failure::doing("listen"))?.to_string();
-        Ok(Socket { listener, address: Address(address) })
+    pub fn tcp() -> Result<Socket, Failure> {
+        let cannot = Failure::doing("listen");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(&cannot)?;
+        let address = Address(listener.local_addr().map_err(&cannot)?.to_string());
+        Ok(Socket { listener: Listener::Tcp(listener), address })
+    }
+
+    /// Listens, in the directory of a crew.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn unix(directory: &Path) -> Result<Socket, Failure> {
+        make_directory(directory)?;
+        let path = directory.join("bench-socket");
+        let listener = UnixListener::bind(&path).map_err(Failure::doing("listen"))?;
+        let address = Address(path.to_string_lossy().into_owned());
+        Ok(Socket { listener: Listener::Unix(listener), address })
+    }
+
+    /// Starts a peer, and returns when it has connected.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses, or nobody comes.
+    pub fn peer(&self, children: &Children) -> Result<Peer, Failure> {
+        let pid = children.spawn_helper(Role::Socket, &self.address).map_err(Failure::Runtime)?;
+        let mut stream = self.accept().map_err(Failure::doing("accept a peer"))?;
+        stream.read_exact(&mut [0]).map_err(Failure::doing("accept a peer"))?;
+        Ok(Peer { stream, back: Vec::new(), process: Victim::new(pid) })
     }
 
     /// Starts a peer, kills it, and says how long it takes from the kill to end-of-file.
@@ -40,14 +95,12 @@ impl Socket {
     ///
     /// When anything else happens.
     pub fn lose_a_peer(&self, children: &Children) -> Result<Duration, Failure> {
-        let pid = children.spawn_helper(Role::Socket, &self.address).map_err(Failure::Runtime)?;
-        let mut stream = self.accept()?;
-        let victim = Victim::new(pid);
-        victim.stop()?;
+        let mut peer = self.peer(children)?;
+        peer.process.stop()?;
         let_arrive()?;
         let start = Instant::now();
-        victim.kill()?;
-        let end = read_some(&mut stream);
+        peer.process.kill()?;
+        let end = read_some(&mut *peer.stream, &mut [0]);
         let took = start.elapsed();
         match end {
             Ok(0) => Ok(took),
@@ -57,31 +110,56 @@ impl Socket {
         }
     }
 
-    /// Waits for a peer that says hello.
-    fn accept(&self) -> Result<TcpStream, Failure> {
-        let cannot = Failure::doing("accept a peer");
-        self.listener.set_nonblocking(true).map_err(&cannot)?;
-        let start = Instant::now();
-        let mut stream = loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => break stream,
-                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(cannot(error)),
-                Err(error) if start.elapsed() > PATIENCE => return Err(cannot(error)),
-                Err(_) => std::thread::yield_now(),
+    fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        match &self.listener {
+            Listener::Tcp(listener) => {
+                await_peer(PollFd::new(listener, PollFlags::IN))?;
+                let (stream, _) = listener.accept()?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                Ok(Box::new(stream))
             }
-        };
-        stream.set_nonblocking(false).map_err(&cannot)?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(&cannot)?;
-        let mut hello = [0];
-        stream.read_exact(&mut hello).map_err(&cannot)?;
-        Ok(stream)
+            Listener::Unix(listener) => {
+                await_peer(PollFd::new(listener, PollFlags::IN))?;
+                let (stream, _) = listener.accept()?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                Ok(Box::new(stream))
+            }
+        }
+    }
+}
+
+impl Peer {
+    /// Sends a frame, and says how long it takes to come back.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come back.
+    pub fn trip(&mut self, frame: &[u8]) -> Result<Duration, Failure> {
+        self.back.resize(frame.len(), 0);
+        let start = Instant::now();
+        self.stream
+            .write_all(frame)
+            .and_then(|()| self.stream.read_exact(&mut self.back))
+            .map_err(Failure::doing("go on"))?;
+        Ok(start.elapsed())
+    }
+}
+
+/// Waits until a listener has a peer to accept. The end of a child may interrupt it.
+fn await_peer(listener: PollFd<'_>) -> io::Result<()> {
+    let time = Timespec::try_from(PATIENCE).expect("it is a matter of seconds");
+    let mut fds = [listener];
+    match rustix::io::retry_on_intr(|| poll(&mut fds, Some(&time)))? {
+        0 => Err(ErrorKind::TimedOut.into()),
+        _ => Ok(()),
     }
 }
 
 /// One read. The signal that tells of the end of a child may interrupt it.
-fn read_some(stream: &mut TcpStream) -> io::Result<usize> {
+fn read_some(stream: &mut (impl Read + ?Sized), bytes: &mut [u8]) -> io::Result<usize> {
     loop {
-        match stream.read(&mut [0]) {
+        match stream.read(bytes) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             done => return done,
         }
@@ -94,14 +172,27 @@ fn read_some(stream: &mut TcpStream) -> io::Result<usize> {
 ///
 /// When the near end is not there.
 pub fn serve(near: &Address, heritage: &Heritage) -> Result<(), Failure> {
-    let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
+    let lifeline: OwnedFd = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
     // Its thread ends the process, whatever call blocks here.
     let _signals =
         Signals::of_compute_node(lifeline, heritage.directory.clone(), Waker::new(|| {}))
             .map_err(Failure::doing("handle signals"))?;
-    let mut stream = TcpStream::connect(&near.0).map_err(Failure::doing("connect"))?;
+    let mut stream = connect(&near.0).map_err(Failure::doing("connect"))?;
     stream.write_all(&[HELLO]).map_err(Failure::doing("say hello"))?;
-    // Nothing comes, until the end.
-    let _ = stream.read(&mut [0]);
-    Ok(())
+    let mut bytes = vec![0; READ_BYTES_MAX];
+    loop {
+        match read_some(&mut *stream, &mut bytes) {
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(length) => stream.write_all(&bytes[..length]).map_err(Failure::doing("go on"))?,
+        }
+    }
+}
+
+fn connect(near: &str) -> io::Result<Box<dyn Stream>> {
+    if near.starts_with(PATH_START) {
+        return Ok(Box::new(UnixStream::connect(near)?));
+    }
+    let stream = TcpStream::connect(near)?;
+    stream.set_nodelay(true)?;
+    Ok(Box::new(stream))
 }

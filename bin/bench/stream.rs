@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use hoptree_core::Input;
 
-use super::tree::{Chain, Tree};
+use super::tree::{Ask, Tree};
 use crate::driver::Patience;
 use crate::failure::Failure;
 
@@ -37,13 +37,13 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A stream that asks the ends of these chains in turn.
-    pub fn to(chains: &[Chain]) -> Stream {
+    /// A stream of these, in turn.
+    pub fn of(asks: &[Ask]) -> Stream {
         let mut stream = Stream { lines: Vec::new(), replies: Vec::new() };
-        for chain in chains.iter().cycle().take(LINES.next_multiple_of(chains.len())) {
-            stream.lines.extend_from_slice(chain.line.as_bytes());
+        for ask in asks.iter().cycle().take(LINES.next_multiple_of(asks.len())) {
+            stream.lines.extend_from_slice(ask.line.as_bytes());
             stream.lines.push(b'\n');
-            stream.replies.extend_from_slice(chain.reply.as_bytes());
+            stream.replies.extend_from_slice(ask.reply.as_bytes());
         }
         stream
     }
@@ -144,9 +144,9 @@ mod tests {
     }
 
     #[test]
-    fn every_chain_is_asked_as_often_as_the_others() {
-        let chain = |line: &str| Chain { line: line.to_owned(), reply: "Ok\n".to_owned() };
-        let stream = Stream::to(&[chain("a"), chain("b"), chain("c")]);
+    fn everyone_is_asked_as_often_as_the_others() {
+        let ask = |line: &str| Ask { line: line.to_owned(), reply: "Ok\n".to_owned() };
+        let stream = Stream::of(&[ask("a"), ask("b"), ask("c")]);
         let count = |byte| stream.lines.iter().filter(|other| **other == byte).count();
         assert!(count(b'a') * 3 >= LINES);
         assert_eq!((count(b'a'), count(b'a')), (count(b'b'), count(b'c')));

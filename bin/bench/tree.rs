@@ -1,4 +1,4 @@
-//! hoptree itself, as a console drives it: a control node in this process, and chains of nodes.
+//! hoptree itself, as a console drives it: a control node in this process, and nodes below it.
 
 use std::time::{Duration, Instant};
 
@@ -12,20 +12,26 @@ use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
 use crate::plugins;
 
-/// A control node with chains of nodes below it.
+/// A control node with nodes below it.
 pub struct Tree {
     driver: Driver<Controller>,
-    chains: Vec<Chain>,
     /// The process of each node; node 1 is the first.
     processes: Vec<Victim>,
 }
 
-/// What is asked of the node at the end of a chain, and what it is to say.
-pub struct Chain {
+/// What is asked, and what is to be answered.
+pub struct Ask {
     /// The line, without its line end.
     pub line: String,
-    /// The reply, with it.
+    /// The reply, all of it.
     pub reply: String,
+}
+
+impl Ask {
+    /// Has a node echo a text.
+    pub fn echo(node: i32, text: &str) -> Ask {
+        Ask { line: format!("exec {node} echo {text}"), reply: format!("Ok:{node}: {text}\n") }
+    }
 }
 
 impl Tree {
@@ -36,7 +42,7 @@ impl Tree {
     /// When the transport or the system refuses.
     pub fn found(setting: &Setting<'_>, crew: &Crew, order: Order) -> Result<Tree, Failure> {
         let transport = plugins::open(setting.spec, crew.directory())?;
-        let signals = setting.alarm.hand_over(transport.waker());
+        let signals = setting.signals.hand_over(transport.waker());
         let controller = Controller::new(
             Time::ZERO,
             ControllerConfig {
@@ -49,26 +55,17 @@ impl Tree {
             },
         );
         let driver = Driver::new(controller, transport, crew.children(), signals);
-        Ok(Tree { driver, chains: Vec::new(), processes: Vec::new() })
+        Ok(Tree { driver, processes: Vec::new() })
     }
 
-    /// Starts a chain of each of these lengths.
+    /// A control node with nodes below these parents, the first of which is that of node 1.
     ///
     /// # Errors
     ///
     /// When the transport or the system refuses.
-    pub fn open(setting: &Setting<'_>, crew: &Crew, lengths: &[usize]) -> Result<Tree, Failure> {
+    pub fn open(setting: &Setting<'_>, crew: &Crew, parents: &[i32]) -> Result<Tree, Failure> {
         let mut tree = Tree::found(setting, crew, Order::Input)?;
-        for length in lengths {
-            let mut end = -1;
-            for _ in 0..*length {
-                end = tree.grow(end)?;
-            }
-            tree.chains.push(Chain {
-                line: format!("exec {end} echo {TEXT}"),
-                reply: format!("Ok:{end}: {TEXT}\n"),
-            });
-        }
+        tree.grow_all(parents)?;
         Ok(tree)
     }
 
@@ -77,44 +74,34 @@ impl Tree {
         &mut self.driver
     }
 
-    /// Its chains, in the order in which they were asked for.
-    pub fn chains(&self) -> &[Chain] {
-        &self.chains
-    }
-
     /// The processes of its compute nodes.
     pub fn processes(&self) -> &[Victim] {
         &self.processes
     }
 
-    /// Has the node at the end of a chain echo, and says how long it takes, from the line that is
-    /// read to the reply that can be printed.
+    /// Types a line, and says how long it takes, from the line that is read to the reply that can be
+    /// printed.
     ///
     /// # Errors
     ///
-    /// When it does not answer, or something else.
-    pub fn trip(&mut self, chain: usize) -> Result<Duration, Failure> {
-        let Chain { line, reply } = &self.chains[chain];
-        let took = answer(&mut self.driver, line)?;
-        if self.driver.printed() == reply.as_bytes() {
-            return Ok(took);
+    /// When there is no reply, or another one.
+    pub fn ask(&mut self, ask: &Ask) -> Result<Duration, Failure> {
+        self.driver.printed().clear();
+        // The console, too, begins a turn with a look around, and then feeds the line.
+        self.driver.wait(Patience::Look).map_err(Failure::doing("go on"))?;
+        let start = Instant::now();
+        self.driver.feed(Input::Line(ask.line.as_bytes()));
+        self.driver.settle();
+        while is_part(self.driver.printed(), ask.reply.as_bytes()) {
+            self.driver.wait(Patience::Wait).map_err(Failure::doing("go on"))?;
+            self.driver.settle();
         }
-        let line = line.clone();
-        Err(self.unexpected(&line))
-    }
-
-    /// Types a line that is to be answered with `reply`, a line with its end.
-    ///
-    /// # Errors
-    ///
-    /// When it is not.
-    pub fn ask(&mut self, line: &str, reply: &str) -> Result<(), Failure> {
-        answer(&mut self.driver, line)?;
-        if self.driver.printed() != reply.as_bytes() {
-            return Err(self.unexpected(line));
+        let took = start.elapsed();
+        if self.driver.printed() != ask.reply.as_bytes() {
+            return Err(self.unexpected(&ask.line));
         }
         self.driver.printed().clear();
-        Ok(())
+        Ok(took)
     }
 
     /// Starts one more node below the control node, kills it while it owes an answer, and says how long it
@@ -147,7 +134,12 @@ impl Tree {
         Err(self.unexpected(&line))
     }
 
-    fn turn(&mut self, patience: Patience, line: Option<&str>) -> Result<(), Failure> {
+    /// A turn of the console, with at most one line.
+    ///
+    /// # Errors
+    ///
+    /// When the transport can't go on.
+    pub fn turn(&mut self, patience: Patience, line: Option<&str>) -> Result<(), Failure> {
         self.driver.wait(patience).map_err(Failure::doing("go on"))?;
         if let Some(line) = line {
             self.driver.feed(Input::Line(line.as_bytes()));
@@ -162,34 +154,87 @@ impl Tree {
     ///
     /// When there is none.
     pub fn grow(&mut self, parent: i32) -> Result<i32, Failure> {
-        let node = i32::try_from(self.processes.len() + 1).expect("a machine has fewer processes");
-        let line = format!("create {node} {parent}");
-        answer(&mut self.driver, &line)?;
-        let reply = String::from_utf8_lossy(self.driver.printed());
-        match reply.strip_prefix("Ok: ").and_then(|pid| Victim::parse(pid.trim_end())) {
-            Some(process) => self.processes.push(process),
-            None => return Err(self.unexpected(&line)),
-        }
+        let node = self.next();
+        self.grow_all(&[parent])?;
         Ok(node)
     }
 
+    /// Starts the next nodes below these parents, all at once, and says how long it takes from the
+    /// first line to the last reply. With more than one, replies are to come in the order of the
+    /// lines.
+    ///
+    /// # Errors
+    ///
+    /// When a node is not started.
+    pub fn grow_all(&mut self, parents: &[i32]) -> Result<Duration, Failure> {
+        let lines: Vec<_> = (self.next()..)
+            .zip(parents)
+            .map(|(node, parent)| format!("create {node} {parent}"))
+            .collect();
+        self.driver.printed().clear();
+        self.driver.wait(Patience::Look).map_err(Failure::doing("go on"))?;
+        let start = Instant::now();
+        let (mut fed, mut started) = (0, 0);
+        while started < lines.len() {
+            while fed < lines.len() && self.driver.node().wants_line() {
+                self.driver.feed(Input::Line(lines[fed].as_bytes()));
+                fed += 1;
+            }
+            self.driver.settle();
+            started += self.take_processes(&lines[started..])?;
+            if started < lines.len() {
+                self.driver.wait(Patience::Wait).map_err(Failure::doing("go on"))?;
+            }
+        }
+        Ok(start.elapsed())
+    }
+
+    /// The node that is started next.
+    fn next(&self) -> i32 {
+        i32::try_from(self.processes.len() + 1).expect("a machine has fewer processes")
+    }
+
+    /// Takes the replies to the first of these lines, and says how many there are.
+    fn take_processes(&mut self, lines: &[String]) -> Result<usize, Failure> {
+        let replies = String::from_utf8_lossy(self.driver.printed()).into_owned();
+        let mut taken = 0;
+        for reply in replies.lines() {
+            match reply.strip_prefix("Ok: ").and_then(Victim::parse) {
+                Some(process) => self.processes.push(process),
+                None => return Err(unexpected(&lines[taken], reply)),
+            }
+            taken += 1;
+        }
+        self.driver.printed().clear();
+        Ok(taken)
+    }
+
     fn unexpected(&mut self, line: &str) -> Failure {
-        let reply = String::from_utf8_lossy(self.driver.printed()).trim_end().to_owned();
-        Failure::Runtime(format!("'{line}' was answered with '{reply}'"))
+        unexpected(line, &String::from_utf8_lossy(self.driver.printed()))
     }
 }
 
-/// Feeds a line, and says how long it takes until its answer is printed.
-fn answer(driver: &mut Driver<Controller>, line: &str) -> Result<Duration, Failure> {
-    driver.printed().clear();
-    // The console, too, begins a turn with a look around, and then feeds the line.
-    driver.wait(Patience::Look).map_err(Failure::doing("go on"))?;
-    let start = Instant::now();
-    driver.feed(Input::Line(line.as_bytes()));
-    driver.settle();
-    while driver.printed().is_empty() {
-        driver.wait(Patience::Wait).map_err(Failure::doing("go on"))?;
-        driver.settle();
+/// Whether the rest of `reply` may come yet.
+fn is_part(printed: &[u8], reply: &[u8]) -> bool {
+    printed.len() < reply.len() && reply.starts_with(printed)
+}
+
+fn unexpected(line: &str, reply: &str) -> Failure {
+    // Both may be long, and the end of a long text tells little.
+    let short = |text: &str| text.trim_end().chars().take(80).collect::<String>();
+    Failure::Runtime(format!("'{}' was answered with '{}'", short(line), short(reply)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_waited_for_as_long_as_it_may_come() {
+        let Ask { line, reply } = Ask::echo(2, "a b");
+        assert_eq!((&*line, &*reply), ("exec 2 echo a b", "Ok:2: a b\n"));
+        assert!(is_part(b"", reply.as_bytes()) && is_part(b"Ok:2", reply.as_bytes()));
+        assert!(!is_part(reply.as_bytes(), reply.as_bytes()));
+        assert!(!is_part(b"Error:2: no\n", reply.as_bytes()));
     }
-    Ok(start.elapsed())
 }

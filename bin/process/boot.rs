@@ -45,6 +45,10 @@ pub enum Role {
     Floor,
     /// In a benchmark: the far end of a plain socket.
     Socket,
+    /// In a benchmark: one that keeps a core busy.
+    Load,
+    /// In a benchmark: the process in which a measure is taken.
+    Stage,
 }
 
 /// What people see who look at `ps`.
@@ -55,6 +59,8 @@ impl fmt::Display for Role {
             Role::Relay { .. } => f.write_str("bench-relay"),
             Role::Floor => f.write_str("bench-floor"),
             Role::Socket => f.write_str("bench-socket"),
+            Role::Load => f.write_str("bench-load"),
+            Role::Stage => f.write_str("bench-stage"),
         }
     }
 }
