@@ -34,6 +34,9 @@ use hoptree_core::{Transport, TransportSpec};
 use crate::failure::Failure;
 use crate::process::make_directory;
 
+/// How far a name may be from that of a transport to be taken for a mistyped one.
+const TYPOS_MAX: usize = 2;
+
 /// The transport called `name`.
 ///
 /// # Errors
@@ -45,10 +48,17 @@ pub fn transport(name: &str) -> Result<&'static TransportSpec, Failure> {
         return Ok(spec);
     }
     let names: Vec<_> = linked.iter().map(|spec| spec.name).collect();
-    Err(Failure::Usage(if names.is_empty() {
-        "no transport is linked into this build: build it with --features zmq".to_owned()
-    } else {
-        format!("there is no transport '{name}': choose one of {}", names.join(", "))
+    let nearest = names
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(name, known), *known))
+        .min()
+        .filter(|(typos, known)| *typos <= TYPOS_MAX && *typos < known.len());
+    Err(Failure::Usage(match nearest {
+        _ if names.is_empty() => {
+            "no transport is linked into this build: build it with --features zmq".to_owned()
+        }
+        Some((_, known)) => format!("there is no transport '{name}': did you mean '{known}'?"),
+        None => format!("there is no transport '{name}': choose one of {}", names.join(", ")),
     }))
 }
 
@@ -97,5 +107,12 @@ mod tests {
     fn an_unknown_transport_is_refused_with_the_list() {
         let Err(Failure::Usage(text)) = transport("pigeon") else { panic!("not refused") };
         assert_eq!(text.contains("'pigeon': choose one of"), cfg!(feature = "zmq"), "{text}");
+    }
+
+    #[test]
+    #[cfg(feature = "zmq")]
+    fn a_mistyped_transport_is_recognized() {
+        let Err(Failure::Usage(text)) = transport("zqm") else { panic!("not refused") };
+        assert_eq!(text, "there is no transport 'zqm': did you mean 'zmq'?");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::Input;
@@ -10,6 +11,10 @@ use super::setting::TEXT;
 use super::tree::{Ask, Tree};
 use crate::driver::Patience;
 use crate::failure::Failure;
+
+/// How soon one that is unavailable is asked again: much sooner than a tree heals, and late enough to
+/// leave the cores to those who heal it.
+const PAUSE: Duration = Duration::from_micros(100);
 
 /// Starts more nodes with these parents, as if the first were node 1, kills one of them, and says
 /// how long it takes from the kill until every other one has answered a command. Then it removes
@@ -52,12 +57,11 @@ impl Roll {
         Roll { unasked: nodes.collect(), asked: VecDeque::new() }
     }
 
-    /// Asks each node, whenever something has happened, until it has answered.
+    /// Asks each node, again and again, until it has answered.
     fn call(mut self, tree: &mut Tree) -> Result<(), Failure> {
         tree.driver().printed().clear();
-        let mut patience = Patience::Look;
         while !self.unasked.is_empty() || !self.asked.is_empty() {
-            tree.turn(patience, None)?;
+            tree.turn(Patience::Look, None)?;
             for node in mem::take(&mut self.unasked) {
                 let line = Ask::echo(node, TEXT).line;
                 tree.driver().feed(Input::Line(line.as_bytes()));
@@ -68,7 +72,7 @@ impl Roll {
             for reply in String::from_utf8_lossy(&printed).lines() {
                 self.take(reply)?;
             }
-            patience = Patience::Wait;
+            thread::sleep(PAUSE);
         }
         Ok(())
     }

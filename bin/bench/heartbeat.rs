@@ -44,9 +44,9 @@ pub struct Heartbeat<'a> {
 }
 
 impl<'a> Heartbeat<'a> {
-    /// Has nothing to start beforehand.
+    /// Has nothing to start beforehand. Each process begins with another part of the interval.
     pub fn new(setting: &'a Setting<'a>) -> Heartbeat<'a> {
-        Heartbeat { setting, phase: 0.0 }
+        Heartbeat { setting, phase: (f64::from(std::process::id()) * PHASE_STEP).fract() }
     }
 
     /// Stops a node, and says how long it takes from SIGSTOP to the notice.

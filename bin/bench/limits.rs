@@ -7,8 +7,8 @@ use crate::failure::Failure;
 
 /// How many files a control node has open for each of its children, and how many beside these, at
 /// most, over any transport.
-const FILES_PER_CHILD: u64 = 4;
-const FILES: u64 = 100;
+const FILES_PER_CHILD: u64 = 2;
+const FILES: u64 = 64;
 
 /// How many threads a process has, at most, over any transport. The limit counts threads.
 const THREADS_PER_PROCESS: u64 = 5;

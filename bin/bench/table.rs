@@ -79,8 +79,7 @@ fn write_row(row: &Row, label: &str, best: bool, text: &mut String) {
     for value in [row.p50, row.p90, row.p99, row.p99_9, row.max] {
         let _ = write!(text, "{:>8}", number(value));
     }
-    let spread = spread(row).map_or("-".to_owned(), |share| format!("{:.1}%", share * 100.0));
-    let _ = write!(text, "{spread:>8}");
+    let _ = write!(text, "{:>8}", spread(row).map_or("-".to_owned(), percent));
     if let (Some(floor), Some(ratio)) = (&row.floor, row.ratio) {
         let _ = write!(text, " {:>4} {floor}", number(ratio));
     }
@@ -99,6 +98,10 @@ fn write_beside(row: &Row, text: &mut String) {
         .map(|other| format!("{} {} (p50 {})", number(other.ratio), other.name, number(other.p50)));
     let others = others.collect::<Vec<_>>().join(", ");
     let _ = writeln!(text, "    {}, ratio: {others}", row.transport);
+}
+
+fn percent(share: f64) -> String {
+    if share < 10.0 { format!("{:.1}%", share * 100.0) } else { ">999%".to_owned() }
 }
 
 /// How far the medians of the runs lie apart, as a share of the median; none when there is one run.

@@ -1,157 +1,156 @@
-//! `hoptree bench`: its table, and that it leaves nothing behind. What the figures are is not tested.
+//! `hoptree bench`: its tables and files, and that it leaves nothing behind. What the figures are is
+//! not tested.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Output};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
-use crate::console::Console;
+use crate::console::{Console, Finished};
 use crate::deadline::{OUTLIVING_MAX, PATIENCE, eventually};
 use crate::load;
 use crate::process::Process;
+use crate::scratch::Scratch;
 
-/// Chains of 1, 2, 4 and 8 nodes and as many relays, and the far end of the floor.
-const RTT_PROCESSES: usize = 2 * (1 + 2 + 4 + 8) + 1;
+/// How many rows each measure has for a transport.
+const ROWS: [(&str, usize); 8] = [
+    ("rtt", 15),
+    ("throughput", 8),
+    ("fanout", 4),
+    ("create", 4),
+    ("failure", 3),
+    ("heartbeat", 3),
+    ("footprint", 4),
+    ("flood", 6),
+];
 
-/// A node and its two children.
-const FLOOD_PROCESSES: usize = 3;
+/// For one transport: the stage; chains of 1, 2, 4, 8 and 16 nodes and as many relays, the far end
+/// of the floor, and two of plain sockets.
+const RTT_PROCESSES: usize = 1 + 2 * (1 + 2 + 4 + 8 + 16) + 3;
 
-#[test]
-fn the_round_trips_are_of_every_distance() {
-    let output = &measure("rtt", "2");
-    let rows = rows(output);
-    let hops_and_what: Vec<_> = rows.iter().map(|row| [row[0], row[1]]).collect();
-    let expected = "1 hoptree 1 raw 1 floor 2 hoptree 2 raw 4 hoptree 4 raw 8 hoptree 8 raw";
-    assert_eq!(hops_and_what.concat().join(" "), expected);
-    for row in rows {
-        assert!(
-            row[2].parse::<f64>().unwrap() > 0.0 && numbers(&row[2..7]).is_sorted(),
-            "{output}"
-        );
-        let compared = row[1] == "hoptree" || row[1..2] == ["raw"] && row[0] == "1";
-        assert_eq!(row.len(), if compared { 10 } else { 7 }, "{output}");
-    }
-}
+/// The stage, a node and its two children.
+const FLOOD_PROCESSES: usize = 1 + 3;
 
 #[test]
-fn the_throughput_is_of_every_window() {
-    let output = &measure("throughput", "1");
-    let rows = rows(output);
-    let subjects: Vec<_> = rows.iter().map(|row| row[..3].join(" ")).collect();
-    let windows = ["1", "16", "256", "1000"]
-        .map(|window| ["hoptree", "raw"].map(|what| format!("{window} {what}")));
-    let expected: Vec<_> = ["1", "8"]
-        .iter()
-        .flat_map(|nodes| windows.as_flattened().iter().map(move |rest| format!("{nodes} {rest}")))
-        .collect();
-    assert_eq!(subjects, expected);
-    for row in rows {
-        let [median, slowest, fastest] = numbers(&row[3..6])[..] else { panic!("{output}") };
-        assert!(0.0 < slowest && slowest <= median && median <= fastest, "{output}");
-        assert_eq!(row.len(), if row[2] == "hoptree" { 9 } else { 6 }, "{output}");
-    }
-}
-
-#[test]
-fn the_footprint_is_that_of_processes_that_are_there() {
-    let output = &measure("footprint", "1");
-    let rows = rows(output);
-    let subjects: Vec<_> = rows.iter().map(|row| row[..2].join(" ")).collect();
-    assert_eq!(subjects, ["64 hoptree", "1 raw", "1 floor"]);
-    for row in rows {
-        let figures = numbers(&row[2..7]);
-        assert!(figures[..4].iter().all(|figure| *figure > 0.0), "{output}");
-        assert!(figures[0] <= figures[1] && figures[4] < 1e6, "{output}");
-    }
-}
-
-#[test]
-fn failures_are_answered() {
-    let output = &measure("failure", "3");
-    assert!(output.contains(" 3 kills each"), "{output}");
-    let rows = rows(output);
-    let subjects: Vec<_> = rows.iter().map(|row| row[..2].join(" ")).collect();
-    assert_eq!(subjects, ["1 hoptree", "1 raw", "1 floor"]);
-    assert!(rows.iter().all(|row| numbers(&row[2..7]).is_sorted()), "{output}");
-}
-
-#[test]
-fn a_flood_to_a_stopped_node_is_refused() {
+fn there_are_rows_for_each_measure_and_transport() {
     let _timed = load::timed();
-    let output = &measure("flood", "1");
-    let rows = rows(output);
-    let subjects: Vec<_> = rows.iter().map(|row| row[1]).collect();
-    assert_eq!(subjects, ["none", "running", "stopped", "running", "stopped"]);
-    for (row, words) in rows.iter().zip([7, 10, 10]) {
-        assert!(numbers(&row[2..7]).is_sorted(), "{output}");
-        assert_eq!(row.len(), words, "{output}");
+    let scratch = Scratch::new();
+    let (finished, report) = measure(&scratch, &["--transports", "zmq,ipc", "--rounds", "1"]);
+    assert_eq!((finished.status, &*finished.errors), (0, ""), "{}", finished.output);
+    let rows = report["rows"].as_array().unwrap();
+    let mut counts = BTreeMap::new();
+    for row in rows {
+        check(row);
+        *counts.entry((text(row, "measure"), text(row, "transport"))).or_insert(0) += 1;
     }
-    let [running, stopped] = [3, 4].map(|row| numbers(&rows[row][2..3])[0]);
-    assert!(running < stopped, "{output}");
-    assert!(output.contains("parent: PSS of "), "{output}");
+    let expected = ROWS
+        .into_iter()
+        .flat_map(|(measure, rows)| ["zmq", "ipc"].map(|transport| ((measure, transport), rows)));
+    assert_eq!(counts, expected.collect());
+    let page = fs::read_to_string(scratch.path().join("page.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>"), "{page}");
 }
 
 #[test]
-fn measures_are_taken_in_turn() {
-    let output = &measure("failure,rtt,failure", "1");
-    let headings = output.lines().filter_map(|line| line.split_once(": ")).map(|(word, _)| word);
-    let measures: Vec<_> = headings
-        .filter(|word| ["failure", "rtt", "throughput", "footprint"].contains(word))
-        .collect();
-    assert_eq!(measures, ["failure", "rtt", "failure"]);
-}
-
-/// Measures this over zmq, in so many rounds, and gives the output.
-fn measure(measures: &str, rounds: &str) -> String {
-    let args = ["bench", "--measure", measures, "--transports", "zmq", "--rounds", rounds];
-    let finished = Console::run(&args, "");
-    let output = finished.output;
-    assert_eq!((finished.status, &*finished.errors), (0, ""), "{output}");
+fn the_table_fits_and_says_how_to_repeat_it() {
+    let scratch = Scratch::new();
+    let args = ["--measure", "rtt,create", "--transports", "zmq,ipc", "--rounds", "1"];
+    let (Finished { output, .. }, report) = measure(&scratch, &args);
     assert!(output.lines().all(|line| line.chars().count() <= 100), "{output}");
-
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
-    let again = format!("hoptree {}\n", args.join(" "));
-    for mention in [&*again, "zmq: libzmq 4.", kernel.trim()] {
+    let again = format!("hoptree bench --runs 2 {}", args.join(" "));
+    for mention in [&*again, "zmq: libzmq 4.", kernel.trim(), "\nrtt: ", "\ncreate: ", " * "] {
         assert!(output.contains(mention), "'{mention}' is not in\n{output}");
     }
     assert_eq!(output.contains("debug build"), cfg!(debug_assertions), "{output}");
-    output
+    assert!(text(&report["environment"], "command_line").starts_with(&again), "{report}");
+    let row = &report["rows"][0];
+    assert_eq!(row["run_p50"].as_array().unwrap().len(), 2, "{row}");
 }
 
-/// The words of the lines that begin with a number.
-fn rows(output: &str) -> Vec<Vec<&str>> {
-    let rows = output.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    rows.filter(|row| row.first().is_some_and(|word| word.parse::<u32>().is_ok())).collect()
+#[test]
+fn a_benchmark_is_compared_with_itself() {
+    let scratch = Scratch::new();
+    let args = ["--measure", "throughput", "--transports", "ipc", "--rounds", "1"];
+    measure(&scratch, &args);
+    let file = scratch.path().join("report.json").to_str().unwrap().to_owned();
+    let (status, output, errors) = hoptree(&["bench", "compare", &file, &file]);
+    assert_eq!((status, &*errors), (0, ""));
+    assert!(output.ends_with("\nB to A: 8 within the spread\n"), "{output}");
+    assert!(output.lines().all(|line| line.chars().count() <= 100), "{output}");
 }
 
-fn numbers(words: &[&str]) -> Vec<f64> {
-    words.iter().map(|word| word.parse().unwrap()).collect()
+#[test]
+fn only_benchmarks_can_be_compared() {
+    let scratch = Scratch::new();
+    for (content, mention) in [
+        ("", "EOF"),
+        ("[1]", "no version"),
+        ("{\"version\": 999}", "version 999"),
+        ("{\"version\": 1}", "missing field"),
+    ] {
+        let file = scratch.file("report.json", content);
+        let (status, output, errors) = hoptree(&["bench", "compare", &file, &file]);
+        assert_eq!((status, &*output), (2, ""), "{content}");
+        assert!(errors.contains(&file) && errors.contains(mention), "{content}: {errors}");
+    }
+    let (status, _, errors) = hoptree(&["bench", "compare", "no-such.json", "no-such.json"]);
+    assert_eq!(status, 2);
+    assert!(errors.contains("can't read 'no-such.json'"), "{errors}");
 }
 
 #[test]
 fn what_there_is_not_can_not_be_measured() {
     for (args, mention) in [
-        (["bench", "--measure", "patience"], "rtt"),
-        (["bench", "--measure", "rtt,patience"], "failure"),
-        (["bench", "--transports", "pigeon"], "choose one of"),
-        (["bench", "--transports", "zmq,pigeon"], "choose one of"),
-        (["bench", "--rounds", "0"], "0"),
+        (&["--measure", "patience"][..], "rtt"),
+        (&["--measure", "rtt,patience"], "failure"),
+        (&["--measure", "trougput"], "similar value exists: 'throughput'"),
+        (&["--transports", "pigeon"], "choose one of"),
+        (&["--transports", "zmq,pigeon"], "choose one of"),
+        (&["--transports", "zqm"], "did you mean 'zmq'"),
+        (&["--rounds", "0"], "0"),
+        (&["--runs", "0"], "0"),
+        (&["--pin", "0-"], "0,2-3"),
+        (&["--pin", "1023"], "1023"),
+        (&["--json", "same", "--html", "same"], "the same file"),
     ] {
-        let Output { status, stdout, stderr } =
-            Command::new(env!("CARGO_BIN_EXE_hoptree")).args(args).output().unwrap();
-        let errors = String::from_utf8(stderr).unwrap();
-        assert_eq!((status.code(), &*stdout), (Some(2), &b""[..]), "{args:?}");
+        let (status, output, errors) = hoptree(&[&["bench"], args].concat());
+        assert_eq!((status, &*output), (2, ""), "{args:?}");
         assert!(errors.contains(mention), "{args:?}: {errors}");
     }
+}
+
+#[test]
+fn a_file_that_can_not_be_written_is_told_before_anything_is_measured() {
+    for option in ["--json", "--html"] {
+        let (status, output, errors) = hoptree(&["bench", option, "/no-such-directory/file"]);
+        assert_eq!((status, &*output), (2, ""));
+        assert!(errors.contains("can't write to '/no-such-directory/file'"), "{errors}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_too_low_is_named() {
+    let shell = format!("ulimit -n 64; exec '{}' bench", env!("CARGO_BIN_EXE_hoptree"));
+    let Output { status, stdout, stderr } =
+        Command::new("sh").args(["-c", &shell]).output().unwrap();
+    let errors = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), &*stdout), (Some(1), &b""[..]), "{errors}");
+    assert!(errors.contains("RLIMIT_NOFILE allows 64") && errors.contains("ulimit -n"), "{errors}");
 }
 
 #[test]
 fn an_interrupt_shows_what_is_complete_and_leaves_nothing() {
     for (measure, processes) in [
         ("rtt", RTT_PROCESSES),
-        ("throughput", 2 * 8),
-        ("footprint", 64 + 2),
-        ("failure", 1),
+        ("throughput", 1 + 2 * 8),
+        ("fanout", 1 + 8 + 64),
+        ("create", 1 + 8),
+        ("failure", 1 + 16),
+        ("heartbeat", 1 + 1),
+        ("footprint", 1 + 64),
         ("flood", FLOOD_PROCESSES),
     ] {
         let (mut console, crew) = start(measure, processes);
@@ -159,8 +158,12 @@ fn an_interrupt_shows_what_is_complete_and_leaves_nothing() {
         assert_eq!(console.wait_exit().code(), Some(130), "{measure}");
         assert!(!crew.iter().any(Process::runs), "{measure}");
         assert_eq!(console.errors(), "", "{measure}");
+        assert_eq!(console.scratch().names(), ["report.json"], "{measure}");
+        let json = fs::read_to_string(console.scratch().path().join("report.json")).unwrap();
+        let report: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(report["interrupted"], true, "{measure}");
         let output = console.finish().output;
-        assert!(output.contains("interrupted after "), "{output}");
+        assert!(output.contains("\ninterrupted: "), "{output}");
     }
 }
 
@@ -174,34 +177,91 @@ fn a_killed_benchmark_is_not_outlived() {
 
 /// Not even by the node that it has stopped, which can't see that it is gone.
 #[test]
-fn a_benchmark_that_is_killed_during_a_flood_is_not_outlived() {
+fn a_benchmark_that_is_killed_while_a_node_is_stopped_is_not_outlived() {
     let _timed = load::timed();
-    let (console, crew) = start("flood", FLOOD_PROCESSES);
-    eventually("a node is stopped", PATIENCE, || crew.iter().any(Process::is_stopped));
-    console.process().kill();
-    eventually("its processes end", OUTLIVING_MAX, || !crew.iter().any(Process::runs));
+    for (measure, processes) in [("flood", FLOOD_PROCESSES), ("heartbeat", 2)] {
+        let (console, mut crew) = start(measure, processes);
+        eventually("a node is stopped", PATIENCE, || {
+            crew = console.process().descendants();
+            crew.iter().any(Process::is_stopped)
+        });
+        console.process().kill();
+        eventually("its processes end", OUTLIVING_MAX, || !crew.iter().any(Process::runs));
+    }
 }
 
 #[test]
-fn a_lost_process_ends_it_with_an_error() {
-    for name in ["15", "bench-relay"] {
-        let (mut console, crew) = start("rtt", RTT_PROCESSES);
-        let lost = crew.iter().rfind(|process| process.arguments()[2] == name).unwrap();
-        lost.kill();
-        assert_eq!(console.wait_exit().code(), Some(1), "{name}");
-        assert!(console.errors().starts_with("hoptree: "), "{name}: {}", console.errors());
+fn a_lost_process_costs_its_measure_and_nothing_else() {
+    for name in ["15", "bench-relay", "bench-stage"] {
+        let args = ["bench", "--measure", "rtt,create", "--transports", "zmq", "--runs", "1"];
+        let rounds = ["--rounds", "200"];
+        let mut console = Console::start(&[&args[..], &rounds].concat());
+        let crew = crew(&console, RTT_PROCESSES);
+        crew.iter().rfind(|process| process.arguments()[2] == name).unwrap().kill();
+        let create = |process: &Process| process.arguments()[2] == "200";
+        eventually("what comes after it is measured", PATIENCE, || {
+            console.process().descendants().iter().any(create)
+        });
+        console.process().signal(Signal::INT);
+        assert_eq!(console.wait_exit().code(), Some(130), "{name}");
+        let errors = console.errors();
+        assert!(errors.starts_with("hoptree: rtt over zmq: "), "{name}: {errors}");
         assert!(!crew.iter().any(Process::runs), "{name}");
     }
+}
+
+/// Checks that a row is one.
+fn check(row: &Value) {
+    let number = |key: &str| row[key].as_f64().unwrap_or_else(|| panic!("{key} of {row}"));
+    let quantiles = ["min", "p50", "p90", "p99", "p99_9", "max"].map(number);
+    assert!(quantiles.is_sorted() && quantiles[0] >= 0.0, "{row}");
+    assert!(!text(row, "what").is_empty() && !text(row, "unit").is_empty(), "{row}");
+    let counts = row["histogram"].as_array().unwrap().iter();
+    assert_eq!(counts.map(|pair| pair[1].as_u64().unwrap()).sum::<u64>(), number("samples") as u64);
+    assert_eq!(row["run_p50"].as_array().unwrap().len(), 2, "{row}");
+    if row["floor"].is_string() {
+        let error = number("p50") / number("floor_p50") / number("ratio") - 1.0;
+        assert!(error.abs() < 1e-9, "{row}");
+    }
+}
+
+fn text<'a>(object: &'a Value, key: &str) -> &'a str {
+    object[key].as_str().unwrap_or_else(|| panic!("{key} of {object}"))
+}
+
+/// Measures in two runs, and gives what is printed and what is written.
+fn measure(scratch: &Scratch, args: &[&str]) -> (Finished, Value) {
+    let path = |name: &str| scratch.path().join(name).to_str().unwrap().to_owned();
+    let (json, html) = (path("report.json"), path("page.html"));
+    let files = ["--json", &json, "--html", &html];
+    let finished = Console::run(&[&["bench", "--runs", "2"], args, &files].concat(), "");
+    let report = fs::read_to_string(json).unwrap();
+    (finished, serde_json::from_str(&report).unwrap())
+}
+
+fn hoptree(args: &[&str]) -> (i32, String, String) {
+    let scratch = Scratch::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hoptree"));
+    let Output { status, stdout, stderr } =
+        command.args(args).current_dir(scratch.path()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
 }
 
 /// A benchmark that does not end by itself, with at least so many processes, and all of them.
 fn start(measure: &str, processes: usize) -> (Console, Vec<Process>) {
     let args = ["bench", "--measure", measure, "--transports", "zmq", "--rounds", "1000000"];
-    let console = Console::start(&args);
+    let console = Console::start(&[&args[..], &["--json", "report.json"]].concat());
+    let crew = crew(&console, processes);
+    (console, crew)
+}
+
+/// The processes of a benchmark, when there are so many.
+fn crew(console: &Console, processes: usize) -> Vec<Process> {
     let mut crew = Vec::new();
     eventually("all processes run", PATIENCE, || {
         crew = console.process().descendants();
         crew.len() >= processes
     });
-    (console, crew)
+    crew
 }
