@@ -8,7 +8,7 @@ use super::healing;
 use super::measure::Rig;
 use super::raw::Raw;
 use super::setting::{Setting, TEXT};
-use super::shape;
+use super::shape::{BINARY, CHAIN, Shape};
 use super::socket::Socket;
 use super::tree::Tree;
 use crate::failure::Failure;
@@ -16,16 +16,13 @@ use crate::process::Children;
 
 /// Trees that lose an inner node: their shape, and its number. What is below it is taken in by the
 /// node above it.
-const WOUNDS: [Wound; 2] = [
-    Wound { shape: "chain", nodes: 16, parents: shape::chain, lost: 8 },
-    Wound { shape: "binary", nodes: 30, parents: shape::binary, lost: 3 },
-];
+const WOUNDS: [Wound; 2] =
+    [Wound { shape: CHAIN, nodes: 16, lost: 8 }, Wound { shape: BINARY, nodes: 30, lost: 3 }];
 
 /// What happens to a tree.
 struct Wound {
-    shape: &'static str,
+    shape: Shape,
     nodes: usize,
-    parents: fn(usize) -> Vec<i32>,
     /// Its node that is killed.
     lost: usize,
 }
@@ -81,7 +78,8 @@ impl Rig for Failures {
     fn turn(&mut self, turn: usize) -> Result<Vec<Found>, Failure> {
         let Some(subject) = SUBJECTS.get(turn) else {
             let wound = &WOUNDS[turn - SUBJECTS.len()];
-            let took = healing::heal(&mut self.tree, &(wound.parents)(wound.nodes), wound.lost)?;
+            let took =
+                healing::heal(&mut self.tree, &(wound.shape.parents)(wound.nodes), wound.lost)?;
             return Ok(vec![wound.figure().took(Subject::Hoptree, took)]);
         };
         let took = self.lose(*subject)?;
@@ -95,6 +93,6 @@ impl Rig for Failures {
 
 impl Wound {
     fn figure(&self) -> Figure {
-        Figure::new("kill to healed", Unit::Us).with_shape(self.shape).with_nodes(self.nodes)
+        Figure::new("kill to healed", Unit::Us).with_shape(self.shape.name).with_nodes(self.nodes)
     }
 }

@@ -8,16 +8,15 @@ use super::figure::{Figure, Found, Subject, Unit};
 use super::measure::Rig;
 use super::raw::Raw;
 use super::setting::{Setting, TEXT};
-use super::shape;
+use super::shape::{BINARY, FLAT, Shape};
 use super::tree::{Ask, Tree};
 use crate::failure::Failure;
 
 /// How many nodes there are.
 const NODES: [usize; 2] = [8, 64];
 
-/// How they hang together: the name, and the parents of so many nodes.
-const SHAPES: [(&str, fn(usize) -> Vec<i32>); 2] =
-    [("flat", shape::flat), ("binary", shape::binary)];
+/// How they hang together.
+const SHAPES: [Shape; 2] = [FLAT, BINARY];
 
 /// How long one goes on before it is the next one's turn.
 const TURN_TIME: Duration = Duration::from_millis(10);
@@ -50,7 +49,7 @@ impl Fanout {
         let crew = setting.crew()?;
         let mut trees = Vec::new();
         for nodes in NODES {
-            for (name, parents) in SHAPES {
+            for Shape { name, parents } in SHAPES {
                 let tree = Tree::open(setting, &crew, &parents(nodes))?;
                 let figure = Figure::new("exec *", Unit::Us).with_nodes(nodes).with_shape(name);
                 trees.push((figure, tree, ask_all(nodes)));
@@ -90,7 +89,7 @@ impl Rig for Fanout {
         // It has one shape, which every tree of as many nodes is held against.
         let nodes = NODES[turn - self.trees.len()];
         let figure = |shape| Figure::new("exec *", Unit::Us).with_nodes(nodes).with_shape(shape);
-        let found = |(shape, _)| figure(shape).found(Subject::RawFanout, values.clone());
+        let found = |shape: Shape| figure(shape.name).found(Subject::RawFanout, values.clone());
         Ok(SHAPES.map(found).into())
     }
 }

@@ -129,11 +129,11 @@ impl Load {
 /// Everyone with every load over every distance that they can go.
 fn turns(floor: bool) -> Vec<Turn> {
     let mut turns = Vec::new();
-    for chain in 0..HOPS.len() {
+    for (chain, hops) in HOPS.into_iter().enumerate() {
         for load in 0..PAYLOADS.len() {
-            let raw = if HOPS[chain] == 1 { Subject::Raw } else { Subject::RawChain };
+            let raw = if hops == 1 { Subject::Raw } else { Subject::RawChain };
             let mut subjects = vec![Subject::Hoptree, raw];
-            if HOPS[chain] == 1 {
+            if hops == 1 {
                 subjects.extend([Subject::UnixSocket, Subject::Tcp]);
                 subjects.extend(floor.then_some(Subject::Library));
             }

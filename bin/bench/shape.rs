@@ -1,13 +1,29 @@
 //! The shapes of trees, as the parents of their nodes: the first is that of node 1, and -1 is the
 //! control node.
 
+/// A shape that a tree of any size can have.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// What a reader of figures knows it by.
+    pub name: &'static str,
+    /// The parents of so many nodes.
+    pub parents: fn(usize) -> Vec<i32>,
+}
+
+/// See [`flat`].
+pub const FLAT: Shape = Shape { name: "flat", parents: flat };
+/// See [`binary`].
+pub const BINARY: Shape = Shape { name: "binary", parents: binary };
+/// See [`chain`].
+pub const CHAIN: Shape = Shape { name: "chain", parents: chain };
+
 /// So many children of the control node.
 pub fn flat(nodes: usize) -> Vec<i32> {
     vec![-1; nodes]
 }
 
 /// Each node below the one before.
-pub fn chain(nodes: usize) -> Vec<i32> {
+fn chain(nodes: usize) -> Vec<i32> {
     chains(&[nodes])
 }
 
@@ -33,7 +49,7 @@ pub fn ends(lengths: &[usize]) -> Vec<i32> {
 }
 
 /// Two nodes below the control node, two below each of these, and so on, as far as nodes go.
-pub fn binary(nodes: usize) -> Vec<i32> {
+fn binary(nodes: usize) -> Vec<i32> {
     (0..node(nodes) - 1).map(|index| if index < 2 { -1 } else { index / 2 }).collect()
 }
 

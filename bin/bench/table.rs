@@ -14,7 +14,7 @@ pub const LEGEND: &str = "\n*: the best median. spread: how far the medians of t
 pub fn table(measure: Measure, rows: &[Row]) -> String {
     let mut text = format!("\n{}: {}\n", measure.name(), measure.about());
     let mut last: Option<&Row> = None;
-    for group in rows.chunk_by(|a, b| is_alike(a, b)) {
+    for group in rows.chunk_by(is_alike) {
         let first = &group[0];
         if last.is_none_or(|last| (&last.what, &last.unit) != (&first.what, &first.unit)) {
             write_heading(first, &mut text);
