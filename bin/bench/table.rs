@@ -7,8 +7,8 @@ use super::report::Row;
 
 /// What the columns mean, once for all tables.
 pub const LEGEND: &str = "\n*: the best median. spread: how far the medians of the runs lie apart. \
-                          ratio: of the median,\nto that of what is named, which does the same with \
-                          less in the way.\n";
+                          ratio: of the median,\nto that of what is named (in brackets: its \
+                          median), which does the same with less in the way.\n";
 
 /// The table of a measure, with nothing but its heading when there are no rows.
 pub fn table(measure: Measure, rows: &[Row]) -> String {
@@ -95,7 +95,7 @@ fn write_beside(row: &Row, text: &mut String) {
     let others = row
         .beside
         .iter()
-        .map(|other| format!("{} {} (p50 {})", number(other.ratio), other.name, number(other.p50)));
+        .map(|other| format!("{} {} ({})", number(other.ratio), other.name, number(other.p50)));
     let others = others.collect::<Vec<_>>().join(", ");
     let _ = writeln!(text, "    {}, ratio: {others}", row.transport);
 }
