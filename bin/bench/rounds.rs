@@ -38,7 +38,7 @@ impl Rounds {
         let start = Instant::now();
         let mut longest = Duration::ZERO;
         let mut round = 0;
-        while self.goes_on(round, start.elapsed() + longest) {
+        while turns > 0 && self.goes_on(round, start.elapsed() + longest) {
             let begin = Instant::now();
             let mut taken = Vec::with_capacity(turns);
             for position in 0..turns {
@@ -109,6 +109,12 @@ mod tests {
     fn one_round_counts_however_short_the_time_is() {
         let rounds = Rounds { warm_up: 1, end: End::Within(Duration::ZERO) };
         assert_eq!(rounds.take(2, |_, _| Ok::<_, ()>(()), |_, ()| ()), Ok(1));
+    }
+
+    #[test]
+    fn without_anybody_there_is_no_round() {
+        let rounds = Rounds { warm_up: 1, end: End::Within(Duration::MAX) };
+        assert_eq!(rounds.take(0, |_, _| Ok::<_, ()>(()), |_, ()| ()), Ok(0));
     }
 
     #[test]

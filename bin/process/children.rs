@@ -202,9 +202,9 @@ fn exit(status: WaitStatus) -> Exit {
 /// Why a process could not be started, and what the user can do.
 fn explain(error: &io::Error) -> String {
     let reason = match Errno::from_io_error(error) {
-        Some(Errno::MFILE) => "too many open files (raise the limit with ulimit -n)",
+        Some(Errno::MFILE) => "too many open files (raise the limit RLIMIT_NOFILE with ulimit -n)",
         Some(Errno::NFILE) => "too many open files in the whole system (raise fs.file-max)",
-        Some(Errno::AGAIN) => "too many processes (raise the limit with ulimit -u)",
+        Some(Errno::AGAIN) => "too many processes (raise the limit RLIMIT_NPROC with ulimit -u)",
         Some(Errno::NOMEM) => "out of memory",
         _ => return format!("can't start a process: {error}"),
     };
@@ -218,11 +218,8 @@ mod tests {
     #[test]
     fn a_limit_is_named_with_its_remedy() {
         let text = |errno: Errno| explain(&errno.into());
-        assert_eq!(
-            text(Errno::MFILE),
-            "can't start a process: too many open files (raise the limit with ulimit -n)"
-        );
-        assert!(text(Errno::AGAIN).contains("ulimit -u"));
+        assert!(text(Errno::MFILE).ends_with("(raise the limit RLIMIT_NOFILE with ulimit -n)"));
+        assert!(text(Errno::AGAIN).ends_with("(raise the limit RLIMIT_NPROC with ulimit -u)"));
         assert!(text(Errno::ACCESS).starts_with("can't start a process: Permission denied"));
     }
 }
