@@ -25,7 +25,7 @@ impl Progress {
         let target = ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND);
         let bar = ProgressBar::with_draw_target(Some(milliseconds(total)), target);
         let style =
-            ProgressStyle::with_template("{bar:40} {percent:>3} %  {eta_precise} left  {msg}");
+            ProgressStyle::with_template("{bar:24} {percent:>3} %  {eta_precise} left  {msg}");
         bar.set_style(style.expect("the template is a valid one"));
         Progress { bar, before: Duration::ZERO, time: Duration::ZERO }
     }
