@@ -1,9 +1,10 @@
 //! `hoptree bench`: what this build does on this machine.
 //!
-//! Each measure holds hoptree against the same work done with less of it, and the transports against
-//! each other, in the same run. [`runs`] has them take turns; for each transport there is a [`stage`],
-//! a process that is the control node of what is measured. The other ends are processes like nodes
-//! ([`crew`]), so they too outlive nothing. How each measure is meant is in `docs/benchmarks.md`.
+//! Each measure holds hoptree against the same work done with less of it, and the transports
+//! against each other, in the same run. [`runs`] has them take turns; for each transport there is a
+//! [`stage`], a process that is the control node of what is measured. The other ends are processes
+//! like nodes ([`crew`]), so they too outlive nothing. How each measure is meant is in
+//! `docs/benchmarks.md`.
 
 mod alarm;
 mod compare;
@@ -98,8 +99,9 @@ fn measure(options: &BenchOptions) -> Result<ExitCode, Failure> {
     let mut runs = Runs::new(&plan, &alarm);
     let interrupted = runs.take().is_err();
     let report = report(&plan, environment, &runs, interrupted);
+    let written = outputs.write(&report);
     print(&figures(&plan, &report))?;
-    outputs.write(&report)?;
+    written?;
     for failure in &report.failures {
         Failure::Runtime(failure.clone()).report();
     }

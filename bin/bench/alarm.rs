@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hoptree_core::Waker;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -10,6 +11,10 @@ use super::PATIENCE;
 use crate::failure::Failure;
 use crate::process::Heritage;
 use crate::signals::Signals;
+
+/// How long another process may take for anything that it is waited for: it may wait for several
+/// things itself.
+const SILENCE_MAX: Duration = PATIENCE.saturating_mul(6);
 
 /// The user's wish to end, as it comes to the process that the user has started.
 pub struct Alarm {
@@ -57,12 +62,12 @@ impl Alarm {
     ///
     /// When a signal has asked for an end, or nothing comes.
     pub fn wait_for(&self, source: &impl AsFd) -> Result<(), Stop> {
-        let until = std::time::Instant::now() + 6 * PATIENCE;
+        let until = Instant::now() + SILENCE_MAX;
         loop {
             if self.interrupt().is_some() {
                 return Err(Stop::Interrupted);
             }
-            let left = until.saturating_duration_since(std::time::Instant::now());
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Stop::Failed(Failure::Runtime("no answer".to_owned())));
             }

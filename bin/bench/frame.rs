@@ -11,7 +11,8 @@ const LINK: LinkId = LinkId(1);
 const TOKEN: Token = Token([0; 16]);
 
 /// The lengths of the frames in which a control node sends what it makes of `line`, a command for
-/// node 1, up to its answer. Two nodes that talk in memory tell; `None` when they come to no answer.
+/// node 1, up to its answer. Two nodes that talk in memory tell; `None` when they come to no
+/// answer.
 pub fn frame_lengths(line: &str, commands: &Registry) -> Option<Vec<usize>> {
     let mut pair = Pair::new(commands)?;
     let hello = turn(&mut pair.worker, [Input::Up(LINK)]);
@@ -58,8 +59,8 @@ impl Pair {
         Some(Pair { controller, worker })
     }
 
-    /// Carries frames to and fro until there are none, and says how long those were that the control
-    /// node had sent by the time it printed; `None` when it printed nothing.
+    /// Carries frames to and fro until there are none, and says how long those were that the
+    /// control node had sent by the time it printed; `None` when it printed nothing.
     fn talk(&mut self, mut outputs: Vec<Output>) -> Option<Vec<usize>> {
         let mut lengths = Vec::new();
         let mut answered = false;

@@ -12,8 +12,8 @@ use super::tree::{Ask, Tree};
 use crate::driver::Patience;
 use crate::failure::Failure;
 
-/// How soon one that is unavailable is asked again: much sooner than a tree heals, and late enough to
-/// leave the cores to those who heal it.
+/// How soon one that is unavailable is asked again: much sooner than a tree heals, and late enough
+/// to leave the cores to those who heal it.
 const PAUSE: Duration = Duration::from_micros(100);
 
 /// Starts more nodes with these parents, as if the first were node 1, kills one of them, and says

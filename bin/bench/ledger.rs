@@ -51,8 +51,8 @@ impl Ledger {
         values.into_iter().for_each(|value| tally.record(value));
     }
 
-    /// The rows of a measure, those to be compared behind one another, each time with the transports
-    /// in this order.
+    /// The rows of a measure, those to be compared behind one another, each time with the
+    /// transports in this order.
     pub fn rows(&self, measure: Measure, transports: &[&'static str]) -> Vec<Row> {
         let own = |entry: &&Entry| entry.place.measure == measure;
         let mut entries: Vec<_> = self.entries.iter().filter(own).collect();

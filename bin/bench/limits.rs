@@ -42,8 +42,8 @@ fn fits(
     ] {
         if let Some(allowed) = allowed.filter(|allowed| *allowed < needed) {
             return Err(Failure::Runtime(format!(
-                "the limit {limit} allows {allowed} {things}, and the measure '{}' needs up to \
-                 {needed}: raise it with 'ulimit -{option} {needed}', or leave it out with --measure",
+                "the limit {limit} allows {allowed} {things}, and '{}' needs up to {needed}: \
+                 raise it with 'ulimit -{option} {needed}', or leave that measure out",
                 measure.name()
             )));
         }

@@ -9,8 +9,8 @@ use super::measure::Measure;
 /// How often it is drawn in a second: what draws takes a core from what is measured.
 const DRAWS_PER_SECOND: u8 = 2;
 
-/// A bar on stderr; nothing at all when that is no terminal. What is shown counts in milliseconds of
-/// the time that all is to take.
+/// A bar on stderr; nothing at all when that is no terminal. What is shown counts in milliseconds
+/// of the time that all is to take.
 pub struct Progress {
     bar: ProgressBar,
     /// What came before the measure that is under way.

@@ -60,8 +60,8 @@ impl Raw {
         Ok(start.elapsed())
     }
 
-    /// Sends a frame to the end of each of the first so many chains, and says how long it takes until
-    /// all are back.
+    /// Sends a frame to the end of each of the first so many chains, and says how long it takes
+    /// until all are back.
     ///
     /// # Errors
     ///

@@ -182,8 +182,8 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// The turns of a round, and whose they are: transports follow each other as closely as can be, each
-/// doing the same.
+/// The turns of a round, and whose they are: transports follow each other as closely as can be,
+/// each doing the same.
 fn schedule(players: &[Player]) -> Vec<(usize, usize)> {
     let turns = players.iter().map(|player| player.turns).max().unwrap_or_default();
     let all = (0..turns).flat_map(|turn| (0..players.len()).map(move |player| (turn, player)));

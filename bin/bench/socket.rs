@@ -1,5 +1,5 @@
-//! Sockets without any library: what the system itself takes for a round trip, and how soon it tells
-//! that a process has ended.
+//! Sockets without any library: what the system itself takes for a round trip, and how soon it
+//! tells that a process has ended.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

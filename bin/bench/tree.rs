@@ -79,8 +79,8 @@ impl Tree {
         &self.processes
     }
 
-    /// Types a line, and says how long it takes, from the line that is read to the reply that can be
-    /// printed.
+    /// Types a line, and says how long it takes, from the line that is read to the reply that can
+    /// be printed.
     ///
     /// # Errors
     ///
@@ -104,8 +104,8 @@ impl Tree {
         Ok(took)
     }
 
-    /// Starts one more node below the control node, kills it while it owes an answer, and says how long it
-    /// takes from the kill to the error that can be printed in place of that answer.
+    /// Starts one more node below the control node, kills it while it owes an answer, and says how
+    /// long it takes from the kill to the error that can be printed in place of that answer.
     ///
     /// # Errors
     ///

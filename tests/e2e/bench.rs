@@ -1,5 +1,5 @@
-//! `hoptree bench`: its tables and files, and that it leaves nothing behind. What the figures are is
-//! not tested.
+//! `hoptree bench`: its tables and files, and that it leaves nothing behind. What the figures are
+//! is not tested.
 
 use std::collections::BTreeMap;
 use std::fs;
