@@ -1,6 +1,7 @@
 //! The signals that come to the processes of a benchmark.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,6 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::PATIENCE;
 use crate::failure::Failure;
-use crate::process::Heritage;
 use crate::signals::Signals;
 
 /// How long another process may take for anything that it is waited for: it may wait for several
@@ -95,12 +95,12 @@ pub struct TreeSignals {
 
 impl TreeSignals {
     /// Watches from now on, for the end of children, and for that of the benchmark, which ends this
-    /// process at once.
+    /// process at once, with this directory.
     ///
     /// # Errors
     ///
     /// When the system refuses.
-    pub fn new(lifeline: OwnedFd, heritage: &Heritage) -> Result<TreeSignals, Failure> {
+    pub fn new(lifeline: OwnedFd, directory: PathBuf) -> Result<TreeSignals, Failure> {
         let waker = Arc::new(Mutex::new(None::<Waker>));
         let current = Arc::clone(&waker);
         let wake = move || {
@@ -108,7 +108,6 @@ impl TreeSignals {
                 waker.wake();
             }
         };
-        let directory = heritage.directory.clone();
         let signals = Signals::of_compute_node(lifeline, directory, Waker::new(wake))
             .map_err(Failure::doing("handle signals"))?;
         Ok(TreeSignals { signals, waker })

@@ -33,12 +33,12 @@ impl Crew {
         Ok(Crew { heritage, lifeline })
     }
 
-    /// A crew with this directory, in that of another one, which removes it in any case.
+    /// A crew with this directory.
     ///
     /// # Errors
     ///
     /// As [`Crew::new`].
-    pub fn within(directory: &Path, transport: &str) -> Result<Crew, Failure> {
+    pub fn with_directory(directory: &Path, transport: &str) -> Result<Crew, Failure> {
         let mut crew = Crew::new(transport)?;
         directory.clone_into(&mut crew.heritage.directory);
         Ok(crew)

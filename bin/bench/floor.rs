@@ -18,16 +18,18 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Opens it, and starts the far end. `None` when the transport has no floor.
+    /// Opens it, and starts the far end, which is then at rest. `None` when the transport has no floor.
     ///
     /// # Errors
     ///
     /// When the library or the system refuses.
     pub fn open(spec: &TransportSpec, children: &Children) -> Result<Option<Floor>, Failure> {
         let Some(floor) = spec.floor else { return Ok(None) };
-        let (address, round_trip) =
+        let (address, mut round_trip) =
             (floor.open)(PATIENCE).map_err(Failure::doing("open the floor's near end"))?;
         let pid = children.spawn_helper(Role::Floor, &address).map_err(Failure::Runtime)?;
+        // The first trip waits for the far end to connect.
+        round_trip(&[0]).map_err(Failure::doing("reach the floor's far end"))?;
         Ok(Some(Floor { round_trip, process: Victim::new(pid) }))
     }
 

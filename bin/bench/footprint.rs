@@ -67,11 +67,7 @@ impl Scene {
         tree.ask(&Ask { line, reply: "Ok\n".to_owned() })?;
         let children = crew.children();
         let raw = Raw::open(setting.spec, &children, &[1])?;
-        let mut floor = Floor::open(setting.spec, &children)?;
-        if let Some(floor) = &mut floor {
-            // It is at rest once it has answered.
-            floor.trip(&[0])?;
-        }
+        let floor = Floor::open(setting.spec, &children)?;
         let pids = |processes: &[Victim]| processes.iter().map(|process| process.pid()).collect();
         let mut groups =
             vec![(Subject::Hoptree, pids(tree.processes())), (Subject::Raw, pids(raw.processes()))];

@@ -82,7 +82,7 @@ impl<'a> Runs<'a> {
     }
 
     fn measure(&mut self, run: usize, measure: Measure) -> Result<(), Interrupted> {
-        let stages = match Stages::new() {
+        let mut stages = match Stages::new() {
             Ok(stages) => stages,
             Err(failure) => {
                 let why = failure.into_text();
@@ -92,7 +92,7 @@ impl<'a> Runs<'a> {
                 return Ok(());
             }
         };
-        let done = self.play(&stages, run, measure);
+        let done = self.play(&mut stages, run, measure);
         if done.is_err() {
             // What follows may take a moment, and the user is to see that it has begun.
             self.progress.finish();
@@ -101,7 +101,12 @@ impl<'a> Runs<'a> {
         done
     }
 
-    fn play(&mut self, stages: &Stages, run: usize, measure: Measure) -> Result<(), Interrupted> {
+    fn play(
+        &mut self,
+        stages: &mut Stages,
+        run: usize,
+        measure: Measure,
+    ) -> Result<(), Interrupted> {
         let mut players = self.open(stages, measure)?;
         let schedule = schedule(&players);
         let transports: Vec<_> = players.iter().map(|player| player.spec.name).collect();
@@ -137,7 +142,7 @@ impl<'a> Runs<'a> {
     }
 
     /// Starts a stage for each transport that has not failed in this measure yet.
-    fn open(&mut self, stages: &Stages, measure: Measure) -> Result<Vec<Player>, Interrupted> {
+    fn open(&mut self, stages: &mut Stages, measure: Measure) -> Result<Vec<Player>, Interrupted> {
         let mut players = Vec::new();
         for spec in self.plan.transports.iter().copied() {
             if self.is_lost(measure, spec) {

@@ -20,7 +20,7 @@ pub struct Setting<'a> {
     pub commands: &'a Registry,
     /// The signals of this process.
     pub signals: &'a TreeSignals,
-    /// A directory for this process alone, which others remove.
+    /// The directory of its trees. Whoever sees the benchmark end removes it.
     pub directory: PathBuf,
 }
 
@@ -31,7 +31,7 @@ impl Setting<'_> {
     ///
     /// When the system refuses what a control node needs.
     pub fn crew(&self) -> Result<Crew, Failure> {
-        Crew::within(&self.directory, self.spec.name)
+        Crew::with_directory(&self.directory, self.spec.name)
     }
 
     /// Has `act` do something with a crew, all of which has ended when this returns.

@@ -4,11 +4,13 @@
 //! console and of nobody else. So transports can take turns without being in each other's way, and
 //! what goes wrong with one of them is the end of nothing but its stage.
 
+use std::env;
 use std::io::{self, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::path::PathBuf;
 
-use hoptree_core::{Address, Registry, TransportSpec};
+use hoptree_core::{Address, Registry, Token, TransportSpec};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -19,16 +21,15 @@ use super::measure::Measure;
 use super::setting::Setting;
 use crate::failure::Failure;
 use crate::plugins;
-use crate::process::{self, Heritage, Role, make_directory};
-
-/// The place in the crew's directory where stages connect to.
-const SOCKET: &str = "stages";
+use crate::process::{self, Heritage, Role, make_directory, remove_directory};
 
 /// The near end of some stages.
 pub struct Stages {
     crew: Crew,
     listener: UnixListener,
     address: Address,
+    /// What all stages so far were given, to be removed when they have ended.
+    directories: Vec<PathBuf>,
 }
 
 /// One stage, seen from the process that the user has started.
@@ -41,25 +42,29 @@ pub struct Stage {
 struct Program {
     measure: Measure,
     transport: String,
-    /// For this stage alone; its parent is there.
-    directory: PathBuf,
+    /// For the sockets of its trees; they make it, if need be.
+    tree_directory: PathBuf,
+    /// For what libraries put into directories for temporary files. It makes it.
+    temporary: PathBuf,
 }
 
 /// What a stage answers, or else why it can't: then it is of no use any more.
 type Answer<T> = Result<T, String>;
 
 impl Stages {
-    /// A place for stages.
+    /// A place for stages, with a name that is in no directory: the system forgets it with this
+    /// process, however that ends.
     ///
     /// # Errors
     ///
     /// When the system refuses.
     pub fn new() -> Result<Stages, Failure> {
         let crew = Crew::new("")?;
-        make_directory(crew.directory())?;
-        let path = crew.directory().join(SOCKET);
-        let listener = UnixListener::bind(&path).map_err(Failure::doing("listen"))?;
-        Ok(Stages { crew, listener, address: Address(path.to_string_lossy().into_owned()) })
+        let name = crew.directory().to_string_lossy().into_owned();
+        let listener = SocketAddr::from_abstract_name(&name)
+            .and_then(|address| UnixListener::bind_addr(&address))
+            .map_err(Failure::doing("listen"))?;
+        Ok(Stages { crew, listener, address: Address(name), directories: Vec::new() })
     }
 
     /// Starts one, and has it begin with its processes: [`Stage::ready`] waits for them.
@@ -68,7 +73,7 @@ impl Stages {
     ///
     /// When the system refuses, or a signal has asked for an end.
     pub fn open(
-        &self,
+        &mut self,
         measure: Measure,
         spec: &TransportSpec,
         alarm: &Alarm,
@@ -76,19 +81,37 @@ impl Stages {
         let failed = |text| Stop::Failed(Failure::Runtime(text));
         let children = self.crew.children();
         let pid = children.spawn_helper(Role::Stage, &self.address).map_err(failed)?;
-        alarm.wait_for(&self.listener)?;
-        let cannot = Failure::doing("talk to a process");
-        let (stream, _) = self.listener.accept().map_err(|error| Stop::Failed(cannot(error)))?;
-        let mut stage = Stage { stream };
-        let directory = self.crew.directory().join(pid.to_string());
+        let mut stage = Stage { stream: self.accept(alarm)? };
+        let near = self.crew.directory().display();
+        let tree_directory = PathBuf::from(format!("{near}-{pid}"));
+        let temporary = PathBuf::from(format!("{near}-{pid}-more"));
+        self.directories.extend([tree_directory.clone(), temporary.clone()]);
         let transport = spec.name.to_owned();
-        stage.send(&Program { measure, transport, directory }).map_err(Stop::Failed)?;
+        let program = Program { measure, transport, tree_directory, temporary };
+        stage.send(&program).map_err(Stop::Failed)?;
         Ok(stage)
+    }
+
+    /// Waits for somebody who has the crew's token: every user of the machine can connect.
+    fn accept(&self, alarm: &Alarm) -> Result<UnixStream, Stop> {
+        let cannot = Failure::doing("talk to a process");
+        loop {
+            alarm.wait_for(&self.listener)?;
+            let accepted = self.listener.accept();
+            let (mut stream, _) = accepted.map_err(|error| Stop::Failed(cannot(error)))?;
+            alarm.wait_for(&stream)?;
+            // It is as short as to come in one piece; a stranger's may not come at all.
+            let mut token = [0; 16];
+            if matches!(stream.read(&mut token), Ok(16)) && Token(token) == self.crew.token() {
+                return Ok(stream);
+            }
+        }
     }
 
     /// Ends all stages with their processes, and returns when they have ended.
     pub fn dismiss(self) {
         self.crew.dismiss();
+        self.directories.iter().for_each(|directory| remove_directory(directory));
     }
 }
 
@@ -137,25 +160,44 @@ fn gone(error: io::Error) -> Failure {
 /// When nobody tells it what to do, or hears it.
 pub fn serve(near: &Address, heritage: &Heritage) -> Result<(), Failure> {
     let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
-    let signals = TreeSignals::new(lifeline, heritage)?;
     let silent = Failure::doing("talk to the benchmark");
-    let mut stream = UnixStream::connect(Path::new(&near.0)).map_err(&silent)?;
+    let mut stream = SocketAddr::from_abstract_name(&near.0)
+        .and_then(|address| UnixStream::connect_addr(&address))
+        .map_err(&silent)?;
+    stream.write_all(&heritage.token.0).map_err(&silent)?;
     let program: Program = receive(&mut stream).map_err(&silent)?;
-    let commands = Registry::linked().map_err(Failure::runtime)?;
+    make_directory(&program.temporary)?;
+    // SAFETY: this process has no other thread yet that could read the environment.
+    unsafe { env::set_var("TMPDIR", &program.temporary) };
+    let signals = TreeSignals::new(lifeline, program.temporary.clone())?;
+    let done = perform(&program, &signals, &mut stream);
+    remove_directory(&program.temporary);
+    done
+}
+
+/// Takes turns, as long as anybody wants to know. This process ends when the lifeline breaks,
+/// whatever it does, and so do all below it.
+fn perform(
+    program: &Program,
+    signals: &TreeSignals,
+    stream: &mut UnixStream,
+) -> Result<(), Failure> {
+    let commands = &Registry::linked().map_err(Failure::runtime)?;
     let spec = plugins::transport(&program.transport)?;
-    let setting =
-        Setting { spec, commands: &commands, signals: &signals, directory: program.directory };
-    // This process ends when the lifeline breaks, whatever it does, and so do all below it.
+    let directory = program.tree_directory.clone();
+    let setting = Setting { spec, commands, signals, directory };
     let mut rig = match program.measure.open(&setting) {
         Ok(rig) => rig,
         Err(failure) => {
-            return send(&mut stream, &Answer::<usize>::Err(failure.into_text())).map_err(&silent);
+            let why = Answer::<usize>::Err(failure.into_text());
+            return send(stream, &why).map_err(Failure::doing("talk to the benchmark"));
         }
     };
-    send(&mut stream, &Answer::Ok(rig.turns())).map_err(&silent)?;
-    while let Ok(turn) = receive(&mut stream) {
-        let found = rig.turn(turn).map_err(Failure::into_text);
-        send(&mut stream, &found).map_err(&silent)?;
+    let mut told = send(stream, &Answer::Ok(rig.turns()));
+    while told.is_ok()
+        && let Ok(turn) = receive(stream)
+    {
+        told = send(stream, &rig.turn(turn).map_err(Failure::into_text));
     }
     Ok(())
 }

@@ -176,6 +176,7 @@ fn a_killed_benchmark_is_not_outlived() {
     let (console, crew) = start("rtt", RTT_PROCESSES);
     console.process().kill();
     eventually("its processes end", OUTLIVING_MAX, || !crew.iter().any(Process::runs));
+    assert_eq!(console.scratch().names(), ["report.json"]);
 }
 
 /// Not even by the node that it has stopped, which can't see that it is gone.
