@@ -27,7 +27,7 @@ impl Floor {
         let Some(floor) = spec.floor else { return Ok(None) };
         let (address, mut round_trip) =
             (floor.open)(PATIENCE).map_err(Failure::doing("open the floor's near end"))?;
-        let pid = children.spawn_helper(Role::Floor, &address).map_err(Failure::Runtime)?;
+        let pid = children.spawn_helper(&Role::Floor, &address).map_err(Failure::Runtime)?;
         // The first trip waits for the far end to connect.
         round_trip(&[0]).map_err(Failure::doing("reach the floor's far end"))?;
         Ok(Some(Floor { round_trip, process: Victim::new(pid) }))

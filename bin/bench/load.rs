@@ -25,7 +25,7 @@ impl Load {
         for _ in 0..processes {
             // It connects to nobody.
             let nowhere = hoptree_core::Address(String::new());
-            let pid = children.spawn_helper(Role::Load, &nowhere).map_err(Failure::Runtime)?;
+            let pid = children.spawn_helper(&Role::Load, &nowhere).map_err(Failure::Runtime)?;
             load.processes.push(Victim::new(pid));
         }
         Ok(load)

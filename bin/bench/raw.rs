@@ -134,7 +134,7 @@ impl Raw {
     fn start(&mut self, children: &Children, length: usize) -> Result<(LinkId, Victim), Failure> {
         let address = self.transport.listen().map_err(Failure::doing("listen"))?;
         let role = Role::Relay { below: length - 1 };
-        let pid = children.spawn_helper(role, &address).map_err(Failure::Runtime)?;
+        let pid = children.spawn_helper(&role, &address).map_err(Failure::Runtime)?;
         // The relay at the end says that it is there.
         Ok((self.receive()?, Victim::new(pid)))
     }

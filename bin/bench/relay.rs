@@ -89,7 +89,7 @@ impl Relay {
         } else if let Some(below) = self.below.checked_sub(1) {
             let address = self.transport.listen().map_err(Failure::doing("listen"))?;
             let role = Role::Relay { below };
-            self.children.spawn_helper(role, &address).map_err(Failure::Runtime)?;
+            self.children.spawn_helper(&role, &address).map_err(Failure::Runtime)?;
         } else {
             self.pass_on(self.parent, b"ready".to_vec());
         }

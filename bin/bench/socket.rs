@@ -83,7 +83,7 @@ impl Socket {
     ///
     /// When the system refuses, or nobody comes.
     pub fn peer(&self, children: &Children) -> Result<Peer, Failure> {
-        let pid = children.spawn_helper(Role::Socket, &self.address).map_err(Failure::Runtime)?;
+        let pid = children.spawn_helper(&Role::Socket, &self.address).map_err(Failure::Runtime)?;
         let mut stream = self.accept().map_err(Failure::doing("accept a peer"))?;
         stream.read_exact(&mut [0]).map_err(Failure::doing("accept a peer"))?;
         Ok(Peer { stream, back: Vec::new(), process: Victim::new(pid) })

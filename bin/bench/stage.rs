@@ -80,7 +80,7 @@ impl Stages {
     ) -> Result<Stage, Stop> {
         let failed = |text| Stop::Failed(Failure::Runtime(text));
         let children = self.crew.children();
-        let pid = children.spawn_helper(Role::Stage, &self.address).map_err(failed)?;
+        let pid = children.spawn_helper(&Role::Stage, &self.address).map_err(failed)?;
         let mut stage = Stage { stream: self.accept(alarm)? };
         let near = self.crew.directory().display();
         let tree_directory = PathBuf::from(format!("{near}-{pid}"));

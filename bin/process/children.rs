@@ -78,8 +78,8 @@ impl Children {
     /// # Errors
     ///
     /// As [`Children::spawn`].
-    pub fn spawn_helper(&self, role: Role, parent: &Address) -> Result<Pid, String> {
-        start(&role, parent, self.heritage.clone())
+    pub fn spawn_helper(&self, role: &Role, parent: &Address) -> Result<Pid, String> {
+        start(role, parent, self.heritage.clone())
     }
 
     /// Becomes responsible for a process that another one has started, and that runs at this moment:
