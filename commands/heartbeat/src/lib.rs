@@ -70,6 +70,8 @@ struct Heartbeat {
     /// The nodes that are unavailable and were not reported, and since when. A clock means nothing
     /// while heartbeats are off, and starts anew when they are switched on.
     waiting: BTreeMap<NodeId, Time>,
+    /// The same, by when they came to be unavailable.
+    oldest: BTreeSet<(Time, NodeId)>,
     /// The nodes that are unavailable and were reported.
     reported: BTreeSet<NodeId>,
 }
@@ -78,13 +80,22 @@ impl Heartbeat {
     /// Starts the node's clock at `since`, unless it was reported or has an earlier one.
     fn unavailable(&mut self, node: NodeId, since: Time) {
         if !self.reported.contains(&node) {
-            let earliest = self.waiting.entry(node).or_insert(since);
-            *earliest = since.min(*earliest);
+            let earlier = self.stop_waiting(node);
+            let since = earlier.map_or(since, |earlier| since.min(earlier));
+            self.waiting.insert(node, since);
+            self.oldest.insert((since, node));
         }
     }
 
+    /// Stops the node's clock, and says since when it ran.
+    fn stop_waiting(&mut self, node: NodeId) -> Option<Time> {
+        let since = self.waiting.remove(&node)?;
+        self.oldest.remove(&(since, node));
+        Some(since)
+    }
+
     fn returned(&mut self, cx: &mut Context<'_>, node: NodeId) {
-        self.waiting.remove(&node);
+        self.stop_waiting(node);
         if self.reported.remove(&node) && self.watch.is_some() {
             cx.notice(format!("Heartbit: node {node} is available again"));
         }
@@ -92,14 +103,17 @@ impl Heartbeat {
 
     fn report_due(&mut self, cx: &mut Context<'_>) {
         let Some(watch) = self.watch else { return };
-        self.waiting.retain(|node, since| {
-            let waits = cx.now().since(*since) < watch.silent_after;
-            if !waits {
-                cx.notice(format!("Heartbit: node {node} is unavailable now"));
-                self.reported.insert(*node);
-            }
-            waits
-        });
+        let mut due = BTreeSet::new();
+        while let Some((since, node)) = self.oldest.first().copied()
+            && cx.now().since(since) >= watch.silent_after
+        {
+            self.stop_waiting(node);
+            due.insert(node);
+        }
+        for node in due {
+            cx.notice(format!("Heartbit: node {node} is unavailable now"));
+            self.reported.insert(node);
+        }
     }
 }
 
@@ -109,6 +123,7 @@ impl Command for Heartbeat {
         self.report_due(cx);
         self.watch = interval.watch();
         self.waiting.values_mut().for_each(|since| *since = cx.now());
+        self.oldest = self.waiting.keys().map(|node| (cx.now(), *node)).collect();
         cx.watch(self.watch);
         cx.publish(interval.0.to_le_bytes().to_vec());
         Ok(Reply::EMPTY)
@@ -135,7 +150,7 @@ impl Command for Heartbeat {
                 self.returned(cx, node);
             }
             Change::Ended => {
-                self.waiting.remove(&node);
+                self.stop_waiting(node);
                 self.reported.remove(&node);
             }
         }
@@ -147,7 +162,7 @@ impl Command for Heartbeat {
 
     fn deadline(&self) -> Option<Time> {
         let watch = self.watch?;
-        self.waiting.values().min().map(|since| *since + watch.silent_after)
+        self.oldest.first().map(|(since, _)| *since + watch.silent_after)
     }
 }
 
@@ -438,7 +453,7 @@ mod tests {
         assert_eq!(instance.deadline(), None);
         instance.watch = watch(100);
         assert_eq!(instance.deadline(), Some(Time::ZERO + Duration::from_millis(400)));
-        instance.waiting.clear();
+        instance.stop_waiting(node(1));
         instance.reported.insert(node(1));
         assert_eq!(instance.deadline(), None);
     }
