@@ -90,7 +90,8 @@ struct Ending {
     kill_at: Option<Time>,
     /// The request that wants to know of its end.
     request: Option<RequestId>,
-    /// It has ended, or that will not be told; the end of its link is still to come.
+    /// It has ended, or that will not be told since it was adopted; the end of its link is still to
+    /// come.
     exited: bool,
 }
 
@@ -354,7 +355,7 @@ impl Children {
         match input {
             Input::Up(link) => self.connected(now, link),
             Input::Frame(link, frame) => self.received(now, link, frame, out, up),
-            Input::Down(link) => self.disconnected(link, up),
+            Input::Down(link) => self.disconnected(link, out, up),
             Input::SpawnFailed(life, why) => self.spawn_failed(life, why, up),
             Input::ChildExited(life, exit) => self.exited(life, exit, up),
             other => debug_assert!(false, "{other:?} does not concern children"),
@@ -384,7 +385,7 @@ impl Children {
         if understood.is_err() {
             log::warn!("node {}: a peer does not speak our protocol and is cut off", self.own.node);
             out.push(Output::Close(link));
-            self.disconnected(link, up);
+            self.disconnected(link, out, up);
         }
     }
 
@@ -568,12 +569,14 @@ impl Children {
     }
 
     /// A link is gone.
-    fn disconnected(&mut self, link: LinkId, up: &mut Up<'_>) {
+    fn disconnected(&mut self, link: LinkId, out: &mut Vec<Output>, up: &mut Up<'_>) {
         self.strangers.remove(&link);
         let Some(place) = self.drop_link(link, up) else { return };
         match self.processes.get(&place.life) {
             Some(Process::Ending(ending)) => {
                 if ending.exited {
+                    // One that was adopted may have found another parent before it was asked to end.
+                    out.push(Output::Kill(place.life));
                     self.ended(place.life, up);
                 }
                 return;
@@ -844,6 +847,22 @@ mod tests {
         assert_eq!(out, [Output::Close(LINK)]);
         assert!(told.contains(&(Kind::Lost, Status::Ok)), "{told:?}");
         assert!(!children.is_empty(), "its process may come back");
+    }
+
+    /// It may have moved on before it was asked to end.
+    #[test]
+    fn an_adopted_child_that_is_removed_is_ended_when_its_link_is_gone() {
+        let mut children = Children::new(Life::CONTROL, TOKEN);
+        happen(&mut children, Input::Up(LINK));
+        happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
+        let settled = wire::body(&Settled { moves: 1 });
+        let settled = frame(&Message::neighbour(Kind::Settled, &settled));
+        let (out, _) = happen(&mut children, Input::Frame(LINK, &settled));
+        assert_eq!(out, [Output::Adopt(life(), 9)]);
+        assert_eq!(ask(&mut children, Kind::Remove, 1), (vec![], vec![]));
+        let (out, told) = happen(&mut children, Input::Down(LINK));
+        assert_eq!(out, [Output::Kill(life())]);
+        assert_eq!(told, [(Kind::Forget, Status::Ok), (Kind::Answer, Status::Ok)]);
     }
 
     /// It might take the place of what is heard on its new link, while both wait for the parent.
