@@ -294,6 +294,8 @@ impl Children {
             Some(Process::Adopted) => {
                 self.processes.remove(&life);
             }
+            Some(Process::Ending(ending)) if ending.exited => self.ended(life, up),
+            Some(Process::Ending(ending)) => ending.kill_at = None,
             Some(process) => {
                 if let Process::Starting(request) = *process {
                     up(Message::answer(self.own, request, Status::Unavailable, &[]));
@@ -863,6 +865,22 @@ mod tests {
         let (out, told) = happen(&mut children, Input::Down(LINK));
         assert_eq!(out, [Output::Kill(life())]);
         assert_eq!(told, [(Kind::Forget, Status::Ok), (Kind::Answer, Status::Ok)]);
+    }
+
+    /// Nobody will tell of its end, and a node that is to end itself would wait for it for ever.
+    #[test]
+    fn an_adopted_child_that_is_ending_and_discarded_is_waited_for_no_more() {
+        let mut children = Children::new(Life::CONTROL, TOKEN);
+        happen(&mut children, Input::Up(LINK));
+        happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
+        let settled = wire::body(&Settled { moves: 1 });
+        let settled = frame(&Message::neighbour(Kind::Settled, &settled));
+        happen(&mut children, Input::Frame(LINK, &settled));
+        ask(&mut children, Kind::Remove, 1);
+        let (out, told) = ask(&mut children, Kind::Discard, 0);
+        assert_eq!(out, [Output::Close(LINK), Output::Kill(life())]);
+        assert_eq!(told, [(Kind::Forget, Status::Ok), (Kind::Answer, Status::Ok)]);
+        assert!(children.is_empty());
     }
 
     /// It might take the place of what is heard on its new link, while both wait for the parent.
