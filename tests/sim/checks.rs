@@ -104,6 +104,8 @@ pub struct Checks {
     notices: BTreeMap<NodeId, Notice>,
     /// Which requests were passed on by whom.
     passed_on: HashSet<(u64, Pid)>,
+    /// Which requests were answered by whom.
+    answered: HashSet<(u64, Pid)>,
 }
 
 impl Checks {
@@ -169,6 +171,14 @@ impl Checks {
         if !self.passed_on.insert((header.request, by)) {
             let (name, request) = (header.name(), header.request);
             self.fail(format!("{name} #{request:x} passes process {} twice", public(by)));
+        }
+    }
+
+    /// A process answers a request to itself: once, whatever it has said.
+    pub fn answered_by(&mut self, by: Pid, header: &Header<'_>) {
+        if !self.answered.insert((header.request, by)) {
+            let request = header.request;
+            self.fail(format!("process {} answers request {request:x} twice", public(by)));
         }
     }
 

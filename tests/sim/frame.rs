@@ -34,6 +34,11 @@ impl Header<'_> {
             && matches!(self.name(), "Exec" | "Ping" | "Create" | "Remove" | "Ask")
     }
 
+    /// Whether this is, or begins, an answer.
+    pub fn begins_answer(&self) -> bool {
+        self.is_first && self.name() == "Answer"
+    }
+
     /// The lives that the message is about, and where they are said to hang: numbers, as they are.
     fn lives(&self) -> String {
         let per_life = match self.name() {

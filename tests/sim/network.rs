@@ -473,8 +473,14 @@ impl Network {
             self.checks.fail(format!("a frame of {} bytes on {link:?}", frame.len()));
         }
         let sender = self.ends.end(link).owner;
-        for header in frame::headers(&frame).filter(frame::Header::begins_request) {
-            self.checks.passed_on(sender, &header);
+        for header in frame::headers(&frame) {
+            if header.begins_request() {
+                self.checks.passed_on(sender, &header);
+            }
+            let is_own = NodeId::compute(header.node) == Some(self.processes[sender].life.node);
+            if header.begins_answer() && is_own {
+                self.checks.answered_by(sender, &header);
+            }
         }
         let end = self.ends.end_mut(link);
         if !end.is_open {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hoptree_core::{Exit, NodeId};
 
 use crate::checks::Command;
-use crate::network::{MS, name};
+use crate::network::{Event, MS, Moment, name};
 use crate::process::{CONTROL, Pid};
 use crate::story::Story;
 
@@ -14,6 +14,16 @@ const FRESH: std::ops::Range<u32> = 1_000_000..1_000_010;
 
 /// How many nodes are removed in the end.
 const REMOVALS: usize = 5;
+
+/// After what time all that happens in peace is over.
+const SETTLED: Moment = 500 * MS;
+
+/// For how long a node that is to give up reaches nobody.
+const DESERTED: Moment = 2_500 * MS;
+
+/// How long beats may be apart, in milliseconds, for nobody to be held for silent after all were
+/// stopped.
+const SURE_BEAT: u64 = 40;
 
 /// Where a node says that it is.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +44,14 @@ pub fn on_the_tree(story: &mut Story) {
     let Some(living) = one_process_each(story) else { return };
     pings(story, &living);
     notices(story, &living);
+    suspension(story, &living);
+    silence(story, &living);
     tasks(story, &living);
     let places = places(story, &living);
     shape(story, &places);
     creations(story, &living);
     removals(story);
+    desertion(story);
 }
 
 /// The processes of the nodes. No two are of one node, or an old life has been left behind.
@@ -84,6 +97,60 @@ fn notices(story: &mut Story, living: &BTreeMap<NodeId, Pid>) {
             }
         }
     }
+}
+
+/// All are stopped, as by a key at the console, and go on: nobody takes that for others' silence.
+///
+/// Whoever was late hears others for 50 ms more before it judges them, but may beat only 50 ms after
+/// it has gone on, so that this is sure for short beats only.
+fn suspension(story: &mut Story, living: &BTreeMap<NodeId, Pid>) {
+    if story.beat.is_none_or(|beat| beat > SURE_BEAT) {
+        return;
+    }
+    let before = places(story, living);
+    let notices = story.checks().counts.notices;
+    let time = story.network.random.between(500, 2_000) * MS;
+    for pid in [CONTROL].into_iter().chain(living.values().copied()) {
+        story.network.stop(pid);
+        let late = story.network.random.below(3 * MS);
+        story.network.plan_in(time + late, pid, Event::GoOn);
+    }
+    story.network.run_for(time + SETTLED);
+    if story.checks().counts.notices != notices {
+        story.checks().fail("a notice when all were stopped, and went on".to_owned());
+    }
+    for (node, after) in places(story, living) {
+        if before.get(&node).is_some_and(|before| before.parent != after.parent) {
+            story.checks().fail(format!("node {node} has moved when all were stopped"));
+        }
+    }
+}
+
+/// A node that is stopped is told of when it has shown nothing for four beats, the last of which may
+/// have come a beat ago, and is told of again when it goes on.
+fn silence(story: &mut Story, living: &BTreeMap<NodeId, Pid>) {
+    let Some(beat) = story.beat.map(|beat| beat * MS) else { return };
+    let nodes: Vec<_> = living.iter().map(|(node, pid)| (*node, *pid)).collect();
+    let Some((node, pid)) = story.network.random.pick(&nodes).copied() else { return };
+    if story.checks().is_reported(node) {
+        // That was an earlier life.
+        return;
+    }
+    story.network.stop(pid);
+    story.network.run_for(3 * beat - MS);
+    let is_early = story.checks().is_reported(node);
+    story.network.run_for(beat + 11 * MS);
+    let is_told = story.checks().is_reported(node);
+    story.network.go_on(pid);
+    story.network.run_for(2 * beat + 10 * MS);
+    let is_back = !story.checks().is_reported(node);
+    if (is_early, is_told, is_back) != (false, true, true) {
+        story.checks().fail(format!(
+            "node {node} is stopped: told too early {is_early}, in time {is_told}, and of its \
+             return {is_back}"
+        ));
+    }
+    story.network.run_for(SETTLED);
 }
 
 fn tasks(story: &mut Story, living: &BTreeMap<NodeId, Pid>) {
@@ -195,6 +262,27 @@ fn removals(story: &mut Story) {
                 let lives = if is_below { "lives on" } else { "is gone as well" };
                 story.checks().fail(format!("{top} is removed, and {node} {lives}"));
             }
+        }
+    }
+}
+
+/// A node that reaches nobody for long ends, and nobody else does.
+fn desertion(story: &mut Story) {
+    let Some(living) = one_process_each(story) else { return };
+    let nodes: Vec<_> = living.values().copied().collect();
+    let Some(alone) = story.network.random.pick(&nodes).copied() else { return };
+    for link in story.network.processes[alone].links.clone() {
+        story.network.cut(link, 0);
+    }
+    story.network.run_for(0);
+    story.network.processes[alone].side = true;
+    story.network.part(DESERTED);
+    story.network.run_for(DESERTED + SETTLED);
+    for (node, pid) in living {
+        if story.network.is_alive(pid) == (pid == alone) {
+            let ends =
+                if pid == alone { "reaches nobody, and lives on" } else { "is gone as well" };
+            story.checks().fail(format!("node {node} {ends}"));
         }
     }
 }
