@@ -657,6 +657,14 @@ impl Children {
         }
     }
 
+    /// Shows all children a sign of life, if they are watching.
+    pub fn beat(&mut self) {
+        for child in self.links.values_mut().filter(|child| !child.is_guest()) {
+            child.link.beat();
+            self.touched.insert(child.link.id());
+        }
+    }
+
     /// Whether this value is what was published last.
     pub fn has_published(&self, module: &str, value: &[u8]) -> bool {
         self.published.get(module).is_some_and(|published| published == value)

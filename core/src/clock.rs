@@ -21,6 +21,7 @@ const HEARING: Duration = Duration::from_millis(50);
 pub(crate) struct Clock {
     stood: Duration,
     last: Time,
+    was_late: bool,
 }
 
 impl Clock {
@@ -32,9 +33,17 @@ impl Clock {
         if late > LATENESS {
             let granted = (late + late.min(HEARING)).min(own.since(self.last));
             self.stood += granted;
+            self.was_late = true;
         }
         self.last = now - self.stood;
         self.last
+    }
+
+    /// Whether the node has turned out to be late since this was last asked. It is to show a sign of
+    /// life at once then: others that were late as well, by as much, wait no longer for it than
+    /// it does for them.
+    pub fn was_late(&mut self) -> bool {
+        std::mem::take(&mut self.was_late)
     }
 
     /// When a moment of the node's own time comes, as things stand.
@@ -68,6 +77,7 @@ mod tests {
             start + 200 * MS - HEARING,
             "there is time to hear what was sent meanwhile"
         );
+        assert!(clock.was_late() && !clock.was_late());
         assert_eq!(clock.real(own), start + 10_000 * MS);
         assert_eq!(clock.read(start + 10_001 * MS, Some(start + 200 * MS)), own + MS);
     }

@@ -380,9 +380,16 @@ impl Link {
     pub fn beat_if_due(&mut self, now: Time) -> bool {
         let is_due = self.beat_every.is_some_and(|every| now >= self.sent + every);
         if is_due {
-            self.send_control(Merge::Beat, &Message::neighbour(Kind::Beat, &[]));
+            self.beat();
         }
         is_due
+    }
+
+    /// Queues a beat, if any are to be sent.
+    pub fn beat(&mut self) {
+        if self.beat_every.is_some() {
+            self.send_control(Merge::Beat, &Message::neighbour(Kind::Beat, &[]));
+        }
     }
 
     /// Whether the peer has just turned out to be silent; true once for each silence.

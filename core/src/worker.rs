@@ -498,6 +498,12 @@ impl Worker {
 impl Node for Worker {
     fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>) {
         let now = self.clock.read(now, self.own_deadline());
+        if self.clock.was_late() && !self.ending {
+            if self.parent.is_up {
+                self.parent.link.beat();
+            }
+            self.children.beat();
+        }
         let is_parent = |link: LinkId| link == self.parent.link.id();
         let is_attempt =
             |link: LinkId| self.healing.as_ref().is_some_and(|healing| healing.has(link));

@@ -21,10 +21,6 @@ const SETTLED: Moment = 500 * MS;
 /// For how long a node that is to give up reaches nobody.
 const DESERTED: Moment = 2_500 * MS;
 
-/// How long beats may be apart, in milliseconds, for nobody to be held for silent after all were
-/// stopped.
-const SURE_BEAT: u64 = 40;
-
 /// Where a node says that it is.
 #[derive(Clone, Copy, Debug)]
 struct Place {
@@ -100,11 +96,8 @@ fn notices(story: &mut Story, living: &BTreeMap<NodeId, Pid>) {
 }
 
 /// All are stopped, as by a key at the console, and go on: nobody takes that for others' silence.
-///
-/// Whoever was late hears others for 50 ms more before it judges them, but may beat only 50 ms after
-/// it has gone on, so that this is sure for short beats only.
 fn suspension(story: &mut Story, living: &BTreeMap<NodeId, Pid>) {
-    if story.beat.is_none_or(|beat| beat > SURE_BEAT) {
+    if story.beat.is_none() {
         return;
     }
     let before = places(story, living);
