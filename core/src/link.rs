@@ -232,7 +232,7 @@ impl Link {
         }
         let owed = self.received.wrapping_sub(self.acknowledged);
         if acknowledge && (owed >= ACK_FRAMES || self.unacknowledged_bytes >= ACK_BYTES) {
-            self.emit(now, empty_frame(), acknowledge, out);
+            self.emit(now, empty_frame(0), acknowledge, out);
         }
     }
 
@@ -267,8 +267,9 @@ impl Link {
                 }
             }
             _ => {
-                let (_, message) = self.control.front()?;
-                self.has_control_credit(FRAME_HEADER_BYTES + message.len()).then(empty_frame)
+                let bytes = self.control.front().map(|(_, message)| message.len())?;
+                let has_credit = self.has_control_credit(FRAME_HEADER_BYTES + bytes);
+                has_credit.then(|| empty_frame(bytes))
             }
         }
     }
@@ -324,7 +325,7 @@ impl Link {
             }
         };
         let Some(lane) = lane else { return self.queue_whole(message) };
-        let mut frame = empty_frame();
+        let mut frame = empty_frame(message.wire_bytes());
         message.encode(&mut frame);
         self.queued_bytes += frame.len();
         self.lanes[lane].messages.push_back(frame);
@@ -333,7 +334,7 @@ impl Link {
     fn queue_whole(&mut self, message: &Message<'_>) {
         let fits = |frame: &Vec<u8>| frame.len() + message.wire_bytes() <= FRAME_BYTES_MAX;
         if !self.frames.back().is_some_and(fits) {
-            self.frames.push_back(empty_frame());
+            self.frames.push_back(empty_frame(message.wire_bytes()));
             self.frames_queued += 1;
             self.queued_bytes += FRAME_HEADER_BYTES;
         }
@@ -343,9 +344,11 @@ impl Link {
     }
 }
 
-/// A frame with room for its acknowledgement.
-fn empty_frame() -> Vec<u8> {
-    vec![0; FRAME_HEADER_BYTES]
+/// A frame with room for its acknowledgement, and for so many bytes of messages before it grows.
+fn empty_frame(message_bytes: usize) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(FRAME_HEADER_BYTES + message_bytes);
+    frame.resize(FRAME_HEADER_BYTES, 0);
+    frame
 }
 
 // A piece, its frame's header, and some control messages beside it must fit in one frame.
