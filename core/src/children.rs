@@ -1,7 +1,7 @@
 //! A node's side towards its children: their links and processes, the way to all below them, and
 //! what is pending on them. Control node and compute nodes have it in common.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::link::{Link, Merge};
@@ -50,7 +50,7 @@ pub(crate) struct Children {
     watch: Option<Watch>,
     published: BTreeMap<String, Vec<u8>>,
     /// Links that this turn has touched, each once, and those whose acknowledgements are withheld.
-    touched: BTreeSet<LinkId>,
+    touched: Vec<LinkId>,
     /// When [`Children::timeout`] is to look again; may be earlier than there is need.
     wake: Option<Time>,
     /// No new child is taken in any more.
@@ -64,11 +64,20 @@ struct Child {
     link: Link,
     /// Until when an orphan may take to say that it stays.
     guest_until: Option<Time>,
+    /// Its link is among those that are touched.
+    is_touched: bool,
 }
 
 impl Child {
     fn is_guest(&self) -> bool {
         self.guest_until.is_some()
+    }
+
+    /// Has what waits on its link sent at the end of the turn.
+    fn touch(&mut self, touched: &mut Vec<LinkId>) {
+        if !std::mem::replace(&mut self.is_touched, true) {
+            touched.push(self.link.id());
+        }
     }
 }
 
@@ -108,7 +117,7 @@ impl Children {
             routes: RouteTable::new(own),
             watch: None,
             published: BTreeMap::new(),
-            touched: BTreeSet::new(),
+            touched: Vec::new(),
             wake: None,
             closing: false,
         }
@@ -130,7 +139,7 @@ impl Children {
         for child in self.links.values_mut() {
             let message = Message::neighbour(Kind::Welcome, &welcome);
             child.link.send_control(Merge::Place, &message);
-            self.touched.insert(child.link.id());
+            child.touch(&mut self.touched);
         }
     }
 
@@ -191,7 +200,7 @@ impl Children {
                     child.link.expect_answer(message.request, message.life);
                 }
                 child.link.send(message);
-                self.touched.insert(child.link.id());
+                child.touch(&mut self.touched);
             }
             // What follows a first piece belongs to a request that has been answered.
             None if message.flags.is_first() && message.request != NO_REQUEST => {
@@ -217,7 +226,7 @@ impl Children {
         for (link, parts) in by_link {
             let child = self.links.get_mut(&link).expect("it was there a moment ago");
             child.link.send_fan(Fan { parts, ..fan });
-            self.touched.insert(link);
+            child.touch(&mut self.touched);
         }
     }
 
@@ -317,7 +326,7 @@ impl Children {
             && let Some(child) = self.links.get_mut(&link)
         {
             send_shutdown(&mut child.link, grace);
-            self.touched.insert(link);
+            child.touch(&mut self.touched);
         }
     }
 
@@ -424,7 +433,8 @@ impl Children {
         self.processes.insert(hello.life, Process::Running);
         let place = Place { life: hello.life, parent: self.own, moves: 0 };
         self.send_welcome(&mut link);
-        self.links.insert(id, Child { place, pid: hello.pid, link, guest_until: None });
+        let child = Child { place, pid: hello.pid, link, guest_until: None, is_touched: false };
+        self.links.insert(id, child);
         self.begin(now, id);
         let joined = wire::body(&Joined { place, pid: hello.pid });
         up(Message::new(Kind::Joined, hello.life, request, &joined));
@@ -439,7 +449,7 @@ impl Children {
         }
         watch_child(&mut child.link, self.own, self.watch, now);
         self.wake = earliest(self.wake, child.link.deadline());
-        self.touched.insert(id);
+        child.touch(&mut self.touched);
         self.routes.learn(child.place, id);
     }
 
@@ -450,8 +460,9 @@ impl Children {
         let place = Place { life: hello.life, parent: self.own, moves: 0 };
         let until = now + HELLO_WITHIN;
         self.wake = earliest(self.wake, Some(until));
-        self.touched.insert(link.id());
-        let child = Child { place, pid: hello.pid, link, guest_until: Some(until) };
+        let guest_until = Some(until);
+        let mut child = Child { place, pid: hello.pid, link, guest_until, is_touched: false };
+        child.touch(&mut self.touched);
         self.links.insert(child.link.id(), child);
     }
 
@@ -500,7 +511,7 @@ impl Children {
         // A link that was closed may still have had a frame under way.
         let Some(child) = self.links.get_mut(&id) else { return Ok(()) };
         let mut messages = child.link.receive(now, frame)?;
-        self.touched.insert(id);
+        child.touch(&mut self.touched);
         if child.is_guest() && !messages.is_empty() {
             let first = messages.next().ok_or(Malformed)??;
             let settled = Some(first).filter(|first| first.kind == Kind::Settled);
@@ -596,7 +607,9 @@ impl Children {
     /// it was, unless that was a guest.
     fn drop_link(&mut self, link: LinkId, up: &mut Up<'_>) -> Option<Place> {
         let mut child = self.links.remove(&link)?;
-        self.touched.remove(&link);
+        if child.is_touched {
+            self.touched.retain(|touched| *touched != link);
+        }
         if child.is_guest() {
             return None;
         }
@@ -674,7 +687,7 @@ impl Children {
     pub fn publish(&mut self, module: &str, value: &[u8]) {
         for child in self.links.values_mut().filter(|child| !child.is_guest()) {
             send_published(&mut child.link, module, value);
-            self.touched.insert(child.link.id());
+            child.touch(&mut self.touched);
         }
         self.published.insert(module.to_owned(), value.to_owned());
     }
@@ -705,7 +718,7 @@ impl Children {
                 report(Kind::Silent, child.place, up);
             }
             if child.link.beat_if_due(now) {
-                self.touched.insert(child.link.id());
+                child.touch(&mut self.touched);
             }
             let deadline = earliest(child.link.deadline(), child.guest_until);
             self.wake = earliest(self.wake, deadline);
@@ -729,8 +742,10 @@ impl Children {
     /// Sends what waits for the children. With `acknowledge` unset, what came from them has not
     /// found its way on, and they get no new credit.
     pub fn flush(&mut self, now: Time, acknowledge: bool, out: &mut Vec<Output>) {
+        self.touched.sort_unstable();
         for link in &self.touched {
             if let Some(child) = self.links.get_mut(link) {
+                child.is_touched = !acknowledge;
                 child.link.flush(now, acknowledge, out);
             }
         }
