@@ -674,7 +674,7 @@ impl Children {
     pub fn beat(&mut self) {
         for child in self.links.values_mut().filter(|child| !child.is_guest()) {
             child.link.beat();
-            self.touched.insert(child.link.id());
+            child.touch(&mut self.touched);
         }
     }
 
