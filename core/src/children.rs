@@ -283,7 +283,11 @@ impl Children {
             None => up(Message::answer(self.own, request, Status::Unavailable, &[])),
             Some(process) => {
                 let kill_at = Some(now + grace);
-                let exited = matches!(process, Process::Adopted);
+                let exited = match process {
+                    Process::Adopted => true,
+                    Process::Ending(earlier) => earlier.exited,
+                    Process::Starting(_) | Process::Running => false,
+                };
                 let ending = Ending { kill_at, request: Some(request), exited };
                 *process = Process::Ending(ending);
                 self.wake = earliest(self.wake, kill_at);
@@ -835,10 +839,25 @@ mod tests {
         hello_of(life(), false)
     }
 
+    fn settled() -> Vec<u8> {
+        let settled = wire::body(&Settled { moves: 1 });
+        frame(&Message::neighbour(Kind::Settled, &settled))
+    }
+
     fn frame(message: &Message<'_>) -> Vec<u8> {
         let mut frame = vec![0; wire::FRAME_HEADER_BYTES];
         message.encode(&mut frame);
         frame
+    }
+
+    /// A node that has taken in an orphan.
+    fn adopter() -> Children {
+        let mut children = Children::new(Life::CONTROL, TOKEN);
+        happen(&mut children, Input::Up(LINK));
+        happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
+        let (out, _) = happen(&mut children, Input::Frame(LINK, &settled()));
+        assert_eq!(out, [Output::Adopt(life(), 9)]);
+        children
     }
 
     #[test]
@@ -877,28 +896,29 @@ mod tests {
     /// It may have moved on before it was asked to end.
     #[test]
     fn an_adopted_child_that_is_removed_is_ended_when_its_link_is_gone() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
-        happen(&mut children, Input::Up(LINK));
-        happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
-        let settled = wire::body(&Settled { moves: 1 });
-        let settled = frame(&Message::neighbour(Kind::Settled, &settled));
-        let (out, _) = happen(&mut children, Input::Frame(LINK, &settled));
-        assert_eq!(out, [Output::Adopt(life(), 9)]);
+        let mut children = adopter();
         assert_eq!(ask(&mut children, Kind::Remove, 1), (vec![], vec![]));
         let (out, told) = happen(&mut children, Input::Down(LINK));
         assert_eq!(out, [Output::Kill(life())]);
         assert_eq!(told, [(Kind::Forget, Status::Ok), (Kind::Answer, Status::Ok)]);
     }
 
+    /// The first removal may have taken too long for whoever asked for it.
+    #[test]
+    fn an_adopted_child_may_be_removed_twice() {
+        let mut children = adopter();
+        ask(&mut children, Kind::Remove, 1);
+        ask(&mut children, Kind::Remove, 2);
+        let (out, told) = happen(&mut children, Input::Down(LINK));
+        assert_eq!(out, [Output::Kill(life())]);
+        assert_eq!(told, [(Kind::Forget, Status::Ok), (Kind::Answer, Status::Ok)]);
+        assert!(children.is_empty());
+    }
+
     /// Nobody will tell of its end, and a node that is to end itself would wait for it for ever.
     #[test]
     fn an_adopted_child_that_is_ending_and_discarded_is_waited_for_no_more() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
-        happen(&mut children, Input::Up(LINK));
-        happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
-        let settled = wire::body(&Settled { moves: 1 });
-        let settled = frame(&Message::neighbour(Kind::Settled, &settled));
-        happen(&mut children, Input::Frame(LINK, &settled));
+        let mut children = adopter();
         ask(&mut children, Kind::Remove, 1);
         let (out, told) = ask(&mut children, Kind::Discard, 0);
         assert_eq!(out, [Output::Close(LINK), Output::Kill(life())]);
@@ -925,9 +945,7 @@ mod tests {
         let new_link = LinkId(6);
         happen(&mut children, Input::Up(new_link));
         happen(&mut children, Input::Frame(new_link, &hello_of(leaf, true)));
-        let settled = wire::body(&Settled { moves: 1 });
-        let settled = frame(&Message::neighbour(Kind::Settled, &settled));
-        happen(&mut children, Input::Frame(new_link, &settled));
+        happen(&mut children, Input::Frame(new_link, &settled()));
         let (_, told) = happen(&mut children, Input::Frame(LINK, &silent));
         assert_eq!(told, []);
     }

@@ -182,6 +182,14 @@ impl Checks {
         }
     }
 
+    /// Forgets the requests so far, all of which have been answered: a tree of 100,000 nodes makes
+    /// millions of them, and each goes a long way.
+    pub fn forget_requests(&mut self) {
+        self.passed_on = HashSet::new();
+        self.answered = HashSet::new();
+        self.answers = Vec::new();
+    }
+
     pub fn entered(&mut self, line: &str) {
         match parse(line) {
             Some(command) => {

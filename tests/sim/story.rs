@@ -100,7 +100,7 @@ impl Story {
 
     /// Types lines, and waits for their answers.
     pub fn ask(&mut self, lines: impl IntoIterator<Item = String>) -> Vec<(Command, String)> {
-        self.checks().answers.clear();
+        self.checks().forget_requests();
         let mut end = self.network.now + PATIENCE;
         for line in lines {
             self.enter(line);
