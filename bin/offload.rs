@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::{io, thread};
 
 use hoptree_core::{Failure, Job, RequestId, Waker};
@@ -15,9 +15,12 @@ const NICENESS: i32 = 10;
 /// The work of one node. There are no threads as long as there is nothing to do.
 pub struct Offload(Arc<Desk>);
 
+/// How many threads a node may have for work at a time. To find out costs more than a tenth of what
+/// the start of a node costs otherwise, and most nodes never need to know.
+static THREADS_MAX: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
+
 struct Desk {
-    /// How many threads there may be at a time.
-    threads_max: usize,
     work: Mutex<Work>,
     /// Whether anything is done that was not taken.
     is_done: AtomicBool,
@@ -39,9 +42,8 @@ pub type Done = (RequestId, Result<String, Failure>);
 impl Offload {
     /// No work yet. The waker is used whenever some is done.
     pub fn new(waker: Waker) -> Offload {
-        let threads_max = thread::available_parallelism().map_or(1, usize::from);
         let (work, is_done) = (Mutex::default(), AtomicBool::new(false));
-        Offload(Arc::new(Desk { threads_max, work, is_done, waker }))
+        Offload(Arc::new(Desk { work, is_done, waker }))
     }
 
     /// Has a job done, now or when a thread is free.
@@ -49,7 +51,7 @@ impl Offload {
         let call = job.call();
         let mut work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner);
         work.waiting.push_back(job);
-        if work.threads == self.0.threads_max {
+        if work.threads == *THREADS_MAX {
             return;
         }
         match start(&self.0) {

@@ -92,6 +92,7 @@ impl Children {
             Some(Ok(process)) => {
                 self.adopted.insert(life, process);
             }
+            Some(Err(Errno::SRCH)) => log::debug!("{life} has ended before it was adopted"),
             // It will end with the tree all the same.
             failed => log::warn!("{life} can't be ended from here: {failed:?}"),
         }
