@@ -110,8 +110,9 @@ pub trait Transport {
     /// `Down`.
     fn connect(&mut self, to: &Address) -> LinkId;
 
-    /// Hands one frame to the library. Frames of one link arrive in the order of their sending, whole
-    /// and once, as long as the link stands.
+    /// Hands over one frame, which leaves no later than at the beginning of the next wait, or with
+    /// the end of the link or the transport. Frames of one link arrive in the order of their sending,
+    /// whole and once, as long as the link stands.
     ///
     /// A peer that reads nothing at all still takes 128 frames of 128 KiB in all without
     /// [`SendError::Full`]; no link of hoptree has more unacknowledged. A transport may hold more, up

@@ -4,9 +4,10 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt};
-use hoptree_core::{LinkId, SendError};
+use hoptree_core::LinkId;
 use hoptree_zmtp::Endpoint;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -15,7 +16,7 @@ use zeromq::{DealerSocket, Socket, SocketEvent, SocketRecv, SocketSend, ZmqError
 
 use crate::deserted::is_deserted;
 use crate::inbox::{Inbox, Received};
-use crate::window::{FRAMES_HELD_MAX, Window};
+use crate::window::Window;
 
 /// How long a listener that takes connections but does not speak is waited for.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
@@ -33,14 +34,15 @@ const CLOSE_LINGER: Duration = Duration::from_millis(100);
 /// A connection to a listener, from its first attempt to its end.
 pub(crate) struct Connection {
     link: LinkId,
+    window: Window,
     state: State,
 }
 
 enum State {
     Connecting {
         attempt: JoinHandle<Result<Joined, ZmqError>>,
-        /// What was sent so far, at most [`FRAMES_HELD_MAX`] frames.
-        unsent: Vec<Vec<u8>>,
+        /// What was sent so far.
+        unsent: Vec<Bytes>,
     },
     Up(Joined),
 }
@@ -48,7 +50,6 @@ enum State {
 struct Joined {
     socket: DealerSocket,
     reports: mpsc::Receiver<SocketEvent>,
-    window: Window,
 }
 
 /// What to do with a connection after it was polled.
@@ -67,7 +68,8 @@ impl Connection {
         let attempt = runtime.spawn(async move {
             timeout(CONNECT_PATIENCE, join(&to)).await.unwrap_or(Err(ZmqError::Other("timeout")))
         });
-        Connection { link, state: State::Connecting { attempt, unsent: Vec::new() } }
+        let state = State::Connecting { attempt, unsent: Vec::new() };
+        Connection { link, window: Window::default(), state }
     }
 
     pub(crate) fn link(&self) -> LinkId {
@@ -92,10 +94,7 @@ impl Connection {
                     return Polled::Over;
                 };
                 inbox.up(self.link);
-                for frame in unsent.drain(..) {
-                    // There is room for them, and an end will be noticed.
-                    let _ = joined.send(&frame);
-                }
+                unsent.drain(..).for_each(|frame| joined.post(frame));
                 self.state = State::Up(joined);
                 Polled::Risen
             }
@@ -109,16 +108,16 @@ impl Connection {
         }
     }
 
-    pub(crate) fn send(&mut self, frame: &[u8]) -> Result<(), SendError> {
+    /// What counts the frames that this connection holds.
+    pub(crate) fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Has a frame written, as soon as the library comes to it.
+    pub(crate) fn post(&mut self, frame: Bytes) {
         match &mut self.state {
-            State::Connecting { unsent, .. } if unsent.len() >= FRAMES_HELD_MAX => {
-                Err(SendError::Full)
-            }
-            State::Connecting { unsent, .. } => {
-                unsent.push(frame.to_vec());
-                Ok(())
-            }
-            State::Up(joined) => joined.send(frame),
+            State::Connecting { unsent, .. } => unsent.push(frame),
+            State::Up(joined) => joined.post(frame),
         }
     }
 
@@ -130,9 +129,7 @@ impl Connection {
                 runtime.spawn(async move {
                     match timeout(CLOSE_LINGER, &mut attempt).await {
                         Ok(Ok(Ok(mut joined))) => {
-                            for frame in &unsent {
-                                let _ = joined.send(frame);
-                            }
+                            unsent.into_iter().for_each(|frame| joined.post(frame));
                         }
                         _ => attempt.abort(),
                     }
@@ -171,13 +168,10 @@ impl Joined {
         Polled::Nothing
     }
 
-    fn send(&mut self, frame: &[u8]) -> Result<(), SendError> {
-        let message = ZmqMessage::from(self.window.hold(frame)?);
-        match self.socket.send(message).now_or_never() {
-            Some(Ok(())) => Ok(()),
-            Some(Err(_)) => Err(SendError::Gone),
-            None => Err(SendError::Full),
-        }
+    /// Leaves an error alone: when the peer is gone, that is reported, and there is room for all
+    /// that a window holds.
+    fn post(&mut self, frame: Bytes) {
+        let _ = self.socket.send(ZmqMessage::from(frame)).now_or_never();
     }
 }
 
@@ -200,7 +194,7 @@ async fn join(to: &Endpoint) -> Result<Joined, ZmqError> {
             }
         };
         match connected {
-            Ok(()) => return Ok(Joined { socket, reports, window: Window::default() }),
+            Ok(()) => return Ok(Joined { socket, reports }),
             Err(ZmqError::Network(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 sleep(CROWDED_PAUSE).await;
             }

@@ -2,9 +2,9 @@
 //! all Rust: one ROUTER for all who connect to this process, one DEALER for each peer that this
 //! process connects to.
 //!
-//! It has no thread of its own: the library's tasks run in the thread of the node, while it waits
-//! and, briefly, whenever it sends. So a peer that connects comes up no sooner than the listening
-//! side waits.
+//! It has no thread of its own: the library's tasks run in the thread of the node, while it waits.
+//! So a peer that connects comes up no sooner than the listening side waits, and what is sent leaves
+//! at the beginning of the next wait.
 //!
 //! The library ends the process when a peer announces a frame of enormous length. Therefore
 //! it listens on a socket file where no other user comes; [`Place::Loopback`], where every user of
@@ -19,11 +19,13 @@ mod window;
 
 use std::fmt::Display;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::mem;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hoptree_core::{
     Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, SendError, Transport,
     TransportError, TransportSpec, Waker,
@@ -32,7 +34,7 @@ use hoptree_zmtp::{Endpoint, PROTOCOL};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{unconstrained, yield_now};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{Sleep, sleep, sleep_until, timeout};
 
 pub use hoptree_zmtp::Place;
 
@@ -66,8 +68,8 @@ inventory::submit! {
     }
 }
 
-/// How many frames are received before they are asked for, when a frame is sent and so much is
-/// there: 32 MiB at the very most.
+/// How many frames are received before they are asked for, when frames are to be sent and so much
+/// is there: 32 MiB at the very most.
 const FRAMES_AHEAD_MAX: usize = 1_024;
 
 /// How often [`Transport::finish`] looks whether all has been written.
@@ -90,6 +92,12 @@ struct Sockets {
     listener: Option<Listener>,
     connections: Vec<Connection>,
     link_ids: LinkIds,
+    /// What was sent and the library does not have yet.
+    outbox: Vec<(LinkId, Bytes)>,
+    /// Ends a wait at its deadline, or before. To tell the runtime of an earlier alarm costs it a
+    /// round of its loop, and most deadlines are later than the one before: so it is left alone
+    /// until it has rung or would ring too late.
+    alarm: Option<Pin<Box<Sleep>>>,
     /// Whether the library has something to write or to close that nobody else will see to.
     is_restless: bool,
 }
@@ -123,6 +131,17 @@ impl Zeromq {
 
     fn tasks(&self) -> usize {
         self.runtime.metrics().num_alive_tasks()
+    }
+
+    /// Writes what was sent, as far as the peers take it now.
+    fn write(&mut self) {
+        let Zeromq { runtime, sockets, inbox, .. } = self;
+        if !sockets.outbox.is_empty() {
+            runtime.block_on(async {
+                sockets.post(inbox).await;
+                yield_now().await;
+            });
+        }
     }
 
     /// Notes that a link was closed, unless all that was sent on it is written already.
@@ -165,27 +184,61 @@ impl Sockets {
     /// Waits until the inbox has something, the doorbell rings or `until` has come.
     async fn wait(&mut self, inbox: &mut Inbox, doorbell: &Notify, until: Option<Instant>) {
         let mut ring = pin!(doorbell.notified());
-        let mut end = pin!(async {
-            match until {
-                Some(until) => sleep_until(until.into()).await,
-                None => std::future::pending().await,
-            }
-        });
+        if let Some(until) = until {
+            self.set_alarm(until);
+        }
         unconstrained(poll_fn(|cx| {
             self.receive(cx, inbox, FRAMES_PER_WAIT_MAX);
             let is_over = !inbox.is_empty()
                 || ring.as_mut().poll(cx).is_ready()
-                || end.as_mut().poll(cx).is_ready();
+                || (until.is_some() && self.rings(cx));
             if is_over { Poll::Ready(()) } else { Poll::Pending }
         }))
         .await;
     }
 
-    fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
-        if let Some(connection) = self.connections.iter_mut().find(|one| one.link() == link) {
-            return connection.send(frame);
+    fn set_alarm(&mut self, until: Instant) {
+        let until = until.into();
+        match &mut self.alarm {
+            Some(alarm) if alarm.is_elapsed() || alarm.deadline() > until => {
+                alarm.as_mut().reset(until);
+            }
+            Some(_) => {}
+            none => *none = Some(Box::pin(sleep_until(until))),
         }
-        self.listener.as_mut().map_or(Err(SendError::Gone), |listener| listener.send(link, frame))
+    }
+
+    fn rings(&mut self, cx: &mut Context<'_>) -> bool {
+        self.alarm.as_mut().is_some_and(|alarm| alarm.as_mut().poll(cx).is_ready())
+    }
+
+    fn hold(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
+        let connection = self.connections.iter().find(|one| one.link() == link);
+        let window = match (connection, &self.listener) {
+            (Some(connection), _) => connection.window(),
+            (None, Some(listener)) => listener.window(link).ok_or(SendError::Gone)?,
+            (None, None) => return Err(SendError::Gone),
+        };
+        self.outbox.push((link, window.hold(frame)?));
+        Ok(())
+    }
+
+    /// Gives the library what was sent; its tasks write it when they have their turn.
+    async fn post(&mut self, inbox: &mut Inbox) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        // When a write fails the library throws away what has come from that peer and was not
+        // received. So all that is there is received first.
+        yield_now().await;
+        self.look(inbox, FRAMES_AHEAD_MAX).await;
+        for (link, frame) in self.outbox.drain(..) {
+            if let Some(connection) = self.connections.iter_mut().find(|one| one.link() == link) {
+                connection.post(frame);
+            } else if let Some(listener) = &mut self.listener {
+                listener.post(link, frame);
+            }
+        }
     }
 }
 
@@ -216,17 +269,7 @@ impl Transport for Zeromq {
 
     fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
         debug_assert!((1..=FRAME_BYTES_MAX).contains(&frame.len()), "{} bytes", frame.len());
-        let Zeromq { runtime, sockets, inbox, .. } = self;
-        runtime.block_on(async {
-            // When a write fails the library throws away what has come from that peer and was not
-            // received. So all that is there is received first.
-            yield_now().await;
-            sockets.look(inbox, FRAMES_AHEAD_MAX).await;
-            let sent = sockets.send(link, frame);
-            // The library's task writes now, and not only once this node waits.
-            yield_now().await;
-            sent
-        })
+        self.sockets.hold(link, frame)
     }
 
     fn wait(
@@ -236,6 +279,7 @@ impl Transport for Zeromq {
     ) -> Result<(), TransportError> {
         let Zeromq { runtime, sockets, inbox, doorbell, .. } = self;
         runtime.block_on(async {
+            sockets.post(inbox).await;
             sockets.look(inbox, FRAMES_PER_WAIT_MAX).await;
             if !inbox.is_empty() || until.is_some_and(|until| until <= Instant::now()) {
                 // The library's tasks and the system's news get their turn however busy we are.
@@ -244,7 +288,7 @@ impl Transport for Zeromq {
             } else {
                 sockets.wait(inbox, doorbell, until).await;
             }
-            if std::mem::take(&mut sockets.is_restless) {
+            if mem::take(&mut sockets.is_restless) {
                 yield_now().await;
             }
         });
@@ -258,6 +302,7 @@ impl Transport for Zeromq {
     }
 
     fn close(&mut self, link: LinkId) {
+        self.write();
         self.inbox.forget(link);
         let sockets = &mut self.sockets;
         if let Some(at) = sockets.connections.iter().position(|one| one.link() == link) {
@@ -274,12 +319,13 @@ impl Transport for Zeromq {
             // Who has gone meanwhile is not waited for.
             let Zeromq { runtime, sockets, inbox, .. } = &mut *self;
             runtime.block_on(async {
+                sockets.post(inbox).await;
                 yield_now().await;
                 sockets.look(inbox, FRAMES_AHEAD_MAX).await;
             });
         }
         let idle = self.idle_tasks();
-        for connection in std::mem::take(&mut self.sockets.connections) {
+        for connection in mem::take(&mut self.sockets.connections) {
             connection.close(self.runtime.handle());
         }
         // Its socket lives on until the runtime goes: closing it would take the library a thread.

@@ -5,9 +5,10 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt};
-use hoptree_core::{Address, LinkId, LinkIds, SendError};
+use hoptree_core::{Address, LinkId, LinkIds};
 use hoptree_zmtp::{Place, SocketFile};
 use rustc_hash::FxHashMap;
 use zeromq::util::PeerIdentity;
@@ -121,15 +122,18 @@ impl Listener {
         std::mem::take(&mut self.is_closing)
     }
 
-    pub(crate) fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
-        let peer = self.links.get(&link).ok_or(SendError::Gone)?;
-        let mut message = ZmqMessage::from(bytes::Bytes::from(peer.id.clone()));
-        message.push_back(peer.window.hold(frame)?);
-        match self.socket.send(message).now_or_never() {
-            Some(Ok(())) => Ok(()),
-            Some(Err(_)) => Err(SendError::Gone),
-            None => Err(SendError::Full),
-        }
+    /// What counts the frames that the library holds for a peer, if there is one.
+    pub(crate) fn window(&self, link: LinkId) -> Option<&Window> {
+        self.links.get(&link).map(|peer| &peer.window)
+    }
+
+    /// Has a frame written, as soon as the library comes to it. Leaves an error alone: when the peer
+    /// is gone, that is reported, and there is room for all that a window holds.
+    pub(crate) fn post(&mut self, link: LinkId, frame: Bytes) {
+        let Some(peer) = self.links.get(&link) else { return };
+        let mut message = ZmqMessage::from(Bytes::from(peer.id.clone()));
+        message.push_back(frame);
+        let _ = self.socket.send(message).now_or_never();
     }
 
     /// Lets a peer go once all is sent that it was sent, and says whether there is one.

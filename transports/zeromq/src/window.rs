@@ -1,4 +1,4 @@
-//! How much the library holds for one peer.
+//! How much waits for one peer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use hoptree_core::SendError;
 
-/// How many frames wait in the library's queue for one peer, besides the 128 KiB that it has
+/// How many frames wait for one peer, here and in the library's queue, besides the 128 KiB that it has
 /// encoded: 8 MiB at the very most. The library itself would take 100,000. Twice what a link
 /// allows itself to have under way.
-pub(crate) const FRAMES_HELD_MAX: usize = 256;
+const FRAMES_HELD_MAX: usize = 256;
 
-/// Counts the frames that the library holds for one peer.
+/// Counts the frames that wait for one peer.
 #[derive(Clone, Default)]
 pub(crate) struct Window(Arc<AtomicUsize>);
 

@@ -90,6 +90,13 @@ impl Node {
         frames
     }
 
+    /// Sends a frame, and waits briefly so that it leaves.
+    #[track_caller]
+    fn send(&mut self, link: LinkId, frame: &[u8]) {
+        self.zeromq.send(link, frame).unwrap();
+        self.wait(Some(Instant::now()));
+    }
+
     #[track_caller]
     fn until(&mut self, is_done: impl Fn(&[Seen]) -> bool) {
         let deadline = Instant::now() + PATIENCE;
@@ -161,7 +168,7 @@ fn join(medium: &Medium, parent: &mut Node) -> (Node, LinkId) {
     let link = node.zeromq.connect(&address);
     node.until_with(parent, |seen| !seen.is_empty());
     assert_eq!(node.seen, [Up(link)]);
-    node.zeromq.send(link, b"hello").unwrap();
+    node.send(link, b"hello");
     (node, link)
 }
 
@@ -232,7 +239,7 @@ fn one_byte_too_many_drops_only_that_peer(medium: &Medium) {
     pair.parent.until(|seen| seen.len() == 5);
     let link = pair.parent.ups()[1];
     assert_eq!(pair.parent.seen[2..], [Up(link), Frame(link, b"last".to_vec()), Down(link)]);
-    pair.child.zeromq.send(pair.up, b"still here").unwrap();
+    pair.child.send(pair.up, b"still here");
     pair.parent.until_seen(&Frame(pair.down, b"still here".to_vec()));
 }
 
@@ -250,7 +257,7 @@ fn that_nobody_listens_is_known_at_once(medium: &Medium) {
 
 fn a_link_closed_by_the_listener_ends_at_the_other(medium: &Medium) {
     let mut pair = Pair::new(medium);
-    pair.child.zeromq.send(pair.up, b"never read").unwrap();
+    pair.child.send(pair.up, b"never read");
     pair.parent.zeromq.send(pair.down, b"goodbye").unwrap();
     pair.parent.zeromq.close(pair.down);
     assert_eq!(pair.parent.zeromq.send(pair.down, b"x"), Err(SendError::Gone));
@@ -262,7 +269,7 @@ fn a_link_closed_by_the_listener_ends_at_the_other(medium: &Medium) {
 
 fn a_link_closed_by_the_connecting_side_ends_at_the_other(medium: &Medium) {
     let mut pair = Pair::new(medium);
-    pair.parent.zeromq.send(pair.down, b"too late").unwrap();
+    pair.parent.send(pair.down, b"too late");
     pair.child.zeromq.send(pair.up, b"goodbye").unwrap();
     pair.child.zeromq.close(pair.up);
     assert_eq!(pair.child.zeromq.send(pair.up, b"x"), Err(SendError::Gone));
