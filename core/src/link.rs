@@ -18,7 +18,7 @@ use crate::{FRAME_BYTES_MAX, Life, LinkId, Output, RequestId, Time};
 const CREDIT_FRAMES: usize = 64;
 
 /// How many bytes of frames may be unacknowledged before data waits.
-const CREDIT_BYTES: usize = 64 * 1024;
+const CREDIT_BYTES: usize = 96 * 1024;
 
 /// How many frames, and bytes of them, may be unacknowledged before control messages wait as well.
 /// They pass waiting data, and are few, since those that wait are merged.
