@@ -146,7 +146,7 @@ impl Console {
         self.screen.clear();
         self.prompt.show(self.driver.printed(), wants_line, &mut self.screen);
         self.driver.printed().clear();
-        self.stdout.write(&self.screen);
+        self.stdout.write_at_once(io::stdout(), &self.screen);
     }
 }
 

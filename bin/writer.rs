@@ -1,6 +1,6 @@
 //! Output that must not stop the loop: a terminal may be stopped, and a reader slow.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -8,10 +8,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 
 /// The most that is written in one go, so that the count of what is left is up to date.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
+
+/// What is no longer is written at once, if that is possible. While more is written by the thread,
+/// the caller goes on.
+const SHORT_BYTES_MAX: usize = 4 * 1024;
 
 /// A buffer that has grown beyond this is given back once it is written.
 const KEPT_BYTES_MAX: usize = 1024 * 1024;
@@ -85,7 +89,11 @@ impl Writer {
         }
         state.pending.extend_from_slice(block);
         match state.open.take() {
-            None => self.shared.changed.notify_all(),
+            None => {
+                // The thread would only wait for the lock.
+                drop(state);
+                self.shared.changed.notify_all();
+            }
             Some(open) => {
                 let shared = Arc::clone(&self.shared);
                 let started = thread::Builder::new()
@@ -97,6 +105,14 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Writes a short block at once, without the thread, as far as `file` takes it without a wait
+    /// and nothing is before it, and hands over the rest. The file is the one that `open` opens.
+    pub fn write_at_once(&self, file: impl AsFd, block: &[u8]) {
+        let is_next = block.len() <= SHORT_BYTES_MAX && self.backlog() == 0;
+        let written = if is_next { write_without_wait(file, block) } else { 0 };
+        self.write(&block[written..]);
     }
 
     /// How many bytes have been handed over and are not written yet.
@@ -199,6 +215,14 @@ impl Shared {
     }
 }
 
+/// How much was written; nothing if the file would have to be waited for, or can't say so as only
+/// pipes and sockets do, or has failed, which whoever writes next will see.
+fn write_without_wait(file: impl AsFd, bytes: &[u8]) -> usize {
+    const WHERE_IT_IS: u64 = u64::MAX;
+    let bytes = [IoSlice::new(bytes)];
+    rustix::io::pwritev2(file, &bytes, WHERE_IT_IS, ReadWriteFlags::NOWAIT).unwrap_or(0)
+}
+
 /// One write, waited for also when somebody has made the file non-blocking.
 fn write_some(file: &dyn AsFd, bytes: &[u8]) -> io::Result<usize> {
     loop {
@@ -242,6 +266,25 @@ mod tests {
         assert_eq!(&bytes, b"one\ntwo\n");
         assert!(writer.drain(LONG));
         assert_eq!((writer.backlog(), writer.failure()), (0, None));
+    }
+
+    #[test]
+    fn what_fits_is_written_at_once_and_in_order() {
+        let (mut read, write) = pipe();
+        let same = write.try_clone().unwrap();
+        let writer = Writer::new("test", 100, || Ok(write), || ());
+        // More than a pipe takes, in blocks of which the last does not fit in whole.
+        let block = vec![b'x'; SHORT_BYTES_MAX - 1];
+        let blocks = 100;
+        for _ in 0..blocks {
+            writer.write_at_once(&same, &block);
+        }
+        writer.write_at_once(&same, b"end");
+        assert!(writer.backlog() > 0);
+        let mut bytes = vec![0; blocks * block.len() + 3];
+        read.read_exact(&mut bytes).unwrap();
+        assert!(bytes.starts_with(&block) && bytes.ends_with(b"xend"));
+        assert!(writer.drain(LONG));
     }
 
     #[test]
