@@ -21,6 +21,7 @@ mod random;
 mod story;
 mod trace;
 mod verdict;
+mod watchdog;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -78,6 +79,7 @@ fn a_seed_brings_the_same_events_again() {
 
 /// Runs a seed; a panic of a node is a violation like any other.
 fn run(seed: u64, size: Size) -> Result<Outcome, String> {
+    let _watched = watchdog::watch(replay(seed, size));
     let modules = Registry::linked().unwrap();
     let registry = Registry::new(modules.modules().chain([&probe::PROBE])).unwrap();
     match catch_unwind(AssertUnwindSafe(|| story::run(seed, size, &registry))) {
@@ -99,10 +101,14 @@ fn report(seed: u64, size: Size, violation: &str) -> String {
         Err(again) if again == violation => String::new(),
         again => format!("the second time it was different: {again:?}\n"),
     };
-    let Size { nodes, faults } = size;
+    format!("{trace}\n{violation}\n{again}replay: {}", replay(seed, size))
+}
+
+/// What runs a seed again.
+fn replay(seed: u64, Size { nodes, faults }: Size) -> String {
     format!(
-        "{trace}\n{violation}\n{again}replay: HOPTREE_SIM_SEED={seed} HOPTREE_SIM_SEEDS=1 \
-         HOPTREE_SIM_NODES={nodes} HOPTREE_SIM_FAULTS={faults} cargo test --test sim"
+        "HOPTREE_SIM_SEED={seed} HOPTREE_SIM_SEEDS=1 HOPTREE_SIM_NODES={nodes} \
+         HOPTREE_SIM_FAULTS={faults} cargo test --test sim"
     )
 }
 

@@ -16,6 +16,7 @@ use crate::link::Ends;
 use crate::process::{CONTROL, Pid, Process, Role, public};
 use crate::random::Random;
 use crate::trace::{self, note};
+use crate::watchdog;
 
 /// Virtual time in nanoseconds.
 pub type Moment = u64;
@@ -160,6 +161,7 @@ impl Network {
             }
             self.now = at;
             self.events += 1;
+            watchdog::event();
             self.happen(pid, event);
         }
         self.now = self.now.max(end);
