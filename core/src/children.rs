@@ -1,19 +1,18 @@
-//! A node's side towards its children: their links and processes, the way to all below them, and
-//! what is pending on them. Control node and compute nodes have it in common.
+//! A node's side towards its children: their links, the way to all below them, and what is pending
+//! on them. Control node and compute nodes have it in common.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::link::{Link, Merge};
+use crate::processes::Processes;
 use crate::router::{Hop, RouteTable, Router};
 use crate::time::earliest;
 use crate::wire::{
     self, Fan, Hello, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Published, Settled,
     Status, Welcome,
 };
-use crate::{
-    Ancestor, Birth, Exit, Input, Life, LinkId, Output, Place, RequestId, Time, Token, Watch,
-};
+use crate::{Ancestor, Birth, Input, Life, LinkId, Output, Place, RequestId, Time, Token, Watch};
 
 /// How long a process without children has to end after it was asked to, before it is killed, and
 /// how much longer for each level below it, so that whoever is nearest to a node that hangs is the
@@ -44,8 +43,7 @@ pub(crate) struct Children {
     strangers: BTreeMap<LinkId, Time>,
     /// Children whose hello was accepted, and orphans that may become children.
     links: BTreeMap<LinkId, Child>,
-    /// Every child that this node is to see to the end of.
-    processes: BTreeMap<Life, Process>,
+    processes: Processes,
     routes: RouteTable,
     watch: Option<Watch>,
     published: BTreeMap<String, Vec<u8>>,
@@ -73,35 +71,71 @@ impl Child {
         self.guest_until.is_some()
     }
 
+    /// Passes on what a child has said, as far as it is news above.
+    fn take_in(
+        &mut self,
+        message: Message<'_>,
+        routes: &mut RouteTable,
+        up: &mut Up<'_>,
+    ) -> Result<(), Malformed> {
+        let id = self.link.id();
+        match message.kind {
+            Kind::Beat => return Ok(()),
+            Kind::Answer => {
+                if message.flags.is_last() {
+                    self.link.settle(message.request);
+                }
+            }
+            Kind::Joined => {
+                let joined = message.decode::<Joined>().ok_or(Malformed)?;
+                self.link.settle(message.request);
+                if !routes.learn(joined.place, id) {
+                    let Message { life, request, .. } = message;
+                    up(Message::answer(life, request, Status::Unavailable, &[]));
+                    return Ok(());
+                }
+            }
+            Kind::Moved => {
+                let moved = message.decode::<Moved>().ok_or(Malformed)?;
+                if !routes.learn(moved.place, id) {
+                    return Ok(());
+                }
+            }
+            Kind::Below => {
+                let mut places = message.decode::<Vec<Place>>().ok_or(Malformed)?;
+                places.retain(|place| routes.learn(*place, id));
+                if !places.is_empty() {
+                    up(Message { body: &wire::body(&places), ..message });
+                }
+                return Ok(());
+            }
+            Kind::Forget => {
+                // To those that have moved there is another way by now, here and further up.
+                let gone = message.decode::<Vec<Life>>().ok_or(Malformed)?;
+                let gone: Vec<_> = gone.iter().flat_map(|life| routes.forget(*life, id)).collect();
+                tell_forgotten(message.life, &gone, up);
+                return Ok(());
+            }
+            Kind::Silent | Kind::Heard => {
+                let place = message.decode::<Place>().ok_or(Malformed)?;
+                // What is heard at its new place might be merged with this, and lost.
+                if !routes.is_at(place, id) {
+                    return Ok(());
+                }
+            }
+            Kind::Lost | Kind::Ended => {}
+            _ => return Err(Malformed),
+        }
+        up(message);
+        Ok(())
+    }
+
     /// Has what waits on its link sent at the end of the turn.
     fn touch(&mut self, touched: &mut Vec<LinkId>) {
         if !std::mem::replace(&mut self.is_touched, true) {
             touched.push(self.link.id());
         }
     }
-}
-
-#[derive(Debug)]
-enum Process {
-    /// Started for this request; its hello is awaited.
-    Starting(RequestId),
-    /// Started here. Without a link it is on its way to another parent, or has found one.
-    Running,
-    /// Started by somebody else, and taken in. Its end is known from its link alone.
-    Adopted,
-    /// It is to end.
-    Ending(Ending),
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Ending {
-    /// When it is killed, if it has not ended by itself.
-    kill_at: Option<Time>,
-    /// The request that wants to know of its end.
-    request: Option<RequestId>,
-    /// It has ended, or that will not be told since it was adopted; the end of its link is still to
-    /// come.
-    exited: bool,
 }
 
 impl Children {
@@ -113,7 +147,7 @@ impl Children {
             token,
             strangers: BTreeMap::new(),
             links: BTreeMap::new(),
-            processes: BTreeMap::new(),
+            processes: Processes::new(own),
             routes: RouteTable::new(own),
             watch: None,
             published: BTreeMap::new(),
@@ -265,7 +299,7 @@ impl Children {
         if self.closing {
             return up(Message::answer(self.own, request, Status::Unavailable, &[]));
         }
-        self.processes.insert(life, Process::Starting(request));
+        self.processes.start(life, request);
         let birth = Birth { life, parent: self.own.node, ancestors: self.ancestors.clone() };
         out.push(Output::Spawn(birth, transport));
     }
@@ -278,21 +312,13 @@ impl Children {
         request: RequestId,
         up: &mut Up<'_>,
     ) {
-        match self.processes.get_mut(&life) {
+        let kill_at = now + grace;
+        if self.processes.end(life, kill_at, request) {
+            self.wake = earliest(self.wake, Some(kill_at));
+            self.ask_to_end(life, grace);
+        } else {
             // It has ended, or found another parent.
-            None => up(Message::answer(self.own, request, Status::Unavailable, &[])),
-            Some(process) => {
-                let kill_at = Some(now + grace);
-                let exited = match process {
-                    Process::Adopted => true,
-                    Process::Ending(earlier) => earlier.exited,
-                    Process::Starting(_) | Process::Running => false,
-                };
-                let ending = Ending { kill_at, request: Some(request), exited };
-                *process = Process::Ending(ending);
-                self.wake = earliest(self.wake, kill_at);
-                self.ask_to_end(life, grace);
-            }
+            up(Message::answer(self.own, request, Status::Unavailable, &[]));
         }
     }
 
@@ -302,21 +328,7 @@ impl Children {
             out.push(Output::Close(link));
             self.drop_link(link, up);
         }
-        match self.processes.get_mut(&life) {
-            None => return,
-            Some(Process::Adopted) => {
-                self.processes.remove(&life);
-            }
-            Some(Process::Ending(ending)) if ending.exited => self.ended(life, up),
-            Some(Process::Ending(ending)) => ending.kill_at = None,
-            Some(process) => {
-                if let Process::Starting(request) = *process {
-                    up(Message::answer(self.own, request, Status::Unavailable, &[]));
-                }
-                *process = Process::Ending(Ending::default());
-            }
-        }
-        out.push(Output::Kill(life));
+        self.processes.discard(life, out, up);
     }
 
     fn link_of(&self, life: Life) -> Option<LinkId> {
@@ -341,28 +353,12 @@ impl Children {
         for (link, _) in self.links.extract_if(.., |_, child| child.is_guest()) {
             out.push(Output::Close(link));
         }
-        let lives: Vec<_> = self.processes.keys().copied().collect();
-        for life in lives {
-            let is_linked = self.link_of(life).is_some();
-            match self.processes.get_mut(&life) {
-                Some(process @ (Process::Running | Process::Adopted)) if is_linked => {
-                    let exited = matches!(process, Process::Adopted);
-                    let kill_at = Some(now + grace);
-                    *process = Process::Ending(Ending { kill_at, exited, request: None });
-                    self.ask_to_end(life, grace);
-                }
-                // It belongs to another parent by now, or ends by itself.
-                Some(Process::Running | Process::Adopted) => {
-                    self.processes.remove(&life);
-                }
-                Some(process @ Process::Starting(_)) => {
-                    *process = Process::Ending(Ending::default());
-                    out.push(Output::Kill(life));
-                }
-                Some(Process::Ending(_)) | None => {}
-            }
+        let kill_at = now + grace;
+        let linked: BTreeSet<_> = self.links.values().map(|child| child.place.life).collect();
+        for life in self.processes.end_all(kill_at, |life| linked.contains(&life), out) {
+            self.ask_to_end(life, grace);
         }
-        self.wake = earliest(self.wake, Some(now + grace));
+        self.wake = earliest(self.wake, Some(kill_at));
     }
 
     /// Takes in what happened to links and processes of children.
@@ -371,8 +367,11 @@ impl Children {
             Input::Up(link) => self.connected(now, link),
             Input::Frame(link, frame) => self.received(now, link, frame, out, up),
             Input::Down(link) => self.disconnected(link, out, up),
-            Input::SpawnFailed(life, why) => self.spawn_failed(life, why, up),
-            Input::ChildExited(life, exit) => self.exited(life, exit, up),
+            Input::SpawnFailed(life, why) => self.processes.spawn_failed(life, why, up),
+            Input::ChildExited(life, exit) => {
+                let is_linked = self.link_of(life).is_some();
+                self.processes.exited(life, exit, is_linked, up);
+            }
             other => debug_assert!(false, "{other:?} does not concern children"),
         }
     }
@@ -426,15 +425,13 @@ impl Children {
             self.receive_guest(now, &hello, link);
             return Ok(());
         }
-        let Some(Process::Starting(request)) = self.processes.get(&hello.life) else {
+        let Some(request) = self.processes.join(hello.life) else {
             log::info!("node {}: {} is not expected and is told to end", self.own.node, hello.life);
             send_shutdown(&mut link, END_GRACE);
             link.flush(now, true, out);
             out.push(Output::Close(id));
             return Ok(());
         };
-        let request = *request;
-        self.processes.insert(hello.life, Process::Running);
         let place = Place { life: hello.life, parent: self.own, moves: 0 };
         self.send_welcome(&mut link);
         let child = Child { place, pid: hello.pid, link, guest_until: None, is_touched: false };
@@ -491,15 +488,12 @@ impl Children {
             out.push(Output::Close(older));
             self.drop_link(older, up);
         }
-        self.processes.entry(place.life).or_insert_with(|| {
-            out.push(Output::Adopt(place.life, pid));
-            Process::Adopted
-        });
+        self.processes.adopt(place.life, pid, out);
         self.begin(now, id);
         let moved = wire::body(&Moved { place, pid });
         up(Message::new(Kind::Moved, place.life, NO_REQUEST, &moved));
         // It has come back to one that had been told to end it.
-        if matches!(self.processes.get(&place.life), Some(Process::Ending(_))) {
+        if self.processes.is_ending(place.life) {
             self.ask_to_end(place.life, END_GRACE);
         }
     }
@@ -528,59 +522,7 @@ impl Children {
             report(Kind::Heard, child.place, up);
         }
         for message in messages {
-            let message = message?;
-            match message.kind {
-                Kind::Beat => continue,
-                Kind::Answer => {
-                    if message.flags.is_last() {
-                        child.link.settle(message.request);
-                    }
-                }
-                Kind::Joined => {
-                    let joined = message.decode::<Joined>().ok_or(Malformed)?;
-                    child.link.settle(message.request);
-                    if !self.routes.learn(joined.place, id) {
-                        let Message { life, request, .. } = message;
-                        up(Message::answer(life, request, Status::Unavailable, &[]));
-                        continue;
-                    }
-                }
-                Kind::Moved => {
-                    let moved = message.decode::<Moved>().ok_or(Malformed)?;
-                    if !self.routes.learn(moved.place, id) {
-                        continue;
-                    }
-                }
-                Kind::Below => {
-                    let mut places = message.decode::<Vec<Place>>().ok_or(Malformed)?;
-                    places.retain(|place| self.routes.learn(*place, id));
-                    if !places.is_empty() {
-                        up(Message { body: &wire::body(&places), ..message });
-                    }
-                    continue;
-                }
-                Kind::Forget => {
-                    // To those that have moved there is another way by now, here and further up.
-                    let gone = message.decode::<Vec<Life>>().ok_or(Malformed)?;
-                    let forget = |life: &Life| self.routes.forget(*life, id);
-                    tell_forgotten(
-                        message.life,
-                        &gone.iter().flat_map(forget).collect::<Vec<_>>(),
-                        up,
-                    );
-                    continue;
-                }
-                Kind::Silent | Kind::Heard => {
-                    let place = message.decode::<Place>().ok_or(Malformed)?;
-                    // What is heard at its new place might be merged with this, and lost.
-                    if !self.routes.is_at(place, id) {
-                        continue;
-                    }
-                }
-                Kind::Lost | Kind::Ended => {}
-                _ => return Err(Malformed),
-            }
-            up(message);
+            child.take_in(message?, &mut self.routes, up)?;
         }
         Ok(())
     }
@@ -589,22 +531,9 @@ impl Children {
     fn disconnected(&mut self, link: LinkId, out: &mut Vec<Output>, up: &mut Up<'_>) {
         self.strangers.remove(&link);
         let Some(place) = self.drop_link(link, up) else { return };
-        match self.processes.get(&place.life) {
-            Some(Process::Ending(ending)) => {
-                if ending.exited {
-                    // One that was adopted may have found another parent before it was asked to end.
-                    out.push(Output::Kill(place.life));
-                    self.ended(place.life, up);
-                }
-                return;
-            }
-            Some(Process::Adopted) => {
-                self.processes.remove(&place.life);
-            }
-            // It looks for another parent, unless it is dead.
-            Some(Process::Running | Process::Starting(_)) | None => {}
+        if self.processes.unlinked(place.life, out, up) {
+            report(Kind::Lost, place, up);
         }
-        report(Kind::Lost, place, up);
     }
 
     /// Forgets a link: what was pending on it is answered, and who was behind it is told. Says whose
@@ -623,46 +552,6 @@ impl Children {
         let life = child.place.life;
         tell_forgotten(life, &self.routes.forget(life, link), up);
         Some(child.place)
-    }
-
-    /// A child's process could not be started.
-    fn spawn_failed(&mut self, life: Life, why: &str, up: &mut Up<'_>) {
-        if let Some(Process::Starting(request)) = self.processes.remove(&life) {
-            up(Message::answer(self.own, request, Status::Failed, why.as_bytes()));
-        }
-    }
-
-    /// A child's process has ended. What it sent before is still to come on its link.
-    fn exited(&mut self, life: Life, exit: Exit, up: &mut Up<'_>) {
-        let linked = self.link_of(life).is_some();
-        match self.processes.get_mut(&life) {
-            Some(Process::Starting(request)) => {
-                let why = format!("node {} ended before it joined: {exit}", life.node);
-                up(Message::answer(self.own, *request, Status::Failed, why.as_bytes()));
-                self.processes.remove(&life);
-            }
-            Some(Process::Ending(ending)) if linked => {
-                ending.exited = true;
-                ending.kill_at = None;
-            }
-            Some(Process::Ending(_)) => self.ended(life, up),
-            Some(Process::Running | Process::Adopted) => {
-                log::info!("{life} has ended: {exit}");
-                self.processes.remove(&life);
-                let ended = wire::body(&(life, exit));
-                up(Message::new(Kind::Ended, life, NO_REQUEST, &ended));
-            }
-            None => {}
-        }
-    }
-
-    /// Nothing is left of a life that was to end.
-    fn ended(&mut self, life: Life, up: &mut Up<'_>) {
-        if let Some(Process::Ending(Ending { request: Some(request), .. })) =
-            self.processes.remove(&life)
-        {
-            up(Message::answer(self.own, request, Status::Ok, &[]));
-        }
     }
 
     /// Watches the children from now on, or no more.
@@ -727,15 +616,7 @@ impl Children {
             let deadline = earliest(child.link.deadline(), child.guest_until);
             self.wake = earliest(self.wake, deadline);
         }
-        for (life, process) in &mut self.processes {
-            let Process::Ending(ending) = process else { continue };
-            if ending.kill_at.is_some_and(|kill_at| kill_at <= now) {
-                log::info!("{life} did not end when it was asked to, and is killed");
-                ending.kill_at = None;
-                out.push(Output::Kill(*life));
-            }
-            self.wake = earliest(self.wake, ending.kill_at);
-        }
+        self.wake = earliest(self.wake, self.processes.kill_overdue(now, out));
     }
 
     /// When [`Children::timeout`] has something to do.
@@ -797,7 +678,7 @@ fn published(module: &str, value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Incarnation, NodeId};
+    use crate::{Exit, Incarnation, NodeId};
 
     const NOW: Time = Time::ZERO;
     const LINK: LinkId = LinkId(5);

@@ -14,6 +14,7 @@ mod modules;
 mod network;
 mod node;
 mod offload;
+mod processes;
 mod registry;
 mod router;
 pub mod testkit;

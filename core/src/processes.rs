@@ -1,0 +1,216 @@
+//! The processes that a node is to see to the end of: those that it has started, as long as they have
+//! no other parent, and those that it has taken in.
+
+use std::collections::BTreeMap;
+
+use crate::children::Up;
+use crate::time::earliest;
+use crate::wire::{self, Kind, Message, NO_REQUEST, Status};
+use crate::{Exit, Life, Output, RequestId, Time};
+
+/// The processes of one node's children.
+#[derive(Debug)]
+pub(crate) struct Processes {
+    /// Whose children they are of.
+    own: Life,
+    by_life: BTreeMap<Life, Process>,
+}
+
+#[derive(Debug)]
+enum Process {
+    /// Started for this request; its hello is awaited.
+    Starting(RequestId),
+    /// Started here. Without a link it is on its way to another parent, or has found one.
+    Running,
+    /// Started by somebody else, and taken in. Its end is known from its link alone.
+    Adopted,
+    /// It is to end.
+    Ending(Ending),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Ending {
+    /// When it is killed, if it has not ended by itself.
+    kill_at: Option<Time>,
+    /// The request that wants to know of its end.
+    request: Option<RequestId>,
+    /// It has ended, or that will not be told since it was adopted; the end of its link is still to
+    /// come.
+    exited: bool,
+}
+
+impl Processes {
+    pub fn new(own: Life) -> Processes {
+        Processes { own, by_life: BTreeMap::new() }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_life.is_empty()
+    }
+
+    /// Whether a life is known here and is to end.
+    pub fn is_ending(&self, life: Life) -> bool {
+        matches!(self.by_life.get(&life), Some(Process::Ending(_)))
+    }
+
+    /// A process is about to be started, as a request wants it.
+    pub fn start(&mut self, life: Life, request: RequestId) {
+        self.by_life.insert(life, Process::Starting(request));
+    }
+
+    /// A process has said hello. If it was awaited, that is the answer to the request that this
+    /// returns.
+    pub fn join(&mut self, life: Life) -> Option<RequestId> {
+        let process = self.by_life.get_mut(&life)?;
+        let Process::Starting(request) = *process else { return None };
+        *process = Process::Running;
+        Some(request)
+    }
+
+    /// An orphan stays. Its process is adopted, unless it was started here.
+    pub fn adopt(&mut self, life: Life, pid: u32, out: &mut Vec<Output>) {
+        self.by_life.entry(life).or_insert_with(|| {
+            out.push(Output::Adopt(life, pid));
+            Process::Adopted
+        });
+    }
+
+    /// A process is to end by itself, or to be killed at `kill_at`, and then the request is
+    /// answered. Says whether there is one.
+    pub fn end(&mut self, life: Life, kill_at: Time, request: RequestId) -> bool {
+        let Some(process) = self.by_life.get_mut(&life) else { return false };
+        let exited = match process {
+            Process::Adopted => true,
+            Process::Ending(earlier) => earlier.exited,
+            Process::Starting(_) | Process::Running => false,
+        };
+        *process =
+            Process::Ending(Ending { kill_at: Some(kill_at), request: Some(request), exited });
+        true
+    }
+
+    /// All are to end by themselves, or to be killed at `kill_at`; says which have to be asked to.
+    /// Those without a link belong to another parent by now, end by themselves, or have not begun.
+    pub fn end_all(
+        &mut self,
+        kill_at: Time,
+        is_linked: impl Fn(Life) -> bool,
+        out: &mut Vec<Output>,
+    ) -> Vec<Life> {
+        self.by_life.retain(|life, process| match process {
+            Process::Running | Process::Adopted => is_linked(*life),
+            Process::Starting(_) | Process::Ending(_) => true,
+        });
+        let mut to_ask = Vec::new();
+        for (life, process) in &mut self.by_life {
+            let ending = match process {
+                Process::Ending(_) => continue,
+                Process::Starting(_) => {
+                    out.push(Output::Kill(*life));
+                    Ending::default()
+                }
+                Process::Running | Process::Adopted => {
+                    to_ask.push(*life);
+                    let exited = matches!(process, Process::Adopted);
+                    Ending { kill_at: Some(kill_at), exited, request: None }
+                }
+            };
+            *process = Process::Ending(ending);
+        }
+        to_ask
+    }
+
+    /// Ends a process whose link is gone, at once, whatever state it is in.
+    pub fn discard(&mut self, life: Life, out: &mut Vec<Output>, up: &mut Up<'_>) {
+        match self.by_life.get_mut(&life) {
+            None => return,
+            Some(Process::Adopted) => {
+                self.by_life.remove(&life);
+            }
+            Some(Process::Ending(ending)) if ending.exited => self.ended(life, up),
+            Some(Process::Ending(ending)) => ending.kill_at = None,
+            Some(process) => {
+                if let Process::Starting(request) = *process {
+                    up(Message::answer(self.own, request, Status::Unavailable, &[]));
+                }
+                *process = Process::Ending(Ending::default());
+            }
+        }
+        out.push(Output::Kill(life));
+    }
+
+    /// A process could not be started.
+    pub fn spawn_failed(&mut self, life: Life, why: &str, up: &mut Up<'_>) {
+        if let Some(Process::Starting(request)) = self.by_life.remove(&life) {
+            up(Message::answer(self.own, request, Status::Failed, why.as_bytes()));
+        }
+    }
+
+    /// A process has ended. What it sent before is still to come if it has a link.
+    pub fn exited(&mut self, life: Life, exit: Exit, is_linked: bool, up: &mut Up<'_>) {
+        match self.by_life.get_mut(&life) {
+            Some(Process::Starting(request)) => {
+                let why = format!("node {} ended before it joined: {exit}", life.node);
+                up(Message::answer(self.own, *request, Status::Failed, why.as_bytes()));
+                self.by_life.remove(&life);
+            }
+            Some(Process::Ending(ending)) if is_linked => {
+                ending.exited = true;
+                ending.kill_at = None;
+            }
+            Some(Process::Ending(_)) => self.ended(life, up),
+            Some(Process::Running | Process::Adopted) => {
+                log::info!("{life} has ended: {exit}");
+                self.by_life.remove(&life);
+                let ended = wire::body(&(life, exit));
+                up(Message::new(Kind::Ended, life, NO_REQUEST, &ended));
+            }
+            None => {}
+        }
+    }
+
+    /// The link of a child is gone. Says whether that is a loss: it was not to end.
+    pub fn unlinked(&mut self, life: Life, out: &mut Vec<Output>, up: &mut Up<'_>) -> bool {
+        match self.by_life.get(&life) {
+            Some(Process::Ending(ending)) => {
+                if ending.exited {
+                    // One that was adopted may have found another parent before it was asked to end.
+                    out.push(Output::Kill(life));
+                    self.ended(life, up);
+                }
+                return false;
+            }
+            Some(Process::Adopted) => {
+                self.by_life.remove(&life);
+            }
+            // It looks for another parent, unless it is dead.
+            Some(Process::Running | Process::Starting(_)) | None => {}
+        }
+        true
+    }
+
+    /// Nothing is left of a life that was to end.
+    fn ended(&mut self, life: Life, up: &mut Up<'_>) {
+        if let Some(Process::Ending(Ending { request: Some(request), .. })) =
+            self.by_life.remove(&life)
+        {
+            up(Message::answer(self.own, request, Status::Ok, &[]));
+        }
+    }
+
+    /// Kills those that have not ended in time, and says when the next one's time is over.
+    pub fn kill_overdue(&mut self, now: Time, out: &mut Vec<Output>) -> Option<Time> {
+        let mut next = None;
+        for (life, process) in &mut self.by_life {
+            let Process::Ending(ending) = process else { continue };
+            if ending.kill_at.is_some_and(|kill_at| kill_at <= now) {
+                log::info!("{life} did not end when it was asked to, and is killed");
+                ending.kill_at = None;
+                out.push(Output::Kill(*life));
+            }
+            next = earliest(next, ending.kill_at);
+        }
+        next
+    }
+}
