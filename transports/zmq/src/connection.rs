@@ -40,12 +40,13 @@ impl Connection {
         let endpoint = Endpoint::from_address(to).ok_or(OpenError::NotAnAddress)?;
         let socket = retry(|| {
             let socket = Monitored::new(context, zmq::DEALER)?;
+            let dealer = socket.raw();
             // A reconnection that never comes: with none at all libzmq throws away what the peer
             // had sent, and is silent about connections that fail for want of descriptors.
-            socket.socket.set_reconnect_ivl(i32::MAX)?;
-            socket.socket.set_connect_timeout(CONNECT_MS_MAX)?;
-            socket.socket.set_handshake_ivl(CONNECT_MS_MAX)?;
-            socket.socket.connect(&endpoint.to_string())?;
+            dealer.set_reconnect_ivl(i32::MAX)?;
+            dealer.set_connect_timeout(CONNECT_MS_MAX)?;
+            dealer.set_handshake_ivl(CONNECT_MS_MAX)?;
+            dealer.connect(&endpoint.to_string())?;
             Ok(socket)
         });
         let socket = socket.map_err(OpenError::Refused)?;

@@ -1,10 +1,10 @@
 //! What ends a wait from another thread.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use hoptree_core::Waker;
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 
 /// An eventfd. Its counter remembers a ring that nobody waited for, and however many rings are
 /// one event to the waiting side.
@@ -25,8 +25,8 @@ impl Doorbell {
         })
     }
 
-    pub(crate) fn poll_item(&self) -> zmq::PollItem<'_> {
-        zmq::PollItem::from_fd(self.0.as_raw_fd(), zmq::POLLIN)
+    pub(crate) fn poll_fd(&self) -> PollFd<'_> {
+        PollFd::new(&*self.0, PollFlags::IN)
     }
 
     /// Takes notice of all rings so far.

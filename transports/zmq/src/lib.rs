@@ -12,6 +12,7 @@ mod listener;
 mod monitored;
 mod poll;
 mod roster;
+mod socket;
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};

@@ -135,9 +135,10 @@ impl Listener {
 /// A socket that listens at `endpoint`, and where that is.
 fn bound(context: &zmq::Context, endpoint: &str) -> Result<(Monitored, Address), zmq::Error> {
     let socket = Monitored::new(context, zmq::ROUTER)?;
-    socket.socket.set_router_mandatory(true)?;
-    socket.socket.set_backlog(BACKLOG)?;
-    socket.socket.bind(endpoint)?;
-    let endpoint = socket.socket.get_last_endpoint()?;
+    let router = socket.raw();
+    router.set_router_mandatory(true)?;
+    router.set_backlog(BACKLOG)?;
+    router.bind(endpoint)?;
+    let endpoint = router.get_last_endpoint()?;
     Ok((socket, Address(endpoint.expect("an endpoint of libzmq is ASCII"))))
 }

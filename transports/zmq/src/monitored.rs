@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hoptree_core::FRAME_BYTES_MAX;
+use rustix::event::PollFd;
 use zmq::SocketEvent;
 
-use crate::poll::milliseconds;
+use crate::poll::{Ready, milliseconds};
+use crate::socket::Socket;
 
 /// How many frames libzmq holds for one peer, in each direction: 8 MiB at the very most. It learns
 /// only after every half of that what the other side has read, so half is what a peer may have
@@ -20,8 +22,8 @@ const REPORTS_QUEUED_MAX: i32 = 1_000;
 
 /// A socket that closes in an order that leaves libzmq's thread unharmed.
 pub(crate) struct Monitored {
-    pub(crate) socket: zmq::Socket,
-    monitor: zmq::Socket,
+    socket: Socket,
+    monitor: Socket,
 }
 
 /// What became of a connection. Descriptors name it, and are reused once it has ended.
@@ -52,14 +54,14 @@ impl Monitored {
         context: &zmq::Context,
         kind: zmq::SocketType,
     ) -> Result<Monitored, zmq::Error> {
-        let socket = context.socket(kind)?;
-        socket.set_maxmsgsize(FRAME_BYTES_MAX as i64)?;
-        socket.set_sndhwm(FRAMES_QUEUED_MAX)?;
-        socket.set_rcvhwm(FRAMES_QUEUED_MAX)?;
-        socket.set_linger(0)?;
-        let monitor = context.socket(zmq::PAIR)?;
-        monitor.set_rcvhwm(REPORTS_QUEUED_MAX)?;
-        monitor.set_linger(0)?;
+        let socket = Socket::new(context, kind)?;
+        socket.raw().set_maxmsgsize(FRAME_BYTES_MAX as i64)?;
+        socket.raw().set_sndhwm(FRAMES_QUEUED_MAX)?;
+        socket.raw().set_rcvhwm(FRAMES_QUEUED_MAX)?;
+        socket.raw().set_linger(0)?;
+        let monitor = Socket::new(context, zmq::PAIR)?;
+        monitor.raw().set_rcvhwm(REPORTS_QUEUED_MAX)?;
+        monitor.raw().set_linger(0)?;
         // Only what is read here: a listener without descriptors would report that in a busy loop.
         let wanted = [
             SocketEvent::ACCEPTED,
@@ -69,22 +71,33 @@ impl Monitored {
         ];
         let endpoint = monitor_endpoint();
         let wanted = wanted.iter().fold(0, |mask, event| mask | i32::from(event.to_raw()));
-        socket.monitor(&endpoint, wanted)?;
-        monitor.connect(&endpoint)?;
+        socket.raw().monitor(&endpoint, wanted)?;
+        monitor.raw().connect(&endpoint)?;
         Ok(Monitored { socket, monitor })
     }
 
-    pub(crate) fn poll_items(&self) -> [zmq::PollItem<'_>; 2] {
-        [&self.socket, &self.monitor].map(|socket| socket.as_poll_item(zmq::POLLIN))
+    /// The socket itself, for what is not done here.
+    pub(crate) fn raw(&self) -> &zmq::Socket {
+        self.socket.raw()
+    }
+
+    /// What there is to read already, without a look at the descriptors.
+    pub(crate) fn ready(&self) -> Result<Ready, zmq::Error> {
+        Ok(Ready { frames: self.socket.is_readable()?, reports: self.monitor.is_readable()? })
+    }
+
+    /// What becomes readable with frames, and what with reports.
+    pub(crate) fn poll_fds(&self) -> [PollFd<'_>; 2] {
+        [self.socket.poll_fd(), self.monitor.poll_fd()]
     }
 
     /// The next report, when there is one.
     pub(crate) fn report(&self) -> Result<Option<Report>, zmq::Error> {
         let mut message = zmq::Message::new();
-        while receive(&self.monitor, &mut message)? {
+        while self.monitor.receive(&mut message)? {
             let report = Report::decode(&message);
             // The second part is the address, which is ours or known.
-            receive(&self.monitor, &mut message)?;
+            self.monitor.receive(&mut message)?;
             if report.is_some() {
                 return Ok(report);
             }
@@ -94,28 +107,28 @@ impl Monitored {
 
     /// Takes one part of a message without waiting; false when there is none.
     pub(crate) fn receive_part(&self, part: &mut zmq::Message) -> Result<bool, zmq::Error> {
-        receive(&self.socket, part)
+        self.socket.receive(part)
     }
 
     /// Takes one message without waiting, or what is left of it.
     pub(crate) fn receive(&self, frame: &mut zmq::Message) -> Result<Received, zmq::Error> {
-        if !receive(&self.socket, frame)? {
+        if !self.socket.receive(frame)? {
             return Ok(Received::Nothing);
         }
         if !frame.get_more() {
             return Ok(if frame.is_empty() { Received::Foreign } else { Received::Frame });
         }
-        while frame.get_more() && receive(&self.socket, frame)? {}
+        while frame.get_more() && self.socket.receive(frame)? {}
         Ok(Received::Foreign)
     }
 
     /// Hands over one part of a message without waiting.
     pub(crate) fn send(&self, part: &[u8], flags: i32) -> Result<(), zmq::Error> {
-        let send = || retry(|| self.socket.send(part, flags | zmq::DONTWAIT));
+        let send = || retry(|| self.raw().send(part, flags | zmq::DONTWAIT));
         match send() {
             // When it sends, libzmq looks only every millisecond whether the peer has read
             // something. Asking for events makes it look now.
-            Err(zmq::Error::EAGAIN) => retry(|| self.socket.get_events()).and_then(|_| send()),
+            Err(zmq::Error::EAGAIN) => retry(|| self.raw().get_events()).and_then(|_| send()),
             done => done,
         }
     }
@@ -123,7 +136,7 @@ impl Monitored {
     /// Lets frames that were sent leave for at most so long after the socket was dropped.
     pub(crate) fn linger(&self, within: Duration) {
         let within = i32::try_from(milliseconds(within)).unwrap_or(i32::MAX);
-        if let Err(error) = self.socket.set_linger(within) {
+        if let Err(error) = self.raw().set_linger(within) {
             log::warn!("the last frames may be lost, libzmq can't linger: {error}");
         }
     }
@@ -137,7 +150,7 @@ impl Drop for Monitored {
     fn drop(&mut self) {
         while let Ok(Some(_)) = self.report() {}
         // The old monitor has stopped even if the new one could not begin.
-        let _ = self.socket.monitor("inproc://silent", 0);
+        let _ = self.raw().monitor("inproc://silent", 0);
     }
 }
 
@@ -162,14 +175,6 @@ impl Report {
 fn monitor_endpoint() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("inproc://monitor-{}", NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-fn receive(socket: &zmq::Socket, message: &mut zmq::Message) -> Result<bool, zmq::Error> {
-    match retry(|| socket.recv(message, zmq::DONTWAIT)) {
-        Ok(()) => Ok(true),
-        Err(zmq::Error::EAGAIN) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// Repeats a call that a signal has interrupted, which also happens to calls that do not wait.

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
 use crate::doorbell::Doorbell;
 use crate::monitored::Monitored;
 
@@ -9,7 +12,7 @@ use crate::monitored::Monitored;
 #[derive(Default)]
 pub(crate) struct Poll(Vec<Ready>);
 
-/// What one socket has to read.
+/// What one socket may have to read. libzmq also wakes us for what is nothing to read.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Ready {
     pub(crate) frames: bool,
@@ -23,31 +26,34 @@ impl Ready {
 }
 
 impl Poll {
-    /// Waits until a socket has something, the doorbell rings or `until` has come.
+    /// Waits until a socket may have something, the doorbell rings or `until` has come.
     pub(crate) fn wait<'a>(
         &mut self,
         doorbell: &'a Doorbell,
         sockets: impl Iterator<Item = &'a Monitored>,
         until: Option<Instant>,
     ) -> Result<(), zmq::Error> {
-        let mut items = Vec::with_capacity(8);
-        items.push(doorbell.poll_item());
-        items.extend(sockets.flat_map(Monitored::poll_items));
-        while let Err(error) = zmq::poll(&mut items, milliseconds_until(until)) {
-            if error != zmq::Error::EINTR {
-                return Err(error);
+        let mut fds = Vec::with_capacity(8);
+        fds.push(doorbell.poll_fd());
+        self.0.clear();
+        for socket in sockets {
+            self.0.push(socket.ready()?);
+            fds.extend(socket.poll_fds());
+        }
+        // What is there already is no reason to overlook the others, or they might wait for ever.
+        let until = if self.ready().any(Ready::any) { Some(Instant::now()) } else { until };
+        while let Err(error) = poll(&mut fds, timeout(until).as_ref()) {
+            if error != Errno::INTR {
+                return Err(zmq::Error::from_raw(error.raw_os_error()));
             }
         }
-        if items[0].is_readable() {
+        if is_readable(&fds[0]) {
             doorbell.quiet();
         }
-        self.0.clear();
-        self.0.extend(
-            items[1..].chunks_exact(2).map(|pair| Ready {
-                frames: pair[0].is_readable(),
-                reports: pair[1].is_readable(),
-            }),
-        );
+        for (ready, fds) in self.0.iter_mut().zip(fds[1..].chunks_exact(2)) {
+            ready.frames |= is_readable(&fds[0]);
+            ready.reports |= is_readable(&fds[1]);
+        }
         Ok(())
     }
 
@@ -57,10 +63,16 @@ impl Poll {
     }
 }
 
-/// Rounded up, because a wait that ends just before its deadline would be repeated at once.
-fn milliseconds_until(until: Option<Instant>) -> i64 {
-    const FOR_EVER: i64 = -1;
-    until.map_or(FOR_EVER, |until| milliseconds(until.saturating_duration_since(Instant::now())))
+fn is_readable(fd: &PollFd<'_>) -> bool {
+    fd.revents().contains(PollFlags::IN)
+}
+
+/// Rounded up, because a wait that ends just before its deadline would be repeated at once. None is
+/// for ever.
+fn timeout(until: Option<Instant>) -> Option<Timespec> {
+    let left = until?.saturating_duration_since(Instant::now());
+    let left = Duration::from_millis(milliseconds(left).unsigned_abs());
+    Some(left.try_into().expect("24 days can be counted"))
 }
 
 /// Rounded up, and no longer than the 24 days that libzmq can count.

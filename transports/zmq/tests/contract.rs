@@ -4,6 +4,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
@@ -250,6 +251,26 @@ fn messages_that_no_hoptree_sends_are_no_frames() {
     parent.stays_silent();
     let link = parent.ups()[0];
     assert_eq!(parent.seen, [Up(link), Frame(link, b"plain".to_vec())]);
+}
+
+/// libzmq takes in what has come when it sends, though not within a millisecond or two of the last
+/// time, and then its descriptor tells of it no more.
+#[test]
+fn a_frame_that_came_before_a_send_is_delivered() {
+    let Pair { mut parent, mut child, down, up } = Pair::new();
+    for round in 0..3u8 {
+        parent.stays_silent();
+        child.stays_silent();
+        child.zmq.send(up, &[1, round]).unwrap();
+        thread::sleep(SILENCE);
+        parent.zmq.send(down, &[2, round]).unwrap();
+        thread::sleep(SILENCE);
+        child.zmq.send(up, &[3, round]).unwrap();
+        for number in [1, 3] {
+            parent.until_seen(&Frame(down, vec![number, round]));
+        }
+        child.until_seen(&Frame(up, vec![2, round]));
+    }
 }
 
 #[test]
