@@ -22,8 +22,11 @@ use crate::window::Window;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// When the library has not connected by now, it has perhaps been refused, which it does not tell:
-/// its first retry is due after 50 ms.
-const REFUSAL_SUSPECTED: Duration = Duration::from_millis(30);
+/// its first retry is due after 50 ms. A listener's process that is just dying may refuse what it
+/// has not refused a moment ago. To ask a socket file again harms nobody, so it is done soon; a TCP
+/// listener sees one more connection come and go.
+const REFUSAL_SUSPECTED_IPC: Duration = Duration::from_millis(2);
+const REFUSAL_SUSPECTED_TCP: Duration = Duration::from_millis(30);
 
 /// How long to wait before a listener is tried again that has too many to accept.
 const CROWDED_PAUSE: Duration = Duration::from_millis(5);
@@ -178,16 +181,18 @@ impl Joined {
 /// Connects, unless nobody listens.
 async fn join(to: &Endpoint) -> Result<Joined, ZmqError> {
     const REFUSED: ZmqError = ZmqError::Other("nobody listens there");
-    if matches!(to, Endpoint::Ipc(_)) && is_deserted(to).await {
-        return Err(REFUSED);
-    }
+    let suspected = match to {
+        Endpoint::Ipc(_) if is_deserted(to).await => return Err(REFUSED),
+        Endpoint::Ipc(_) => REFUSAL_SUSPECTED_IPC,
+        Endpoint::Tcp(_) => REFUSAL_SUSPECTED_TCP,
+    };
     let mut socket = DealerSocket::new();
     let reports = socket.monitor();
     let place = to.to_string();
     loop {
         let connected = {
             let mut connecting = pin!(socket.connect(&place));
-            match timeout(REFUSAL_SUSPECTED, &mut connecting).await {
+            match timeout(suspected, &mut connecting).await {
                 Ok(connected) => connected,
                 Err(_) if is_deserted(to).await => return Err(REFUSED),
                 Err(_) => connecting.await,
