@@ -9,7 +9,7 @@ use crate::driver::Patience;
 use crate::failure::Failure;
 
 /// How many lines are fed in one turn, as at the console.
-const LINES_PER_TURN_MAX: usize = 256;
+const LINES_PER_TURN_MAX: usize = 1_024;
 
 /// How long the text of a stream is; it then begins anew.
 const LINES: usize = 4_096;

@@ -12,7 +12,10 @@ use crate::wire::{
     self, Fan, Hello, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Published, Settled,
     Status, Welcome,
 };
-use crate::{Ancestor, Birth, Input, Life, LinkId, Output, Place, RequestId, Time, Token, Watch};
+use crate::{
+    Ancestor, Birth, FRAME_BYTES_MAX, Input, Life, LinkId, Output, Place, RequestId, Time, Token,
+    Watch,
+};
 
 /// How long a process without children has to end after it was asked to, before it is killed, and
 /// how much longer for each level below it, so that whoever is nearest to a node that hangs is the
@@ -22,6 +25,10 @@ pub(crate) const END_GRACE_STEP: Duration = Duration::from_millis(50);
 
 /// How long a peer may take from connecting to its hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(2);
+
+/// With so much queued for one child it is time to let it leave, so that the child begins while this
+/// node goes on: half a frame, and about half of what the control node has unanswered at a node.
+const TURN_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 
 /// How many lives one message about the tree names at most; keeps it below a piece.
 const LIVES_PER_MESSAGE: usize = 1_000;
@@ -49,6 +56,8 @@ pub(crate) struct Children {
     published: BTreeMap<String, Vec<u8>>,
     /// Links that this turn has touched, each once, and those whose acknowledgements are withheld.
     touched: Vec<LinkId>,
+    /// The most that this turn has queued for one child, in bytes of requests.
+    turn_bytes_max: usize,
     /// When [`Children::timeout`] is to look again; may be earlier than there is need.
     wake: Option<Time>,
     /// No new child is taken in any more.
@@ -64,9 +73,15 @@ struct Child {
     guest_until: Option<Time>,
     /// Its link is among those that are touched.
     is_touched: bool,
+    /// What this turn has queued for it, in bytes of requests.
+    turn_bytes: usize,
 }
 
 impl Child {
+    fn new(place: Place, pid: u32, link: Link, guest_until: Option<Time>) -> Child {
+        Child { place, pid, link, guest_until, is_touched: false, turn_bytes: 0 }
+    }
+
     fn is_guest(&self) -> bool {
         self.guest_until.is_some()
     }
@@ -152,6 +167,7 @@ impl Children {
             watch: None,
             published: BTreeMap::new(),
             touched: Vec::new(),
+            turn_bytes_max: 0,
             wake: None,
             closing: false,
         }
@@ -235,6 +251,8 @@ impl Children {
                 }
                 child.link.send(message);
                 child.touch(&mut self.touched);
+                child.turn_bytes += message.wire_bytes();
+                self.turn_bytes_max = self.turn_bytes_max.max(child.turn_bytes);
             }
             // What follows a first piece belongs to a request that has been answered.
             None if message.flags.is_first() && message.request != NO_REQUEST => {
@@ -242,6 +260,11 @@ impl Children {
             }
             None => {}
         }
+    }
+
+    /// Whether this turn has queued enough for one child that it should leave first.
+    pub fn has_enough_to_send(&self) -> bool {
+        self.turn_bytes_max >= TURN_BYTES_MAX
     }
 
     /// Passes on a request for each of several nodes, as one message on each link, and answers for
@@ -434,8 +457,7 @@ impl Children {
         };
         let place = Place { life: hello.life, parent: self.own, moves: 0 };
         self.send_welcome(&mut link);
-        let child = Child { place, pid: hello.pid, link, guest_until: None, is_touched: false };
-        self.links.insert(id, child);
+        self.links.insert(id, Child::new(place, hello.pid, link, None));
         self.begin(now, id);
         let joined = wire::body(&Joined { place, pid: hello.pid });
         up(Message::new(Kind::Joined, hello.life, request, &joined));
@@ -461,8 +483,7 @@ impl Children {
         let place = Place { life: hello.life, parent: self.own, moves: 0 };
         let until = now + HELLO_WITHIN;
         self.wake = earliest(self.wake, Some(until));
-        let guest_until = Some(until);
-        let mut child = Child { place, pid: hello.pid, link, guest_until, is_touched: false };
+        let mut child = Child::new(place, hello.pid, link, Some(until));
         child.touch(&mut self.touched);
         self.links.insert(child.link.id(), child);
     }
@@ -631,9 +652,11 @@ impl Children {
         for link in &self.touched {
             if let Some(child) = self.links.get_mut(link) {
                 child.is_touched = !acknowledge;
+                child.turn_bytes = 0;
                 child.link.flush(now, acknowledge, out);
             }
         }
+        self.turn_bytes_max = 0;
         if acknowledge {
             self.touched.clear();
         }

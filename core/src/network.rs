@@ -112,6 +112,22 @@ impl Network {
         }
     }
 
+    /// Types lines in one turn until the console does not read on, and says how many of them.
+    pub fn enter_in_one_turn(&mut self, lines: &str) -> usize {
+        let (mut lines, mut outputs) = (lines.lines(), Vec::new());
+        let mut count = 0;
+        while self.controller.wants_line()
+            && let Some(line) = lines.next()
+        {
+            let input = Input::Line(line.as_bytes());
+            self.controller.handle(self.now, input, &mut outputs);
+            count += 1;
+        }
+        self.controller.flush(self.now, &mut outputs);
+        outputs.into_iter().for_each(|output| self.carry_out(None, output));
+        count
+    }
+
     /// What is printed for these lines when there is nothing more to wait for.
     pub fn replies(&mut self, lines: &str) -> Vec<String> {
         self.unread.clear();

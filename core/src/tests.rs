@@ -211,6 +211,28 @@ fn many_requests_share_few_frames() {
     assert_eq!(network.replies(&script).len(), 10_000);
 }
 
+/// So that it begins while the control node goes on; but only then do many small frames come of it.
+#[test]
+fn a_turn_ends_when_half_a_frame_is_for_one_node() {
+    let mut network = network();
+    network.replies("create 1\ncreate 2\ncreate 3\ncreate 4");
+    let line = format!("echo {}", "x".repeat(100));
+    let for_one = format!("exec 1 {line}\n").repeat(1_000);
+    let for_four: String = (0..1_000).map(|k| format!("exec {} {line}\n", k % 4 + 1)).collect();
+    let one = network.enter_in_one_turn(&for_one);
+    assert!((100..150).contains(&one), "{one}");
+    network.pass(MS);
+    let four = network.enter_in_one_turn(&for_four);
+    assert!((4 * one - 3..=4 * one).contains(&four), "{four} with four nodes, {one} with one");
+
+    // Nor does it go on to hold up others when the node takes nothing.
+    network.stop(Some(network.life(1)));
+    while network.enter_in_one_turn(&for_one) > 0 {}
+    assert_eq!(network.enter_in_one_turn(&for_one), 0);
+    network.pass(250 * MS);
+    assert_eq!(network.enter_in_one_turn("exec 2 echo here"), 1);
+}
+
 #[test]
 fn whoever_is_not_below_a_killed_node_goes_on() {
     let mut network = chain(10);

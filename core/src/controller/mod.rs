@@ -109,12 +109,14 @@ impl Controller {
         }
     }
 
-    /// Whether it can take in another line; may change with every input.
+    /// Whether it can take in another line; may change with every input, and with a flush, since what
+    /// has been asked of one node is to leave before too much has come together.
     #[must_use]
     pub fn wants_line(&self) -> bool {
         self.reading == Reading::Lines
             && self.board.replies.has_room()
             && self.board.blocked.is_empty()
+            && !self.children.has_enough_to_send()
     }
 
     /// Whether any command so far was answered with an error.
