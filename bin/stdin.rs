@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
 use hoptree_core::{LINE_BYTES_MAX, Waker};
+use memchr::{memchr, memrchr};
 use rustix::event::{PollFd, PollFlags, poll};
 
 /// How much is read in one go.
@@ -100,7 +101,7 @@ impl Stdin {
 
 /// The first of these lines, and how long it is with its line end.
 fn first_line(lines: &[u8]) -> (&[u8], usize) {
-    let (line, length) = match lines.iter().position(|byte| *byte == b'\n') {
+    let (line, length) = match memchr(b'\n', lines) {
         Some(end) => (&lines[..end], end + 1),
         None => (lines, lines.len()),
     };
@@ -157,14 +158,11 @@ impl Cutter {
     fn cut(&mut self, mut bytes: &[u8]) -> impl Iterator<Item = Piece> + use<> {
         let ended = bytes.is_empty();
         if self.skipping {
-            let end = bytes.iter().position(|byte| *byte == b'\n');
+            let end = memchr(b'\n', bytes);
             self.skipping = end.is_none();
             bytes = end.map_or(&[], |end| &bytes[end + 1..]);
         }
-        let complete = match bytes.iter().rposition(|byte| *byte == b'\n') {
-            Some(last) => last + 1,
-            None => 0,
-        };
+        let complete = memrchr(b'\n', bytes).map_or(0, |last| last + 1);
         let (lines, rest) = bytes.split_at(complete);
         let mut whole = Vec::new();
         if !lines.is_empty() || ended {

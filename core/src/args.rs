@@ -2,6 +2,8 @@
 
 use std::str::{FromStr, SplitAsciiWhitespace};
 
+use memchr::{memchr, memchr3};
+
 use crate::Failure;
 
 /// The arguments of a call: words, separated by blanks. As in a shell, quotes and backslashes make
@@ -20,7 +22,8 @@ impl<'a> Args<'a> {
     ///
     /// When a quotation is not closed, or nothing follows a backslash.
     pub fn parse(text: &'a str) -> Result<Args<'a>, Failure> {
-        if !text.contains(['\'', '"', '\\', '#']) {
+        let bytes = text.as_bytes();
+        if memchr3(b'\'', b'"', b'\\', bytes).or_else(|| memchr(b'#', bytes)).is_none() {
             return Ok(Args { text, quoted: None });
         }
         let mut words = shlex::Shlex::new(text);

@@ -98,10 +98,9 @@ fn write_text(text: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(b": ");
     let start = to.len();
     to.extend_from_slice(text);
+    // Every byte is written, which the compiler does for many at a time.
     for byte in &mut to[start..] {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
+        *byte = if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
     }
 }
 
