@@ -13,7 +13,7 @@ use crate::writer::Writer;
 
 /// How many lines are fed in one turn, which keeps it short. The node itself wants no more when they
 /// are for one node and a large frame has come of them.
-const LINES_PER_TURN_MAX: usize = 1_024;
+pub const LINES_PER_TURN_MAX: usize = 1_024;
 
 /// No more lines are read while more than this waits to be written. What is under way then still
 /// adds its answers, which the node's own windows bound.

@@ -15,8 +15,8 @@ const NICENESS: i32 = 10;
 /// The work of one node. There are no threads as long as there is nothing to do.
 pub struct Offload(Arc<Desk>);
 
-/// How many threads a node may have for work at a time. To find out costs more than a tenth of what
-/// the start of a node costs otherwise, and most nodes never need to know.
+/// How many threads a node may have for work at a time. To find out takes a dozen system calls, and
+/// most nodes never need to know.
 static THREADS_MAX: LazyLock<usize> =
     LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
 

@@ -110,7 +110,7 @@ impl Writer {
     /// Writes a short block at once, without the thread, as far as `file` takes it without a wait
     /// and nothing is before it, and hands over the rest. The file is the one that `open` opens.
     pub fn write_at_once(&self, file: impl AsFd, block: &[u8]) {
-        let is_next = block.len() <= SHORT_BYTES_MAX && self.backlog() == 0;
+        let is_next = (1..=SHORT_BYTES_MAX).contains(&block.len()) && self.backlog() == 0;
         let written = if is_next { write_without_wait(file, block) } else { 0 };
         self.write(&block[written..]);
     }

@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 use hoptree_core::Input;
 
 use super::tree::{Ask, Tree};
+use crate::console::LINES_PER_TURN_MAX;
 use crate::driver::Patience;
 use crate::failure::Failure;
-
-/// How many lines are fed in one turn, as at the console.
-const LINES_PER_TURN_MAX: usize = 1_024;
 
 /// How long the text of a stream is; it then begins anew.
 const LINES: usize = 4_096;

@@ -56,8 +56,8 @@ pub(crate) struct Children {
     published: BTreeMap<String, Vec<u8>>,
     /// Links that this turn has touched, each once, and those whose acknowledgements are withheld.
     touched: Vec<LinkId>,
-    /// The most that this turn has queued for one child, in bytes of requests.
-    turn_bytes_max: usize,
+    /// This turn has queued enough for one child that it should leave first.
+    has_enough_to_send: bool,
     /// When [`Children::timeout`] is to look again; may be earlier than there is need.
     wake: Option<Time>,
     /// No new child is taken in any more.
@@ -167,7 +167,7 @@ impl Children {
             watch: None,
             published: BTreeMap::new(),
             touched: Vec::new(),
-            turn_bytes_max: 0,
+            has_enough_to_send: false,
             wake: None,
             closing: false,
         }
@@ -252,7 +252,7 @@ impl Children {
                 child.link.send(message);
                 child.touch(&mut self.touched);
                 child.turn_bytes += message.wire_bytes();
-                self.turn_bytes_max = self.turn_bytes_max.max(child.turn_bytes);
+                self.has_enough_to_send |= child.turn_bytes >= TURN_BYTES_MAX;
             }
             // What follows a first piece belongs to a request that has been answered.
             None if message.flags.is_first() && message.request != NO_REQUEST => {
@@ -264,7 +264,7 @@ impl Children {
 
     /// Whether this turn has queued enough for one child that it should leave first.
     pub fn has_enough_to_send(&self) -> bool {
-        self.turn_bytes_max >= TURN_BYTES_MAX
+        self.has_enough_to_send
     }
 
     /// Passes on a request for each of several nodes, as one message on each link, and answers for
@@ -656,7 +656,7 @@ impl Children {
                 child.link.flush(now, acknowledge, out);
             }
         }
-        self.turn_bytes_max = 0;
+        self.has_enough_to_send = false;
         if acknowledge {
             self.touched.clear();
         }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, Once, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 use std::{process, thread};
 
@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 static EVENTS: AtomicU64 = AtomicU64::new(0);
 
 /// How the runs that are under way can be repeated.
-static RUNS: LazyLock<Mutex<Vec<String>>> = LazyLock::new(Mutex::default);
+static RUNS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// A run that is under way, until it is dropped.
 pub struct Watched(String);

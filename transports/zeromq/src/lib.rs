@@ -138,7 +138,7 @@ impl Zeromq {
         let Zeromq { runtime, sockets, inbox, .. } = self;
         if !sockets.outbox.is_empty() {
             runtime.block_on(async {
-                sockets.post(inbox).await;
+                sockets.exchange(inbox).await;
                 yield_now().await;
             });
         }
@@ -223,10 +223,11 @@ impl Sockets {
         Ok(())
     }
 
-    /// Gives the library what was sent; its tasks write it when they have their turn.
-    async fn post(&mut self, inbox: &mut Inbox) {
+    /// Receives what is there, and gives the library what was sent; its tasks write it when they
+    /// have their turn.
+    async fn exchange(&mut self, inbox: &mut Inbox) {
         if self.outbox.is_empty() {
-            return;
+            return self.look(inbox, FRAMES_PER_WAIT_MAX).await;
         }
         // When a write fails the library throws away what has come from that peer and was not
         // received. So all that is there is received first.
@@ -279,8 +280,7 @@ impl Transport for Zeromq {
     ) -> Result<(), TransportError> {
         let Zeromq { runtime, sockets, inbox, doorbell, .. } = self;
         runtime.block_on(async {
-            sockets.post(inbox).await;
-            sockets.look(inbox, FRAMES_PER_WAIT_MAX).await;
+            sockets.exchange(inbox).await;
             if !inbox.is_empty() || until.is_some_and(|until| until <= Instant::now()) {
                 // The library's tasks and the system's news get their turn however busy we are.
                 yield_now().await;
@@ -319,7 +319,7 @@ impl Transport for Zeromq {
             // Who has gone meanwhile is not waited for.
             let Zeromq { runtime, sockets, inbox, .. } = &mut *self;
             runtime.block_on(async {
-                sockets.post(inbox).await;
+                sockets.exchange(inbox).await;
                 yield_now().await;
                 sockets.look(inbox, FRAMES_AHEAD_MAX).await;
             });
