@@ -107,7 +107,7 @@ impl<N: Node> Driver<N> {
         let until = if patience == Patience::Look || !self.spawns.is_empty() {
             Some(self.clock.0)
         } else {
-            self.node.deadline().map(|deadline| self.clock.instant(deadline))
+            self.node.deadline().and_then(|deadline| self.clock.instant(deadline))
         };
         self.deliver(until)?;
         let late = self.is_due();
@@ -264,8 +264,9 @@ impl Clock {
         Time::ZERO + self.0.elapsed()
     }
 
-    fn instant(&self, time: Time) -> Instant {
-        self.0 + time.since(Time::ZERO)
+    /// The instant of a time; none when that is too far ahead ever to come.
+    fn instant(&self, time: Time) -> Option<Instant> {
+        self.0.checked_add(time.since(Time::ZERO))
     }
 }
 

@@ -97,12 +97,20 @@ impl Child {
         match message.kind {
             Kind::Beat => return Ok(()),
             Kind::Answer => {
-                if message.flags.is_last() {
-                    self.link.settle(message.request);
+                let request = message.request;
+                let is_awaited = match message.flags.is_last() {
+                    true => self.link.settle(request),
+                    false => self.link.is_pending(request),
+                };
+                if !is_awaited {
+                    // Its asker has been answered when another link broke; the rest of a long answer
+                    // that had begun there would be worth nothing.
+                    log::debug!("an answer to request {} that nobody awaits: dropped", request.0);
+                    return Ok(());
                 }
             }
             Kind::Joined => {
-                let joined = message.decode::<Joined>().ok_or(Malformed)?;
+                let joined = message.read::<Joined>()?;
                 self.link.settle(message.request);
                 if !routes.learn(joined.place, id) {
                     let Message { life, request, .. } = message;
@@ -111,13 +119,13 @@ impl Child {
                 }
             }
             Kind::Moved => {
-                let moved = message.decode::<Moved>().ok_or(Malformed)?;
+                let moved = message.read::<Moved>()?;
                 if !routes.learn(moved.place, id) {
                     return Ok(());
                 }
             }
             Kind::Below => {
-                let mut places = message.decode::<Vec<Place>>().ok_or(Malformed)?;
+                let mut places = message.read::<Vec<Place>>()?;
                 places.retain(|place| routes.learn(*place, id));
                 if !places.is_empty() {
                     up(Message { body: &wire::body(&places), ..message });
@@ -126,20 +134,20 @@ impl Child {
             }
             Kind::Forget => {
                 // To those that have moved there is another way by now, here and further up.
-                let gone = message.decode::<Vec<Life>>().ok_or(Malformed)?;
+                let gone = message.read::<Vec<Life>>()?;
                 let gone: Vec<_> = gone.iter().flat_map(|life| routes.forget(*life, id)).collect();
                 tell_forgotten(message.life, &gone, up);
                 return Ok(());
             }
             Kind::Silent | Kind::Heard => {
-                let place = message.decode::<Place>().ok_or(Malformed)?;
+                let place = message.read::<Place>()?;
                 // What is heard at its new place might be merged with this, and lost.
                 if !routes.is_at(place, id) {
                     return Ok(());
                 }
             }
             Kind::Lost | Kind::Ended => {}
-            _ => return Err(Malformed),
+            _ => return Err(Malformed("a message that goes the other way")),
         }
         up(message);
         Ok(())
@@ -193,11 +201,11 @@ impl Children {
         }
     }
 
-    /// Tells a peer that it is welcome. Not as a control message: those stand last in a frame, and a
-    /// request must not be run by a node that does not know its place.
+    /// Tells a peer that it is welcome, before all else: a request must not be run by a node that does
+    /// not know its place.
     fn send_welcome(&self, link: &mut Link) {
         let welcome = wire::body(&self.welcome_of_child());
-        link.send(&Message::neighbour(Kind::Welcome, &welcome));
+        link.send_first(&Message::neighbour(Kind::Welcome, &welcome));
     }
 
     fn welcome_of_child(&self) -> Welcome {
@@ -243,10 +251,13 @@ impl Children {
 
     /// Passes a request on towards its node, or answers that there is no way to it.
     pub fn forward(&mut self, message: &Message<'_>, up: &mut Up<'_>) {
-        let link = self.link_to(message.life).and_then(|link| self.links.get_mut(&link));
-        match link {
+        let begins = message.flags.is_first();
+        let child = self.link_to(message.life).and_then(|link| self.links.get_mut(&link));
+        // The rest of a long request goes where its beginning went, or nowhere: by another way there
+        // would be a hole in it.
+        match child.filter(|child| begins || child.link.is_pending(message.request)) {
             Some(child) => {
-                if message.flags.is_first() && message.request != NO_REQUEST {
+                if begins && message.request != NO_REQUEST {
                     child.link.expect_answer(message.request, message.life);
                 }
                 child.link.send(message);
@@ -255,7 +266,7 @@ impl Children {
                 self.has_enough_to_send |= child.turn_bytes >= TURN_BYTES_MAX;
             }
             // What follows a first piece belongs to a request that has been answered.
-            None if message.flags.is_first() && message.request != NO_REQUEST => {
+            None if begins && message.request != NO_REQUEST => {
                 up(Message::answer(message.life, message.request, Status::Unavailable, &[]));
             }
             None => {}
@@ -419,8 +430,9 @@ impl Children {
         } else {
             self.take_in(now, link, frame, out, up)
         };
-        if understood.is_err() {
-            log::warn!("node {}: a peer does not speak our protocol and is cut off", self.own.node);
+        if let Err(Malformed(what)) = understood {
+            let own = self.own.node;
+            log::warn!("node {own}: a peer does not speak our protocol and is cut off: {what}");
             out.push(Output::Close(link));
             self.disconnected(link, out, up);
         }
@@ -436,13 +448,23 @@ impl Children {
         up: &mut Up<'_>,
     ) -> Result<(), Malformed> {
         let mut link = Link::new(id, now);
-        let first = link.receive(now, frame)?.next().ok_or(Malformed)??;
+        let none = Malformed("a link that does not begin with a hello");
+        let first = link.receive(now, frame)?.next().ok_or(none)??;
         let hello = match first.kind {
-            Kind::Hello => first.decode::<Hello>().ok_or(Malformed)?,
-            _ => return Err(Malformed),
+            Kind::Hello => first.read::<Hello>()?,
+            _ => return Err(none),
         };
-        if hello.version != wire::VERSION || hello.token != self.token {
-            return Err(Malformed);
+        if hello.version != wire::VERSION {
+            return Err(Malformed("a hello of another version"));
+        }
+        if hello.token != self.token {
+            return Err(Malformed("a hello of another tree"));
+        }
+        if hello.orphan && hello.life.incarnation <= self.own.incarnation {
+            // It was told of an older life at this address, which has another owner by now.
+            log::info!("node {}: {} is older and can't hang below", self.own.node, hello.life);
+            out.push(Output::Close(id));
+            return Ok(());
         }
         if hello.orphan && !self.closing {
             self.receive_guest(now, &hello, link);
@@ -459,8 +481,7 @@ impl Children {
         self.send_welcome(&mut link);
         self.links.insert(id, Child::new(place, hello.pid, link, None));
         self.begin(now, id);
-        let joined = wire::body(&Joined { place, pid: hello.pid });
-        up(Message::new(Kind::Joined, hello.life, request, &joined));
+        report_joined(place, hello.pid, request, up);
         Ok(())
     }
 
@@ -509,10 +530,17 @@ impl Children {
             out.push(Output::Close(older));
             self.drop_link(older, up);
         }
+        let awaited_by = self.processes.join(place.life);
         self.processes.adopt(place.life, pid, out);
         self.begin(now, id);
-        let moved = wire::body(&Moved { place, pid });
-        up(Message::new(Kind::Moved, place.life, NO_REQUEST, &moved));
+        match awaited_by {
+            // Its first connection broke before its hello.
+            Some(request) => report_joined(place, pid, request, up),
+            None => {
+                let moved = wire::body(&Moved { place, pid });
+                up(Message::new(Kind::Moved, place.life, NO_REQUEST, &moved));
+            }
+        }
         // It has come back to one that had been told to end it.
         if self.processes.is_ending(place.life) {
             self.ask_to_end(place.life, END_GRACE);
@@ -531,10 +559,14 @@ impl Children {
         let Some(child) = self.links.get_mut(&id) else { return Ok(()) };
         let mut messages = child.link.receive(now, frame)?;
         child.touch(&mut self.touched);
-        if child.is_guest() && !messages.is_empty() {
-            let first = messages.next().ok_or(Malformed)??;
-            let settled = Some(first).filter(|first| first.kind == Kind::Settled);
-            let Settled { moves } = settled.and_then(|first| first.decode()).ok_or(Malformed)?;
+        if child.is_guest()
+            && let Some(first) = messages.next()
+        {
+            let first = first?;
+            if first.kind != Kind::Settled {
+                return Err(Malformed("a guest that does not begin with its decision to stay"));
+            }
+            let Settled { moves } = first.read()?;
             self.settle(now, id, moves, out, up);
         }
         let Some(child) = self.links.get_mut(&id) else { return Ok(()) };
@@ -654,6 +686,8 @@ impl Children {
                 child.is_touched = !acknowledge;
                 child.turn_bytes = 0;
                 child.link.flush(now, acknowledge, out);
+                // New credit may let a beat leave for which there was none.
+                self.wake = earliest(self.wake, child.link.deadline());
             }
         }
         self.has_enough_to_send = false;
@@ -661,6 +695,12 @@ impl Children {
             self.touched.clear();
         }
     }
+}
+
+/// Tells the control node that a new life is there, as a request wants it.
+fn report_joined(place: Place, pid: u32, request: RequestId, up: &mut Up<'_>) {
+    let joined = wire::body(&Joined { place, pid });
+    up(Message::new(Kind::Joined, place.life, request, &joined));
 }
 
 /// Tells the control node something about a child.
@@ -774,6 +814,100 @@ mod tests {
         assert_eq!(told, [(Kind::Answer, Status::Unavailable)]);
         happen(&mut children, Input::ChildExited(life(), Exit::Signal(9)));
         assert!(children.is_empty());
+    }
+
+    /// Otherwise a node would run a line with a hole in it.
+    #[test]
+    fn the_rest_of_a_request_goes_nowhere_but_where_its_beginning_went() {
+        let mut children = Children::new(Life::CONTROL, TOKEN);
+        ask(&mut children, Kind::Create, 1);
+        happen(&mut children, Input::Up(LINK));
+        happen(&mut children, Input::Frame(LINK, &hello()));
+        let mut out = Vec::new();
+        children.flush(NOW, true, &mut out);
+        let flags = wire::Flags::new(Status::Ok);
+        let mut pieces = |first: bool, last: bool| {
+            let message = Message::new(Kind::Exec, life(), RequestId(7), b"piece");
+            let flags = flags.piece(first, last);
+            children.forward(&Message { flags, ..message }, &mut |message| panic!("{message:?}"));
+            let mut out = Vec::new();
+            children.flush(NOW, true, &mut out);
+            out.len()
+        };
+        assert_eq!(
+            [pieces(false, false), pieces(false, true)],
+            [0, 0],
+            "its beginning went elsewhere"
+        );
+        assert_eq!([pieces(true, false), pieces(false, true)], [1, 1]);
+    }
+
+    /// A long answer that began on a link which has broken would end in the middle of another.
+    #[test]
+    fn an_answer_that_nobody_awaits_on_its_link_is_dropped() {
+        let mut children = Children::new(Life::CONTROL, TOKEN);
+        ask(&mut children, Kind::Create, 1);
+        happen(&mut children, Input::Up(LINK));
+        happen(&mut children, Input::Frame(LINK, &hello()));
+        let answer = frame(&Message::answer(life(), RequestId(7), Status::Ok, b"answer"));
+        assert_eq!(happen(&mut children, Input::Frame(LINK, &answer)), (vec![], vec![]));
+        let exec = Message::new(Kind::Exec, life(), RequestId(7), b"time");
+        children.forward(&exec, &mut |message| panic!("{message:?}"));
+        let (_, told) = happen(&mut children, Input::Frame(LINK, &answer));
+        assert_eq!(told, [(Kind::Answer, Status::Ok)]);
+        assert_eq!(happen(&mut children, Input::Frame(LINK, &answer)), (vec![], vec![]));
+    }
+
+    /// Its connection may break before its first word; it then asks once more, as an orphan.
+    #[test]
+    fn who_comes_as_an_orphan_but_is_awaited_has_joined() {
+        let mut children = Children::new(Life::CONTROL, TOKEN);
+        ask(&mut children, Kind::Create, 1);
+        happen(&mut children, Input::Up(LINK));
+        happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
+        let (out, told) = happen(&mut children, Input::Frame(LINK, &settled()));
+        assert_eq!((out, told), (vec![], vec![(Kind::Joined, Status::Ok)]));
+    }
+
+    /// Whoever is above a node is older than it, so nobody can come to hang below itself, whatever
+    /// address has got another owner.
+    #[test]
+    fn nobody_is_taken_in_by_a_younger_one() {
+        let own = Life { node: NodeId::compute(4).unwrap(), incarnation: Incarnation(4) };
+        let guest = |incarnation| Life { incarnation: Incarnation(incarnation), ..life() };
+        for (incarnation, is_taken) in [(3, false), (4, false), (5, true)] {
+            let mut children = Children::new(own, TOKEN);
+            happen(&mut children, Input::Up(LINK));
+            let hello = hello_of(guest(incarnation), true);
+            let (out, _) = happen(&mut children, Input::Frame(LINK, &hello));
+            assert_eq!(out == [Output::Close(LINK)], !is_taken, "{incarnation}");
+        }
+    }
+
+    /// It would be late by as long as the other end takes for silence.
+    #[test]
+    fn a_beat_for_which_there_was_no_credit_is_planned_when_there_is() {
+        let mut children =
+            Children::new(Life { node: NodeId::compute(0).unwrap(), ..life() }, TOKEN);
+        ask(&mut children, Kind::Create, 1);
+        happen(&mut children, Input::Up(LINK));
+        happen(&mut children, Input::Frame(LINK, &hello()));
+        let every = Duration::from_millis(10);
+        children.watch(NOW, Some(Watch { beat_every: every, silent_after: 100 * every }));
+        let mut out = Vec::new();
+        for name in 0..200 {
+            children.publish(&name.to_string(), &[0; 1024]);
+            children.flush(NOW, true, &mut out);
+        }
+        let sent = u32::try_from(out.len()).unwrap();
+        let later = NOW + every;
+        children.timeout(later, &mut Vec::new(), &mut |_| ());
+        assert_eq!(children.deadline(), Some(NOW + 100 * every), "no beat could leave");
+        let up = &mut |_: Message<'_>| ();
+        let ack = sent.to_le_bytes();
+        children.handle(later, Input::Frame(LINK, &ack), &mut Vec::new(), up);
+        children.flush(later, true, &mut Vec::new());
+        assert_eq!(children.deadline(), Some(later + every));
     }
 
     /// The control node would believe that it has ended.

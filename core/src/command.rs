@@ -383,13 +383,16 @@ impl<'a> Context<'a> {
 
     /// Asks the module's instance on every compute node, those included that are just being
     /// created, and returns what the call is to return meanwhile: [`Command::gathered`] brings the
-    /// answers. Only at the control node, and once for a call. At most
-    /// [`crate::PUBLISHED_BYTES_MAX`] bytes.
-    #[must_use]
-    pub fn ask_all(&mut self, call: RequestId, question: Vec<u8>) -> Reply {
-        debug_assert!(self.facts.node.is_control() && question.len() <= crate::PUBLISHED_BYTES_MAX);
+    /// answers. Only at the control node, and once for a call.
+    ///
+    /// # Errors
+    ///
+    /// When the question is longer than [`crate::PUBLISHED_BYTES_MAX`] bytes. Nobody is asked then.
+    pub fn ask_all(&mut self, call: RequestId, question: Vec<u8>) -> Outcome {
+        debug_assert!(self.facts.node.is_control());
+        let question = bounded("a question", question)?;
         self.effects.push(Effect::AskAll(call, self.module, question));
-        Reply::Later
+        Ok(Reply::Later)
     }
 
     /// Answers a call that returned [`Reply::Later`]. An answer to a call that is not open (any
@@ -399,11 +402,18 @@ impl<'a> Context<'a> {
     }
 
     /// Makes `value` known to the module's instance on every compute node, those created later
-    /// included, in place of what was published before; see [`Command::published`]. At most
-    /// [`crate::PUBLISHED_BYTES_MAX`] bytes. Only at the control node.
-    pub fn publish(&mut self, value: Vec<u8>) {
-        debug_assert!(self.facts.node.is_control() && value.len() <= crate::PUBLISHED_BYTES_MAX);
+    /// included, in place of what was published before; see [`Command::published`]. Only at the
+    /// control node.
+    ///
+    /// # Errors
+    ///
+    /// When the value is longer than [`crate::PUBLISHED_BYTES_MAX`] bytes. What was published before
+    /// stays then.
+    pub fn publish(&mut self, value: Vec<u8>) -> Result<(), Failure> {
+        debug_assert!(self.facts.node.is_control());
+        let value = bounded("a published value", value)?;
         self.effects.push(Effect::Publish(self.module, value));
+        Ok(())
     }
 
     /// Watches this node's neighbours from now on, or no more. Every call starts every clock anew.
@@ -415,5 +425,39 @@ impl<'a> Context<'a> {
     pub fn notice(&mut self, line: impl Into<String>) {
         debug_assert!(self.facts.node.is_control());
         self.effects.push(Effect::Notice(line.into()));
+    }
+}
+
+/// What travels to all nodes as one control message, which must fit in a frame.
+fn bounded(what: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    let (length, max) = (bytes.len(), crate::PUBLISHED_BYTES_MAX);
+    if length <= max {
+        return Ok(bytes);
+    }
+    Err(Failure(format!("{what} may have {max} bytes, and this one has {length}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PUBLISHED_BYTES_MAX;
+
+    /// In pieces it would be several values, and in one it would fit in no frame.
+    #[test]
+    fn what_is_too_long_for_all_is_refused_also_where_assertions_are_off() {
+        let traffic = Traffic::default();
+        let (node, transport) = (NodeId::CONTROL, "test");
+        let (pid, depth, children, below, since) = (1, 0, 0, 0, Time::ZERO);
+        let facts =
+            Facts { node, pid, parent: node, depth, transport, children, below, since, traffic };
+        let mut effects = Vec::new();
+        let mut cx = Context::new(Time::ZERO, "test", facts, &mut effects);
+        let long = vec![0; PUBLISHED_BYTES_MAX + 1];
+        let published = cx.publish(long.clone()).unwrap_err();
+        assert_eq!(published.0, "a published value may have 1024 bytes, and this one has 1025");
+        let asked = cx.ask_all(RequestId(1), long).unwrap_err();
+        assert_eq!(asked.0, "a question may have 1024 bytes, and this one has 1025");
+        assert!(cx.publish(vec![0; PUBLISHED_BYTES_MAX]).is_ok());
+        assert_eq!(effects.len(), 1);
     }
 }

@@ -121,10 +121,11 @@ impl Healing {
         }
     }
 
-    /// The link of an attempt.
-    pub fn link(&mut self, link: LinkId) -> Option<&mut Link> {
+    /// Who is asked on a link, and the link itself.
+    pub fn asked(&mut self, link: LinkId) -> Option<(NodeId, &mut Link)> {
         let at = self.position(link)?;
-        self.attempts[at].link.as_mut()
+        let attempt = &mut self.attempts[at];
+        Some((self.candidates[attempt.candidate].node, attempt.link.as_mut()?))
     }
 
     /// Ends the search with one who was asked; the others are hung up on.

@@ -155,6 +155,18 @@ impl Link {
         }
     }
 
+    /// Queues data ahead of all that waits: what the peer must hear first on this link, or first after
+    /// a hello, whatever was queued meanwhile. Never long.
+    pub fn send_first(&mut self, message: &Message<'_>) {
+        let mut frame = empty_frame(message.wire_bytes());
+        message.encode(&mut frame);
+        self.queued_bytes += frame.len();
+        self.frames.push_front(frame);
+        self.frames_queued += 1;
+        self.lanes.iter_mut().for_each(|lane| lane.frames_before += 1);
+        self.lane_next = false;
+    }
+
     /// Queues one request for each of several nodes, as one message. Those for whom something
     /// waits in pieces go behind that, each by itself.
     pub fn send_fan(&mut self, fan: Fan<'_>) {
@@ -192,6 +204,11 @@ impl Link {
         self.pending.insert(request, from);
     }
 
+    /// Whether an answer to `request` is still to come back on this link.
+    pub fn is_pending(&self, request: RequestId) -> bool {
+        self.pending.contains_key(&request)
+    }
+
     /// Forgets a request that has been answered; says whether it was pending.
     pub fn settle(&mut self, request: RequestId) -> bool {
         self.pending.remove(&request).is_some()
@@ -209,7 +226,7 @@ impl Link {
         let (ack, messages) = wire::open(frame)?;
         let newly = ack.wrapping_sub(self.acked) as usize;
         if newly > self.unacked.len() {
-            return Err(Malformed);
+            return Err(Malformed("an acknowledgement of what was never sent"));
         }
         self.acked = ack;
         self.unacked_bytes -= self.unacked.drain(..newly).sum::<usize>();
@@ -589,6 +606,21 @@ mod tests {
         assert_eq!(order, [(3, 4), (2, 4), (1, 100_000 % PIECE_BYTES_MAX), (1, 4)]);
     }
 
+    /// Whatever was queued before, and however it was sent.
+    #[test]
+    fn what_must_be_first_is_first() {
+        let (mut link, mut peer) = pair();
+        link.send(&exec(2, 1, &[0; 40_000]));
+        link.send(&exec(1, 2, b"data"));
+        link.send_control(Merge::Beat, &Message::neighbour(Kind::Beat, &[]));
+        link.send_first(&Message::neighbour(Kind::Settled, b"first"));
+        let frames = flush(&mut link);
+        let messages = frames.iter().flat_map(|frame| peer.receive(NOW, frame).unwrap());
+        let kinds: Vec<_> = messages.map(|message| message.unwrap().kind).collect();
+        assert_eq!(kinds[0], Kind::Settled);
+        assert_eq!(kinds.len(), 1 + 1 + 1 + 3);
+    }
+
     #[test]
     fn answers_need_not_wait_for_a_long_one_of_the_same_life() {
         let (mut link, mut peer) = pair();
@@ -667,7 +699,10 @@ mod tests {
     #[test]
     fn an_acknowledgement_of_what_was_never_sent_is_malformed() {
         let mut link = Link::new(LinkId(1), NOW);
-        assert_eq!(link.receive(NOW, &9u32.to_le_bytes()).err(), Some(Malformed));
+        assert_eq!(
+            link.receive(NOW, &9u32.to_le_bytes()).err().map(|Malformed(what)| what),
+            Some("an acknowledgement of what was never sent")
+        );
     }
 
     /// Its node would spin.

@@ -62,10 +62,10 @@ impl Command for Probe {
                 let crate::Facts { parent, depth, children, below, .. } = cx.facts();
                 Ok(format!("{parent} {depth} {children} {below}").into())
             }
-            "census" => Ok(cx.ask_all(call.id, b"who".to_vec())),
+            "census" => cx.ask_all(call.id, b"who".to_vec()),
             _ => {
                 let ms: u64 = call.args.only("MS", "a number")?;
-                cx.publish(ms.to_le_bytes().to_vec());
+                cx.publish(ms.to_le_bytes().to_vec())?;
                 self.published(cx, &ms.to_le_bytes());
                 Ok(Reply::EMPTY)
             }

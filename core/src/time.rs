@@ -24,14 +24,15 @@ impl Time {
 impl Add<Duration> for Time {
     type Output = Time;
 
+    /// The moment `by` later, or the last that there is: a duration may come from a peer.
     fn add(self, by: Duration) -> Time {
-        Time(self.0 + by)
+        Time(self.0.saturating_add(by))
     }
 }
 
 impl AddAssign<Duration> for Time {
     fn add_assign(&mut self, by: Duration) {
-        self.0 += by;
+        *self = *self + by;
     }
 }
 
@@ -49,5 +50,18 @@ pub(crate) fn earliest(a: Option<Time>, b: Option<Time>) -> Option<Time> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer may send any duration.
+    #[test]
+    fn no_duration_is_too_long() {
+        let mut last = Time::ZERO + Duration::MAX;
+        last += Duration::MAX;
+        assert_eq!(last + Duration::from_secs(1), last);
     }
 }

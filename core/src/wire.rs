@@ -99,6 +99,11 @@ impl Kind {
         Kind::Fan,
     ];
 
+    /// Whether a body may be so long that it travels in pieces.
+    fn may_be_long(self) -> bool {
+        matches!(self, Kind::Exec | Kind::Answer)
+    }
+
     fn from_wire(byte: u8) -> Option<Kind> {
         Kind::ALL.get(usize::from(byte).checked_sub(1)?).copied()
     }
@@ -214,6 +219,11 @@ impl<'a> Message<'a> {
         postcard::from_bytes(self.body).ok()
     }
 
+    /// As [`Message::decode`], for a body that a neighbour must have got right.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Malformed> {
+        self.decode().ok_or(Malformed("a body that is not what its kind says"))
+    }
+
     fn parse(bytes: &'a [u8]) -> Option<(Message<'a>, &'a [u8])> {
         let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
         let number = |at: usize| {
@@ -222,9 +232,13 @@ impl<'a> Message<'a> {
         let body_bytes = (number(0) as usize).checked_sub(HEADER_BYTES - 4)?;
         let (body, rest) = rest.split_at_checked(body_bytes)?;
         let request = u64::from_le_bytes(header[14..].try_into().expect("the range is 8 long"));
+        let (kind, flags) = (Kind::from_wire(header[4])?, Flags(header[5]));
+        if !flags.is_whole() && !kind.may_be_long() {
+            return None;
+        }
         let message = Message {
-            kind: Kind::from_wire(header[4])?,
-            flags: Flags(header[5]),
+            kind,
+            flags,
             life: Life { node: NodeId::from_wire(number(6)), incarnation: Incarnation(number(10)) },
             request: RequestId(request),
             body,
@@ -238,13 +252,15 @@ pub(crate) fn body<T: Serialize>(value: &T) -> Vec<u8> {
     postcard::to_stdvec(value).expect("plain values in memory can be serialised")
 }
 
-/// What was wrong with a frame; its sender speaks another language and is not to be listened to.
+/// What was wrong with a frame; its sender speaks another language and is not listened to any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
+pub(crate) struct Malformed(pub &'static str);
 
 /// The acknowledgement and the messages of a frame.
 pub(crate) fn open(frame: &[u8]) -> Result<(u32, Messages<'_>), Malformed> {
-    let (ack, rest) = frame.split_first_chunk::<FRAME_HEADER_BYTES>().ok_or(Malformed)?;
+    let (ack, rest) = frame
+        .split_first_chunk::<FRAME_HEADER_BYTES>()
+        .ok_or(Malformed("a frame without its header"))?;
     Ok((u32::from_le_bytes(*ack), Messages { rest }))
 }
 
@@ -275,7 +291,7 @@ impl<'a> Iterator for Messages<'a> {
             }
             None => {
                 self.rest = &[];
-                Some(Err(Malformed))
+                Some(Err(Malformed("a message that is cut short, or of no known kind")))
             }
         }
     }
@@ -462,15 +478,27 @@ mod tests {
         }
     }
 
+    /// Each piece of a question would be run as one.
+    #[test]
+    fn only_what_may_be_long_comes_in_pieces() {
+        for kind in Kind::ALL {
+            let flags = Flags::new(Status::Ok).piece(true, false);
+            let frame = frame(&[Message { flags, ..sample(kind) }]);
+            let (_, mut messages) = open(&frame).unwrap();
+            let is_taken = messages.next().is_some_and(|message| message.is_ok());
+            assert_eq!(is_taken, matches!(kind, Kind::Exec | Kind::Answer), "{kind:?}");
+        }
+    }
+
     #[test]
     fn whatever_is_cut_off_is_malformed() {
         let whole = frame(&[sample(Kind::Exec)]);
         for end in 0..FRAME_HEADER_BYTES {
-            assert_eq!(open(&whole[..end]).err(), Some(Malformed));
+            assert!(open(&whole[..end]).is_err());
         }
         for end in FRAME_HEADER_BYTES + 1..whole.len() {
             let (_, mut messages) = open(&whole[..end]).unwrap();
-            assert_eq!(messages.next(), Some(Err(Malformed)), "cut at {end}");
+            assert!(messages.next().is_some_and(|message| message.is_err()), "cut at {end}");
             assert_eq!(messages.next(), None);
         }
     }
@@ -481,7 +509,11 @@ mod tests {
             let mut bytes = frame(&[sample(Kind::Exec)]);
             bytes[at] = value;
             let (_, mut messages) = open(&bytes).unwrap();
-            assert_eq!(messages.next(), Some(Err(Malformed)), "byte {at}");
+            assert_eq!(
+                messages.next(),
+                Some(Err(Malformed("a message that is cut short, or of no known kind"))),
+                "byte {at}"
+            );
         }
     }
 }

@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
-
 use crate::children::{Children, END_GRACE};
 use crate::clock::Clock;
 use crate::command::Effect;
@@ -67,8 +65,9 @@ pub struct Worker {
     watch: Option<Watch>,
     children: Children,
     modules: Modules,
-    /// Requests in pieces, of which some are still to come. Bounded by the control node's window.
-    partial: FxHashMap<RequestId, Vec<u8>>,
+    /// The request of which some pieces are still to come. There is one at most, since pieces for one
+    /// life keep their order; when another begins, the way of the rest has broken.
+    partial: Option<(RequestId, Vec<u8>)>,
     /// Requests that wait until there is room for answers. Bounded by the control node's window.
     waiting: VecDeque<Request>,
     traffic: Traffic,
@@ -130,7 +129,7 @@ impl Worker {
             watch: None,
             children: Children::new(life, token),
             modules: Modules::new(commands, timeout),
-            partial: FxHashMap::default(),
+            partial: None,
             waiting: VecDeque::new(),
             traffic: Traffic::default(),
             ending: false,
@@ -149,20 +148,23 @@ impl Worker {
             let message = message?;
             match message.kind {
                 Kind::Welcome => {
-                    let welcome = message.decode().ok_or(Malformed)?;
-                    self.place(now, welcome);
+                    let welcome = message.read::<Welcome>()?;
+                    if welcome.parent != self.parent.ancestor.node {
+                        return Err(Malformed("a welcome by another node"));
+                    }
+                    self.place(welcome);
                 }
                 Kind::Beat => {}
                 Kind::Shutdown => {
-                    let grace = message.decode().ok_or(Malformed)?;
+                    let grace = message.read()?;
                     self.end(now, grace, out);
                 }
                 Kind::Publish => {
-                    let published = message.decode::<Published>().ok_or(Malformed)?;
+                    let published = message.read::<Published>()?;
                     self.published(now, &published);
                 }
                 Kind::Fan => {
-                    let fan = Fan::decode(message.body).ok_or(Malformed)?;
+                    let fan = Fan::decode(message.body).ok_or(Malformed("a fan that is none"))?;
                     self.fan(now, fan);
                 }
                 Kind::Exec
@@ -171,7 +173,7 @@ impl Worker {
                 | Kind::Create
                 | Kind::Remove
                 | Kind::Discard => self.request(now, &message, out),
-                _ => return Err(Malformed),
+                _ => return Err(Malformed("a message that goes the other way")),
             }
         }
         Ok(())
@@ -209,25 +211,28 @@ impl Worker {
     /// Takes in an exec, or a piece of one, for this node.
     fn exec(&mut self, now: Time, message: &Message<'_>) {
         let (id, flags) = (message.request, message.flags);
+        if flags.is_first() {
+            self.partial = None;
+        }
         if flags.is_whole() {
             return self.run_or_wait(now, Kind::Exec, id, message.body);
         }
         if flags.is_first() {
-            self.partial.insert(id, message.body.to_vec());
+            self.partial = Some((id, message.body.to_vec()));
             return;
         }
-        let Some(line) = self.partial.get_mut(&id) else { return };
+        let Some((_, mut line)) = self.partial.take_if(|(begun, _)| *begun == id) else { return };
         line.extend_from_slice(message.body);
-        if line.len() > LINE_BYTES_MAX {
-            self.partial.remove(&id);
-        } else if flags.is_last() {
-            let line = self.partial.remove(&id).expect("it was there a moment ago");
+        if flags.is_last() {
             self.run_or_wait(now, Kind::Exec, id, &line);
+        } else if line.len() <= LINE_BYTES_MAX {
+            self.partial = Some((id, line));
         }
     }
 
     fn run_or_wait(&mut self, now: Time, kind: Kind, id: RequestId, body: &[u8]) {
-        if self.is_congested() {
+        // What waits already was typed before.
+        if self.is_congested() || !self.waiting.is_empty() {
             self.waiting.push_back(Request { kind, id, body: body.to_vec() });
         } else {
             self.run(now, kind, id, body);
@@ -338,12 +343,8 @@ impl Worker {
     }
 
     /// Takes in what the parent says of itself and those above it.
-    fn place(&mut self, now: Time, welcome: Welcome) {
-        let Welcome { parent, depth, ancestors } = welcome;
-        if parent != self.parent.ancestor.node {
-            self.parent.ancestor.node = parent;
-            self.watch_parent(now);
-        }
+    fn place(&mut self, welcome: Welcome) {
+        let Welcome { depth, ancestors, .. } = welcome;
         self.ancestors = ancestors;
         let mut of_children = vec![self.parent.ancestor.clone()];
         of_children.extend_from_slice(&self.ancestors);
@@ -360,7 +361,7 @@ impl Worker {
     /// The link to the parent is gone: another one is looked for.
     fn orphaned(&mut self, now: Time, out: &mut Vec<Output>) {
         self.parent.is_up = false;
-        self.partial.clear();
+        self.partial = None;
         self.waiting.clear();
         if self.ending {
             return self.end(now, END_GRACE, out);
@@ -406,9 +407,9 @@ impl Worker {
 
     /// Somebody who was asked has answered.
     fn answered(&mut self, now: Time, link: LinkId, frame: &[u8], out: &mut Vec<Output>) {
-        match self.healing.as_mut().and_then(|healing| healing.link(link)) {
+        match self.healing.as_mut().and_then(|healing| healing.asked(link)) {
             None => {}
-            Some(asked) => match read_welcome(asked, now, frame) {
+            Some((ancestor, asked)) => match read_welcome(ancestor, asked, now, frame) {
                 Ok(Some(welcome)) => self.settle(now, link, welcome, out),
                 Ok(None) => {}
                 // The tree is about to end.
@@ -430,7 +431,7 @@ impl Worker {
         let Some((ancestor, link)) = healing.choose(link, out) else { return };
         if self.parent.is_up {
             out.push(Output::Close(self.parent.link.id()));
-            self.partial.clear();
+            self.partial = None;
             self.waiting.clear();
         }
         log::info!("node {} is taken in by node {}", self.hello.life.node, ancestor.node);
@@ -438,11 +439,11 @@ impl Worker {
         self.parent = Parent { link, is_up: true, ancestor };
         self.watch_parent(now);
         let settled = wire::body(&Settled { moves: self.moves });
-        self.parent.send(&Message::neighbour(Kind::Settled, &settled));
+        self.parent.link.send_first(&Message::neighbour(Kind::Settled, &settled));
         for places in self.children.places().chunks(PLACES_PER_MESSAGE) {
             self.parent.send(&Message::neighbour(Kind::Below, &wire::body(&places)));
         }
-        self.place(now, welcome);
+        self.place(welcome);
     }
 
     fn end(&mut self, now: Time, grace: Duration, out: &mut Vec<Output>) {
@@ -524,8 +525,9 @@ impl Node for Worker {
             }
             Input::Frame(link, frame) if is_parent(link) => {
                 self.traffic.frames_received += 1;
-                if self.take_in(now, frame, out).is_err() {
-                    log::error!("node {}: its parent sent nonsense", self.hello.life.node);
+                if let Err(Malformed(what)) = self.take_in(now, frame, out) {
+                    let own = self.hello.life.node;
+                    log::error!("node {own}: its parent does not speak our protocol: {what}");
                     out.push(Output::Close(link));
                     self.orphaned(now, out);
                 }
@@ -581,14 +583,23 @@ impl Node for Worker {
 }
 
 /// What an ancestor answers to an orphan: `None` when it has not said anything, and what it has said
-/// instead when that is no welcome.
-fn read_welcome(link: &mut Link, now: Time, frame: &[u8]) -> Result<Option<Welcome>, Option<Kind>> {
+/// instead when that is no welcome by this very ancestor: its address may have another owner by now.
+fn read_welcome(
+    ancestor: NodeId,
+    link: &mut Link,
+    now: Time,
+    frame: &[u8],
+) -> Result<Option<Welcome>, Option<Kind>> {
     let mut welcome = None;
     for message in link.receive(now, frame).map_err(|_| None)? {
         let message = message.map_err(|_| None)?;
         // What has changed in the meantime is said at once.
         let read = Some(message).filter(|message| message.kind == Kind::Welcome);
-        welcome = Some(read.and_then(|message| message.decode()).ok_or(Some(message.kind))?);
+        let read = read.and_then(|message| message.decode::<Welcome>());
+        welcome = read.filter(|welcome| welcome.parent == ancestor);
+        if welcome.is_none() {
+            return Err(Some(message.kind));
+        }
     }
     Ok(welcome)
 }
@@ -596,7 +607,10 @@ fn read_welcome(link: &mut Link, now: Time, frame: &[u8]) -> Result<Option<Welco
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Incarnation, Life, Place};
+    use crate::{
+        Call, Claim, Command, CommandSpec, Context, Example, Incarnation, Life, Outcome, Place,
+        Word,
+    };
 
     const PARENT: LinkId = LinkId(1);
     const CHILD: LinkId = LinkId(2);
@@ -622,9 +636,104 @@ mod tests {
             parent_address: Address("above".to_owned()),
             transport: "test",
             timeout: Duration::from_secs(5),
-            commands: Registry::new([]).unwrap(),
+            commands: Registry::new([&BYTES]).unwrap(),
         };
         Worker::new(Time::ZERO, config)
+    }
+
+    fn turn(worker: &mut Worker, input: Input<'_>) -> Vec<Output> {
+        let mut out = Vec::new();
+        worker.handle(Time::ZERO, input, &mut out);
+        worker.flush(Time::ZERO, &mut out);
+        out
+    }
+
+    /// The messages of all frames that leave for the parent, by kind and request.
+    fn sent(out: &[Output]) -> Vec<(Kind, u64)> {
+        let frames = out.iter().filter_map(|output| match output {
+            Output::Send(PARENT, frame) => Some(frame),
+            _ => None,
+        });
+        let messages = frames.flat_map(|frame| wire::open(frame).unwrap().1);
+        messages
+            .map(|message| message.unwrap())
+            .map(|message| (message.kind, message.request.0))
+            .collect()
+    }
+
+    /// Answers every command with as many bytes as it asks for.
+    struct Bytes;
+
+    static BYTES: CommandSpec = CommandSpec {
+        name: "bytes",
+        package: "test",
+        summary: "for tests",
+        words: &[Word { claim: Claim::Word("bytes"), usage: "bytes N", help: "N bytes" }],
+        verbs: &[],
+        examples: &[Example { line: "exec 1 bytes 0", reply: "Ok:1" }],
+        create: || Box::new(Bytes),
+    };
+
+    impl Command for Bytes {
+        fn call(&mut self, _: &mut Context<'_>, call: &Call<'_>) -> Outcome {
+            let bytes: usize = call.args.only("N", "a number")?;
+            Ok("x".repeat(bytes).into())
+        }
+    }
+
+    fn exec(request: u64, line: &str) -> Message<'_> {
+        Message::new(Kind::Exec, life(1), RequestId(request), line.as_bytes())
+    }
+
+    /// A request that comes when there is room again must not pass one that has waited for it.
+    #[test]
+    fn requests_run_in_the_order_in_which_they_came_also_in_a_jam() {
+        let mut worker = worker(Vec::new());
+        turn(&mut worker, Input::Up(PARENT));
+        let long: Vec<_> = (1..=12).map(|request| exec(request, "bytes 40000")).collect();
+        let mut out = turn(&mut worker, Input::Frame(PARENT, &frame(&long)));
+        for request in 13..=30 {
+            // All that has left is acknowledged, the hello as well.
+            let acknowledged = u32::try_from(out.len() + 1).unwrap();
+            let mut next = frame(&[exec(request, "bytes 0")]);
+            next[..wire::FRAME_HEADER_BYTES].copy_from_slice(&acknowledged.to_le_bytes());
+            out.extend(turn(&mut worker, Input::Frame(PARENT, &next)));
+        }
+        let answered = sent(&out).into_iter().map(|(_, request)| request);
+        let short: Vec<_> = answered.filter(|request| *request > 12).collect();
+        assert_eq!(short, (13..=30).collect::<Vec<_>>());
+    }
+
+    /// Its beginning is worth nothing when the way of the rest has broken.
+    #[test]
+    fn a_line_whose_rest_does_not_come_is_not_run() {
+        let mut worker = worker(Vec::new());
+        turn(&mut worker, Input::Up(PARENT));
+        let flags = |first, last| wire::Flags::new(Status::Ok).piece(first, last);
+        let begun = Message { flags: flags(true, false), ..exec(1, "bytes ") };
+        let other = exec(2, "bytes 1");
+        let rest = Message { flags: flags(false, true), ..exec(1, "3") };
+        let out = turn(&mut worker, Input::Frame(PARENT, &frame(&[begun, other, rest])));
+        assert_eq!(sent(&out), [(Kind::Answer, 2)]);
+    }
+
+    /// The address of an ancestor that is gone may have another owner by now.
+    #[test]
+    fn only_the_one_who_was_asked_is_taken_for_a_parent() {
+        let address = Address("further up".to_owned());
+        let grandparent = NodeId::compute(0).unwrap();
+        let mut worker = worker(vec![Ancestor { node: grandparent, address }]);
+        worker.parent.ancestor.node = NodeId::compute(9).unwrap();
+        turn(&mut worker, Input::Down(PARENT));
+        let link = LinkId(7);
+        turn(&mut worker, Input::Connecting(1, link));
+        turn(&mut worker, Input::Up(link));
+        let welcome = |parent| {
+            let welcome = Welcome { parent, depth: 1, ancestors: Vec::new() };
+            frame(&[Message::neighbour(Kind::Welcome, &wire::body(&welcome))])
+        };
+        let out = turn(&mut worker, Input::Frame(link, &welcome(NodeId::compute(5).unwrap())));
+        assert!(out.contains(&Output::Close(link)) && !worker.parent.is_up, "{out:?}");
     }
 
     /// The control node may have been told that it is there.
@@ -650,12 +759,7 @@ mod tests {
     #[test]
     fn a_child_is_welcomed_before_anybody_is_told_of_it() {
         let mut worker = worker(Vec::new());
-        let mut turn = |input: Input<'_>| {
-            let mut out = Vec::new();
-            worker.handle(Time::ZERO, input, &mut out);
-            worker.flush(Time::ZERO, &mut out);
-            out
-        };
+        let mut turn = |input: Input<'_>| turn(&mut worker, input);
         turn(Input::Up(PARENT));
         let create = wire::body(&(life(2), None::<String>));
         let create = Message::new(Kind::Create, life(1), RequestId(1), &create);

@@ -106,6 +106,8 @@ pub struct Checks {
     passed_on: HashSet<(u64, Pid)>,
     /// Which requests were answered by whom.
     answered: HashSet<(u64, Pid)>,
+    /// Whose answers came to whom.
+    brought: HashSet<(u64, Pid)>,
 }
 
 impl Checks {
@@ -182,11 +184,25 @@ impl Checks {
         }
     }
 
+    /// An answer comes to a process, which may pass it on.
+    pub fn brought(&mut self, to: Pid, header: &Header<'_>) {
+        self.brought.insert((header.request, to));
+    }
+
+    /// A process sends the answer of another node on: it must have come to it.
+    pub fn answer_passed_on(&mut self, by: Pid, header: &Header<'_>) {
+        if !self.brought.contains(&(header.request, by)) {
+            let (node, request) = (header.node, header.request);
+            self.fail(format!("process {} answers {request:x} for node {node}", public(by)));
+        }
+    }
+
     /// Forgets the requests so far, all of which have been answered: a tree of 100,000 nodes makes
     /// millions of them, and each goes a long way.
     pub fn forget_requests(&mut self) {
         self.passed_on = HashSet::new();
         self.answered = HashSet::new();
+        self.brought = HashSet::new();
         self.answers = Vec::new();
     }
 

@@ -15,8 +15,9 @@ const KINDS: [&str; 22] = [
 /// A message's header.
 pub struct Header<'a> {
     kind: u8,
-    is_first: bool,
+    flags: u8,
     pub node: u32,
+    pub incarnation: u32,
     pub request: u64,
     body: &'a [u8],
 }
@@ -29,14 +30,24 @@ impl Header<'_> {
 
     /// Whether this is, or begins, a request on its way down to one node.
     pub fn begins_request(&self) -> bool {
-        self.is_first
+        self.is_first()
             && self.request != 0
             && matches!(self.name(), "Exec" | "Ping" | "Create" | "Remove" | "Ask")
     }
 
     /// Whether this is, or begins, an answer.
     pub fn begins_answer(&self) -> bool {
-        self.is_first && self.name() == "Answer"
+        self.is_first() && self.name() == "Answer"
+    }
+
+    /// Whether an answer is one that only the node itself can give: a result, or what was wrong. That
+    /// a node can't be reached is said by others.
+    pub fn is_of_the_node(&self) -> bool {
+        self.flags >> 2 < 2
+    }
+
+    fn is_first(&self) -> bool {
+        self.flags & 1 != 0
     }
 
     /// The lives that the message is about, and where they are said to hang: numbers, as they are.
@@ -91,8 +102,9 @@ pub fn headers(frame: &[u8]) -> impl Iterator<Item = Header<'_>> {
         let request = u64::from_le_bytes(*header.last_chunk()?);
         let body = rest.get(MESSAGE_HEADER_BYTES..length)?;
         let node = u32::from_le_bytes(*header[6..].first_chunk()?);
-        let is_first = header[5] & 1 != 0;
-        let header = Header { kind: header[4], is_first, node, request, body };
+        let incarnation = u32::from_le_bytes(*header[10..].first_chunk()?);
+        let (kind, flags) = (header[4], header[5]);
+        let header = Header { kind, flags, node, incarnation, request, body };
         rest = rest.get(length..)?;
         Some(header)
     })

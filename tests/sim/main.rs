@@ -12,6 +12,7 @@
 #![allow(clippy::print_stderr, reason = "whoever runs many seeds wants to see how it goes")]
 
 mod checks;
+mod complaints;
 mod frame;
 mod link;
 mod network;
@@ -80,6 +81,7 @@ fn a_seed_brings_the_same_events_again() {
 /// Runs a seed; a panic of a node is a violation like any other.
 fn run(seed: u64, size: Size) -> Result<Outcome, String> {
     let _watched = watchdog::watch(replay(seed, size));
+    complaints::listen();
     let modules = Registry::linked().unwrap();
     let registry = Registry::new(modules.modules().chain([&probe::PROBE])).unwrap();
     match catch_unwind(AssertUnwindSafe(|| story::run(seed, size, &registry))) {

@@ -11,8 +11,10 @@ use hoptree_core::{
 };
 
 use crate::checks::Checks;
-use crate::frame;
+use crate::complaints;
+use crate::frame::{self, Header};
 use crate::link::Ends;
+use crate::probe;
 use crate::process::{CONTROL, Pid, Process, Role, public};
 use crate::random::Random;
 use crate::trace::{self, note};
@@ -163,6 +165,9 @@ impl Network {
             self.events += 1;
             watchdog::event();
             self.happen(pid, event);
+            if let Some(violation) = probe::take_violation().or_else(complaints::take) {
+                self.checks.fail(violation);
+            }
         }
         self.now = self.now.max(end);
         self.checks.now = self.now;
@@ -323,10 +328,15 @@ impl Network {
         if !end.receives(frame) {
             self.checks.fail(format!("{link:?}: more is acknowledged than was sent"));
         }
-        if pid == CONTROL {
-            let sender = self.ends.peer_of(link).owner;
-            let sender = self.processes[sender].life.node;
-            frame::headers(frame).for_each(|header| self.checks.heard(sender, &header));
+        let sender = self.ends.peer_of(link).owner;
+        let sender = self.processes[sender].life.node;
+        for header in frame::headers(frame) {
+            if pid == CONTROL {
+                self.checks.heard(sender, &header);
+            }
+            if header.begins_answer() {
+                self.checks.brought(pid, &header);
+            }
         }
         if !std::mem::replace(&mut self.ends.end_mut(link).is_known, true) {
             self.feed(pid, Input::Up(link), outputs);
@@ -479,9 +489,8 @@ impl Network {
             if header.begins_request() {
                 self.checks.passed_on(sender, &header);
             }
-            let is_own = NodeId::compute(header.node) == Some(self.processes[sender].life.node);
-            if header.begins_answer() && is_own {
-                self.checks.answered_by(sender, &header);
+            if header.begins_answer() {
+                self.answered(sender, &header);
             }
         }
         let end = self.ends.end_mut(link);
@@ -492,6 +501,19 @@ impl Network {
             self.checks.fail(format!("{link:?}: too much is unacknowledged"));
         }
         self.send_to(Ends::peer(link), |link| Event::Frame(link, frame));
+    }
+
+    /// A process answers a request, itself or for those below it.
+    fn answered(&mut self, sender: Pid, header: &Header<'_>) {
+        let Life { node, incarnation } = self.processes[sender].life;
+        if NodeId::compute(header.node) == Some(node) {
+            self.checks.answered_by(sender, header);
+        }
+        let is_own =
+            (NodeId::compute(header.node), header.incarnation) == (Some(node), incarnation.0);
+        if header.is_of_the_node() && !is_own {
+            self.checks.answer_passed_on(sender, header);
+        }
     }
 
     /// Plans the arrival of something at the end of a link, after all that is on its way there.

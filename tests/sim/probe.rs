@@ -1,6 +1,7 @@
 //! A command module that remembers what ran where, so that "ran exactly once" can be checked.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use hoptree_core::{
@@ -9,8 +10,12 @@ use hoptree_core::{
 };
 
 thread_local! {
-    /// By the number of the task, who ran it. A run has its thread to itself.
+    /// By the number of the task, who ran it. A run of the simulator has its thread to itself.
     static RUNS: RefCell<Vec<Vec<Run>>> = const { RefCell::new(Vec::new()) };
+    /// By process, the task that ran there last. Tasks are numbered as they are typed.
+    static LAST: RefCell<HashMap<u32, usize>> = RefCell::default();
+    /// The first thing that was wrong with a run.
+    static VIOLATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// A task has run.
@@ -23,6 +28,36 @@ pub struct Run {
 /// Forgets all runs.
 pub fn forget() {
     RUNS.take();
+    LAST.take();
+    VIOLATION.take();
+}
+
+/// What was wrong with a run, if anything: a node runs its tasks in the order in which they were
+/// typed, and each as it was typed.
+pub fn take_violation() -> Option<String> {
+    VIOLATION.take()
+}
+
+/// The text of a long task: what it is follows from its number and length, so that a node sees
+/// whether any of it is missing.
+pub fn text_of(task: usize, bytes: usize) -> String {
+    let letter = |at: usize| char::from(b'a' + ((at / 1_000 + at + task) % 26) as u8);
+    (0..bytes).map(letter).collect()
+}
+
+/// Notes that a task runs, and what is wrong with that.
+fn note(task: usize, run: Run, is_whole: bool) {
+    RUNS.with_borrow_mut(|runs| {
+        runs.resize_with(runs.len().max(task + 1), Vec::new);
+        runs[task].push(run);
+    });
+    let before = LAST.with_borrow_mut(|last| last.insert(run.pid, task));
+    let wrong = match before {
+        Some(before) if before > task => format!("task {task} runs after task {before} at {run:?}"),
+        _ if !is_whole => format!("task {task} is damaged when it runs at {run:?}"),
+        _ => return,
+    };
+    VIOLATION.with_borrow_mut(|violation| violation.get_or_insert(wrong).len());
 }
 
 /// Who ran a task.
@@ -41,6 +76,11 @@ pub static PROBE: CommandSpec = CommandSpec {
     summary: "for the simulator",
     words: &[
         Word { claim: Claim::Word("do"), usage: "do N BYTES", help: "run task N" },
+        Word {
+            claim: Claim::Word("read"),
+            usage: "read N BYTES TEXT",
+            help: "run task N, with a long text",
+        },
         Word {
             claim: Claim::Word("later"),
             usage: "later N MS",
@@ -74,11 +114,9 @@ impl Command for Probe {
         }
         let mut numbers = call.args.iter().map(|word| word.parse::<usize>().unwrap_or_default());
         let (task, more) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-        let run = Run { node: facts.node, pid: facts.pid };
-        RUNS.with_borrow_mut(|runs| {
-            runs.resize_with(runs.len().max(task + 1), Vec::new);
-            runs[task].push(run);
-        });
+        let is_whole =
+            call.word != "read" || call.args.iter().nth(2) == Some(&*text_of(task, more));
+        note(task, Run { node: facts.node, pid: facts.pid }, is_whole);
         let answer = format!("{task} by {}", facts.pid);
         match call.word {
             "do" => Ok((answer + &"x".repeat(more)).into()),
@@ -87,6 +125,7 @@ impl Command for Probe {
                 self.later.push((due, call.id, answer));
                 Ok(Reply::Later)
             }
+            "read" => Ok(answer.into()),
             "work" => Ok(cx.offload(call.id, |_| Ok(answer))),
             _ => Ok(Reply::Later),
         }

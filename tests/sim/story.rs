@@ -6,8 +6,9 @@ use std::time::Duration;
 use hoptree_core::{Exit, Life, NodeId, Registry};
 
 use crate::checks::{Checks, Command, Counts, MARK, node_called};
+use crate::complaints;
 use crate::network::{Event, MICROSECOND, MS, Moment, Network, TIMEOUT};
-use crate::probe;
+use crate::probe::{self, text_of};
 use crate::process::{CONTROL, Pid};
 use crate::verdict;
 
@@ -67,6 +68,7 @@ pub struct Story {
 /// What does not hold.
 pub fn run(seed: u64, size: Size, registry: &Registry) -> Result<Outcome, String> {
     probe::forget();
+    complaints::forget();
     let network = Network::new(seed, registry.clone());
     let mut story = Story { network, size, tasks: 0, beat: None };
     let phases =
@@ -190,7 +192,9 @@ impl Story {
             86..90 => self.be_late(),
             90..92 => self.hang_control(time),
             92..94 => self.flood(),
-            94..97 => self.remove(),
+            94..95 => self.flood_with_answers(),
+            95..96 => self.break_in(),
+            96..98 => self.remove(),
             _ => self.recreate(),
         }
     }
@@ -273,6 +277,39 @@ impl Story {
         }
     }
 
+    /// A node gives more long answers than its link takes, and short ones behind them.
+    fn flood_with_answers(&mut self) {
+        let Some(node) = self.any_node() else { return };
+        let long = self.network.random.between(8, 30);
+        for index in 0..2 * long {
+            let task = self.task();
+            let bytes = if index < long { self.network.random.below(60_000) } else { 0 };
+            self.enter(format!("exec {node} do {task} {bytes}"));
+            let time = self.network.random.below(200 * MICROSECOND);
+            self.network.run_for(time);
+        }
+    }
+
+    /// Long lines are on their way to a node when one dies that may be a relay on that way.
+    fn break_in(&mut self) {
+        let Some(pid) = self.anybody() else { return };
+        let node = self.network.processes[pid].life.node;
+        for _ in 0..2 {
+            let (task, bytes) = (self.task(), self.network.random.between(100_000, 600_000));
+            self.enter(format!(
+                "exec {node} read {task} {bytes} {}",
+                text_of(task, bytes as usize)
+            ));
+        }
+        let time = self.network.random.below(4 * MS);
+        self.network.run_for(time);
+        let steps = self.network.random.between(1, 4);
+        let relay = (0..steps).fold(pid, |pid, _| self.network.processes[pid].spawner);
+        if relay != CONTROL {
+            self.network.end(relay, Exit::Signal(9));
+        }
+    }
+
     fn remove(&mut self) {
         let Some(node) = self.any_node() else { return };
         self.enter(format!("remove {node}"));
@@ -327,7 +364,11 @@ impl Story {
                 let bytes = self.network.random.below(100_000);
                 self.enter(format!("exec {node} do {task} {bytes}"));
             }
-            44..52 => {
+            44..46 => {
+                let bytes = self.network.random.between(10_000, 200_000) as usize;
+                self.enter(format!("exec {node} read {task} {bytes} {}", text_of(task, bytes)));
+            }
+            46..52 => {
                 let ms = self.network.random.below(TIMEOUT.as_millis() as u64 + 200);
                 self.enter(format!("exec {node} later {task} {ms}"));
             }

@@ -125,7 +125,7 @@ impl Command for Heartbeat {
         self.waiting.values_mut().for_each(|since| *since = cx.now());
         self.oldest = self.waiting.keys().map(|node| (cx.now(), *node)).collect();
         cx.watch(self.watch);
-        cx.publish(interval.0.to_le_bytes().to_vec());
+        cx.publish(interval.0.to_le_bytes().to_vec())?;
         Ok(Reply::EMPTY)
     }
 

@@ -31,7 +31,7 @@ struct PingAll;
 impl Command for PingAll {
     fn call(&mut self, cx: &mut Context<'_>, call: &Call<'_>) -> Outcome {
         call.args.none()?;
-        Ok(cx.ask_all(call.id, Vec::new()))
+        cx.ask_all(call.id, Vec::new())
     }
 
     fn asked(&mut self, _: &mut Context<'_>, _: RequestId, _: &[u8]) -> Outcome {

@@ -25,7 +25,7 @@ impl Board {
         let charge = self.replies.task_mut(request).and_then(|task| task.charge.take());
         self.settle(now, charge, Status::Ok);
         self.end_earlier_life(life.node);
-        self.tree.join(life, pid, parent, now);
+        self.tree.join(place, pid, now);
         self.create_over(request, life.node, parent);
         self.replies.answer(request, Reply::Ok(&pid.to_string()));
     }

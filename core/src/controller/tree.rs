@@ -157,8 +157,9 @@ impl Tree {
         Life { node, incarnation: Incarnation(self.incarnations) }
     }
 
-    /// A life has joined below `parent`. What was below an earlier life of it stays below it.
-    pub fn join(&mut self, life: Life, pid: u32, parent: NodeId, now: Time) {
+    /// A life has joined at this place. What was below an earlier life of it stays below it.
+    pub fn join(&mut self, place: Place, pid: u32, now: Time) {
+        let Place { life, parent: Life { node: parent, .. }, moves } = place;
         self.lift_above(life.node, parent);
         self.detach(life.node);
         self.siblings(parent).insert(life.node);
@@ -168,6 +169,7 @@ impl Tree {
             incarnation: life.incarnation,
             parent,
             birthplace: parent,
+            moves,
             pid,
             since: now,
             children: std::mem::take(&mut record.children),
@@ -335,8 +337,8 @@ mod tests {
     fn a_new_life_below_what_hangs_from_its_old_one_makes_no_circle() {
         let mut tree = Tree::default();
         for (id, parent) in [(1, NodeId::CONTROL), (2, node(1)), (3, node(2)), (1, node(3))] {
-            let life = tree.new_life(node(id));
-            tree.join(life, id, parent, Time::ZERO);
+            let (life, parent) = (tree.new_life(node(id)), tree.life(parent).unwrap());
+            tree.join(Place { life, parent, moves: 0 }, id, Time::ZERO);
         }
         assert_eq!(tree.subtree(node(2)), [node(2), node(3), node(1)]);
         assert_eq!(tree.ancestors(node(1)).collect::<Vec<_>>(), [node(3), node(2)]);
