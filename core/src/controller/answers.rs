@@ -2,7 +2,8 @@
 
 use super::board::Board;
 use super::replies::Reply;
-use super::task::{Charge, Creation, Removal, Task, Work};
+use super::task::{Creation, Removal, Task, Work};
+use super::windows::Charge;
 use crate::wire::{Message, Status};
 use crate::{Change, Life, NodeId, RequestId, Time};
 
@@ -39,9 +40,10 @@ impl Board {
         if flags.is_first() {
             self.partial.insert(request, Vec::new());
         }
-        if let Some(Charge { target, .. }) = self.replies.task(request).and_then(|task| task.charge)
-        {
-            self.lives(now, target);
+        let charge = self.replies.task(request).and_then(|task| task.charge.as_ref());
+        if let Some(Charge { target, link, .. }) = charge {
+            let (target, link) = (*target, *link);
+            self.lives(now, target, Some(link));
         }
         let Some(body) = self.partial.get_mut(&request) else { return };
         body.extend_from_slice(message.body);
@@ -89,21 +91,11 @@ impl Board {
 
     /// Gives back what a request took of the windows, and learns from its answer.
     pub(super) fn settle(&mut self, now: Time, charge: Option<Charge>, status: Status) {
-        let Some(Charge { target, link, bytes }) = charge else { return };
-        if let Some(link) = link
-            && let Some(window) = self.links.get_mut(&link)
-        {
-            window.give_back(bytes);
-            if window.is_empty() {
-                self.links.remove(&link);
-            }
-        }
-        if let Some(record) = self.tree.life_mut(target) {
-            record.window.give_back(bytes);
-        }
-        self.ready.extend(&self.blocked);
+        let Some(charge) = charge else { return };
+        let (target, link) = (charge.target, charge.link);
+        self.windows.settle(charge, &mut self.ready);
         if status != Status::Unavailable {
-            self.lives(now, target);
+            self.lives(now, target, Some(link));
         }
     }
 
@@ -126,6 +118,9 @@ impl Board {
         let no_answer = format!("No answer within {} ms", self.timeout.as_millis());
         let Some(task) = self.replies.task_mut(request) else { return };
         let mut late = Late { charge: task.charge.take(), removed: None };
+        if let Some(charge) = &mut late.charge {
+            self.windows.give_up(charge, &mut self.ready);
+        }
         match task.work {
             Work::Exec { node, .. } | Work::Part { node, .. } => {
                 let reply = match why {
@@ -222,7 +217,7 @@ impl Board {
                 record.held_by = None;
             }
             record.queue.retain(|other| *other != request);
-            self.ready.push(node);
+            self.ready.push_back(node);
         }
     }
 }

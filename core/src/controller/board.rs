@@ -3,7 +3,7 @@
 //! The board never sends by itself: what follows from a message is noted in its outbox and in the
 //! list of nodes whose queues may move, for the controller to see to.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use super::answers::Late;
 use super::replies::Replies;
 use super::tree::Tree;
-use super::windows::Window;
+use super::windows::Windows;
 use crate::wire::{Joined, Kind, Message, Moved};
 use crate::{Change, Exit, Life, LinkId, NodeId, Place, RequestId, Time};
 
@@ -21,12 +21,10 @@ pub(crate) struct Board {
     pub timeout: Duration,
     pub tree: Tree,
     pub replies: Replies,
-    /// What is unanswered on each of the control node's links.
-    pub links: FxHashMap<LinkId, Window>,
-    /// Nodes whose next command waits for room in a window.
-    pub blocked: BTreeSet<NodeId>,
-    /// Nodes whose queues may have something to do.
-    pub ready: Vec<NodeId>,
+    /// What is unanswered, and whose next command waits for room.
+    pub windows: Windows,
+    /// Nodes whose queues may have something to do, in the order in which they came to.
+    pub ready: VecDeque<NodeId>,
     /// Messages to be sent.
     pub outbox: Vec<Outgoing>,
     /// What the modules are to be told.
@@ -78,9 +76,8 @@ impl Board {
             timeout,
             tree: Tree::default(),
             replies,
-            links: FxHashMap::default(),
-            blocked: BTreeSet::new(),
-            ready: Vec::new(),
+            windows: Windows::default(),
+            ready: VecDeque::new(),
             outbox: Vec::new(),
             changes: Vec::new(),
             wake: None,

@@ -6,7 +6,6 @@ use super::answers::{ALREADY_EXISTS, Why};
 use super::board::{Board, Outgoing, Probe};
 use super::replies::Reply;
 use super::task::{Creation, Removal, Task, Work};
-use super::windows::Pace;
 use crate::children::{END_GRACE, END_GRACE_STEP};
 use crate::time::earliest;
 use crate::wire::{self, Kind, Status};
@@ -60,7 +59,7 @@ impl Board {
             record.probe.take_if(|under_way| *under_way == probe);
         }
         if lives {
-            self.lives(now, life);
+            self.lives(now, life, None);
         }
         let Some(request) = asker else { return };
         match self.replies.task(request).map(|task| &task.work) {
@@ -108,9 +107,15 @@ impl Board {
         self.wake = earliest(self.wake, Some(at));
     }
 
+    /// When [`Board::timeout`] has something to do; may be earlier than there is need.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        earliest(self.wake, self.windows.deadline())
+    }
+
     /// Does what is due: asks after nodes that have not answered for half of the deadline, gives up
     /// at the deadline, and loses patience with those whose windows stay full.
     pub(super) fn timeout(&mut self, now: Time) {
+        self.windows.timeout(now, &mut self.ready);
         if self.wake.is_none_or(|wake| now < wake) {
             return;
         }
@@ -121,17 +126,6 @@ impl Board {
         waiting.sort_unstable();
         for (request, sent, asked) in waiting {
             self.check(now, request, sent, asked);
-        }
-        for node in self.blocked.clone() {
-            let Some(record) = self.tree.record_mut(node) else { continue };
-            match record.pace {
-                Pace::Tested(until) if until <= now => {
-                    record.pace = Pace::Stuck;
-                    self.ready.push(node);
-                }
-                Pace::Tested(until) => self.wake_by(until),
-                Pace::Fine | Pace::Stuck => {}
-            }
         }
     }
 

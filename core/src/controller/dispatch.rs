@@ -10,9 +10,9 @@ use super::board::Outgoing;
 use super::gather::{Gather, Gathered, Told};
 use super::language::Target;
 use super::replies::{Reply, TOO_MANY};
-use super::task::{Charge, Creation, Removal, Task, Work};
+use super::task::{Creation, Removal, Task, Work};
 use super::tree::{Record, State};
-use super::windows::{LINK_WINDOW, Pace, Window, patience};
+use super::windows::{Admission, Charge, Claim};
 use crate::wire::{self, FAN_BODY_BYTES_MAX, Fan, Kind, Message, NO_REQUEST, Published};
 use crate::{Life, LinkId, NodeId, RequestId, Time};
 
@@ -33,15 +33,6 @@ enum Turn {
     Wait,
     /// It can't be sent, and its command has been told so.
     Answered,
-}
-
-/// Whether the windows have room for a request.
-enum Admission {
-    Granted(Option<Charge>),
-    /// A window is full, but the node answers.
-    Wait,
-    /// A window is full, and the node does not answer.
-    Refused,
 }
 
 impl Controller {
@@ -173,7 +164,7 @@ impl Controller {
         } else {
             return self.answer(request, Reply::Error(PARENT_NOT_FOUND));
         }
-        self.board.ready.push(node);
+        self.board.ready.push_back(node);
     }
 
     /// Takes in `remove`.
@@ -185,7 +176,7 @@ impl Controller {
         for node in self.board.tree.subtree_and_coming(node) {
             self.board.tree.entry(node).enqueue(request);
         }
-        self.board.ready.push(node);
+        self.board.ready.push_back(node);
     }
 
     /// Whether a node is on its way, and nothing typed so far is about to end it.
@@ -214,7 +205,7 @@ impl Controller {
 
     /// Lets the commands that wait for a node take effect, as far as it is their turn.
     pub(super) fn advance(&mut self, now: Time, node: NodeId) {
-        self.board.blocked.remove(&node);
+        let waited_for = self.board.windows.unblock(node);
         while let Some(request) = self.next_of(node) {
             let done = match self.board.replies.task_mut(request).map(|task| &mut task.work) {
                 None => true,
@@ -252,6 +243,9 @@ impl Controller {
             }
         }
         self.board.tree.forget_if_unused(node);
+        if let Some(link) = waited_for {
+            self.board.windows.wake_next(link, &mut self.board.ready);
+        }
     }
 
     fn next_of(&self, node: NodeId) -> Option<RequestId> {
@@ -342,11 +336,15 @@ impl Controller {
         let refused = match self.board.tree.life(node) {
             None => Reply::NotFoundOf(node),
             Some(_) if !self.board.tree.is_reachable(node) => Reply::UnavailableOf(node),
-            Some(life) => match self.admit(now, life, bytes, command) {
-                Admission::Wait => return Turn::Wait,
-                Admission::Refused => Reply::RefusedOf(node),
-                Admission::Granted(charge) => {
-                    self.note_sent(now, request, charge);
+            Some(life) => match self.admit(now, request, life, bytes, command) {
+                Some(Admission::Wait) => return Turn::Wait,
+                Some(Admission::Refused) => Reply::RefusedOf(node),
+                Some(Admission::Granted(charge)) => {
+                    self.note_sent(now, request, Some(charge));
+                    return Turn::Send(life);
+                }
+                None => {
+                    self.note_sent(now, request, None);
                     return Turn::Send(life);
                 }
             },
@@ -381,11 +379,15 @@ impl Controller {
             None => PARENT_NOT_FOUND,
             // One that is to be its own parent has just turned out not to live.
             Some(_) if node == parent || !tree.is_reachable(parent) => "Parent is unavailable",
-            Some(life) => match self.admit(now, life, wire::HEADER_BYTES, None) {
-                Admission::Wait => return false,
-                Admission::Refused => TOO_MANY,
-                Admission::Granted(charge) => {
-                    self.start_create(now, request, node, life, charge);
+            Some(life) => match self.admit(now, request, life, wire::HEADER_BYTES, None) {
+                Some(Admission::Wait) => return false,
+                Some(Admission::Refused) => TOO_MANY,
+                Some(Admission::Granted(charge)) => {
+                    self.start_create(now, request, node, life, Some(charge));
+                    return true;
+                }
+                None => {
+                    self.start_create(now, request, node, life, None);
                     return true;
                 }
             },
@@ -483,39 +485,19 @@ impl Controller {
     }
 
     /// Whether the windows have room for a request to a life, which then takes its share of them.
+    /// There is none to take for what the control node asks of itself.
     fn admit(
         &mut self,
         now: Time,
+        request: RequestId,
         target: Life,
         bytes: usize,
         command: Option<RequestId>,
-    ) -> Admission {
-        let Some(link) = self.children.link_to(target) else { return Admission::Granted(None) };
-        let node = target.node;
-        let is_paid = self.is_on_link(command, link);
-        let board = &mut self.board;
-        let link_window = board.links.entry(link).or_insert_with(|| Window::new(LINK_WINDOW));
-        let Some(record) = board.tree.record_mut(node) else { return Admission::Granted(None) };
-        let is_full = record.window.is_full(bytes) || (!is_paid && link_window.is_full(bytes));
-        if !is_full {
-            record.window.take(bytes);
-            if !is_paid {
-                link_window.take(bytes);
-            }
-            let link = Some(link).filter(|_| !is_paid);
-            return Admission::Granted(Some(Charge { target, link, bytes }));
-        }
-        match record.pace {
-            Pace::Stuck => return Admission::Refused,
-            Pace::Tested(_) => {}
-            Pace::Fine => {
-                let until = now + patience(record.window.long().max(link_window.long()));
-                record.pace = Pace::Tested(until);
-                board.wake_by(until);
-            }
-        }
-        board.blocked.insert(node);
-        Admission::Wait
+    ) -> Option<Admission> {
+        let link = self.children.link_to(target)?;
+        let counts_on_link = !self.is_on_link(command, link);
+        let claim = Claim { request, target, link, counts_on_link, bytes };
+        Some(self.board.windows.admit(now, claim, &mut self.board.ready))
     }
 
     fn note_sent(&mut self, now: Time, request: RequestId, charge: Option<Charge>) {

@@ -7,9 +7,8 @@ use super::board::{Board, Outgoing};
 use super::replies::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use super::tree::{Record, State};
-use super::windows::Pace;
 use crate::wire::{self, Joined, Kind, NO_REQUEST, Status};
-use crate::{Change, Exit, Life, NodeId, Place, RequestId, Time};
+use crate::{Change, Exit, Life, LinkId, NodeId, Place, RequestId, Time};
 
 impl Board {
     /// A new life has joined the tree.
@@ -81,7 +80,7 @@ impl Board {
             }
             _ => {
                 record.silent = false;
-                self.lives(now, life);
+                self.lives(now, life, None);
                 self.ask_those_below(life.node);
             }
         }
@@ -118,7 +117,7 @@ impl Board {
                 // Its parent says so once more if it still is, but not once more that it is not.
                 self.probe(life.node);
             } else {
-                self.lives(now, life);
+                self.lives(now, life, None);
             }
         }
     }
@@ -163,11 +162,11 @@ impl Board {
         self.ready.extend(lost);
     }
 
-    /// Notes that a life has shown a sign of itself.
-    pub(super) fn lives(&mut self, now: Time, life: Life) {
+    /// Notes that a life has shown a sign of itself, on this link of the control node if that is known.
+    pub(super) fn lives(&mut self, now: Time, life: Life, link: Option<LinkId>) {
+        self.windows.heard(now, life, link);
         let Some(record) = self.tree.life_mut(life) else { return };
         record.heard = now;
-        record.pace = Pace::Fine;
         if !record.reachable {
             self.prove(now, life.node);
         }

@@ -115,7 +115,7 @@ impl Controller {
     pub fn wants_line(&self) -> bool {
         self.reading == Reading::Lines
             && self.board.replies.has_room()
-            && self.board.blocked.is_empty()
+            && !self.board.windows.is_blocking()
             && !self.children.has_enough_to_send()
     }
 
@@ -252,7 +252,7 @@ impl Controller {
     fn follow_up(&mut self, now: Time, out: &mut Vec<Output>) {
         loop {
             self.send_outbox(now, out);
-            if let Some(node) = self.board.ready.pop() {
+            if let Some(node) = self.board.ready.pop_front() {
                 self.advance(now, node);
             } else if !self.tell_modules(now, out) {
                 break;
@@ -313,7 +313,7 @@ impl Controller {
             Reading::From(time) => Some(time),
             _ => None,
         };
-        [self.board.wake, self.children.deadline()].into_iter().fold(pause, earliest)
+        [self.board.deadline(), self.children.deadline()].into_iter().fold(pause, earliest)
     }
 
     /// Ends the tree when there is nothing more to wait for.

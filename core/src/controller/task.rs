@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::gather::Gather;
+use super::windows::Charge;
 use crate::wire::Kind;
-use crate::{Life, LinkId, NodeId, RequestId, Time};
+use crate::{Life, NodeId, RequestId, Time};
 
 /// A command that waits for its answer.
 #[derive(Debug)]
@@ -12,7 +13,7 @@ pub(crate) struct Task {
     pub work: Work,
     /// When its request was sent; its deadline counts from here. `None` while it waits for others.
     pub sent: Option<Time>,
-    /// What its request takes of the windows.
+    /// What its request takes of the windows, until it is answered.
     pub charge: Option<Charge>,
 }
 
@@ -57,16 +58,6 @@ pub(crate) enum Removal {
     Asking,
     /// Its parent was told to end it.
     Ending,
-}
-
-/// A request's share of the windows, given back when it is answered or its link is gone.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Charge {
-    /// Who it was sent to.
-    pub target: Life,
-    /// The control node's link on the way, unless another part of the same fan has paid for it.
-    pub link: Option<LinkId>,
-    pub bytes: usize,
 }
 
 impl Task {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
 
-use super::windows::{NODE_WINDOW, Pace, Window};
 use crate::{Exit, Incarnation, Life, NodeId, Place, RequestId, Time};
 
 /// Every node that exists or is about to.
@@ -44,8 +43,6 @@ pub(crate) struct Record {
     pub queue: VecDeque<RequestId>,
     /// The question whether it lives that is under way for the sake of a deadline.
     pub probe: Option<RequestId>,
-    pub window: Window,
-    pub pace: Pace,
     /// When it last answered anything.
     pub heard: Time,
 }
@@ -79,8 +76,6 @@ impl Record {
             held_by: None,
             queue: VecDeque::new(),
             probe: None,
-            window: Window::new(NODE_WINDOW),
-            pace: Pace::Fine,
             heard: Time::ZERO,
         }
     }
