@@ -15,13 +15,10 @@ use crate::writer::Writer;
 /// are for one node and a large frame has come of them.
 pub const LINES_PER_TURN_MAX: usize = 1_024;
 
-/// No more lines are read while more than this waits to be written. What is under way then still
-/// adds its answers, which the node's own windows bound.
+/// No more lines are read, and answers stay in the tree, while more than this waits to be written. It
+/// is exceeded by what has come by then: by one long answer or two, and by what is on the way on each
+/// of the control node's links, 128 KiB.
 const STDOUT_ROOM_BYTES: usize = 1024 * 1024;
-
-/// With more than this waiting to be written nobody is taken to read it. Only years of notices lead
-/// here.
-const STDOUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How long an interrupted program still tries to write what it has.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_millis(200);
@@ -34,6 +31,8 @@ pub struct Console {
     prompt: Prompt,
     signals: Signals,
     screen: Vec<u8>,
+    /// Whether the node was told last that too much waits to be written.
+    blocked: bool,
     interrupted: bool,
 }
 
@@ -59,6 +58,7 @@ impl Console {
             prompt: Prompt::new(prompting),
             signals,
             screen: Vec::new(),
+            blocked: false,
             interrupted: false,
         }
     }
@@ -74,6 +74,7 @@ impl Console {
             let patience = if self.has_input() { Patience::Look } else { Patience::Wait };
             self.driver.wait(patience)?;
             self.heed_interrupt();
+            self.heed_backlog();
             self.feed_lines();
             self.driver.settle();
         }
@@ -122,7 +123,16 @@ impl Console {
         }
     }
 
-    /// Tells the node, once, that the user wants an end: by a signal, or by not reading any more.
+    /// Tells the node when too much waits to be written, and when that is over: a reader that is slow,
+    /// or stopped, stops what is on its way to it, and nothing else.
+    fn heed_backlog(&mut self) {
+        let blocked = !self.stdout.has_room();
+        if std::mem::replace(&mut self.blocked, blocked) != blocked {
+            self.driver.feed(Input::OutputBlocked(blocked));
+        }
+    }
+
+    /// Tells the node, once, that the user wants an end: by a signal, or by closing the output.
     fn heed_interrupt(&mut self) {
         if self.interrupted {
             return;
@@ -131,8 +141,6 @@ impl Console {
             log::info!("ending after signal {signal}");
         } else if let Some(kind) = self.stdout.failure() {
             log::info!("ending after stdout failed: {kind}");
-        } else if self.stdout.backlog() > STDOUT_BYTES_MAX {
-            log::error!("nobody reads stdout: {STDOUT_BYTES_MAX} bytes are waiting");
         } else {
             return;
         }

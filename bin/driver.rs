@@ -142,6 +142,7 @@ impl<N: Node> Driver<N> {
         while !self.done {
             if mem::take(&mut self.fed) {
                 self.carry_out_all();
+                self.offload.pause(!self.node.has_room_for_outcomes());
             } else if spawns_left > 0 && !self.spawns.is_empty() {
                 spawns_left -= 1;
                 self.spawn_next();
@@ -218,6 +219,8 @@ impl<N: Node> Driver<N> {
             Output::Spawn(birth, transport) => self.spawns.push_back((birth, transport)),
             Output::Kill(life) => self.kill(life),
             Output::Offload(job) => self.offload.begin(job),
+            // Seldom more than one a turn, and perhaps long.
+            Output::Print(text) if self.printed.is_empty() => self.printed = text,
             Output::Print(text) => self.printed.extend_from_slice(&text),
             Output::Exit => self.done = true,
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
 
 use hoptree_core::{Failure, Job, RequestId, Waker};
@@ -13,7 +13,10 @@ use hoptree_core::{Failure, Job, RequestId, Waker};
 const NICENESS: i32 = 10;
 
 /// The work of one node. There are no threads as long as there is nothing to do.
-pub struct Offload(Arc<Desk>);
+pub struct Offload {
+    desk: Arc<Desk>,
+    is_paused: bool,
+}
 
 /// How many threads a node may have for work at a time. To find out takes a dozen system calls, and
 /// most nodes never need to know.
@@ -32,6 +35,8 @@ struct Work {
     /// Jobs that no thread has taken. Bounded by the control node's windows.
     waiting: VecDeque<Job>,
     threads: usize,
+    /// No job is begun for now.
+    is_paused: bool,
     /// What jobs have come to, for the node to take.
     done: Vec<Done>,
 }
@@ -43,36 +48,51 @@ impl Offload {
     /// No work yet. The waker is used whenever some is done.
     pub fn new(waker: Waker) -> Offload {
         let (work, is_done) = (Mutex::default(), AtomicBool::new(false));
-        Offload(Arc::new(Desk { work, is_done, waker }))
+        Offload { desk: Arc::new(Desk { work, is_done, waker }), is_paused: false }
     }
 
     /// Has a job done, now or when a thread is free.
     pub fn begin(&self, job: Job) {
-        let call = job.call();
-        let mut work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut work = self.desk.lock();
         work.waiting.push_back(job);
-        if work.threads == *THREADS_MAX {
-            return;
+        self.start_threads(&mut work, 1);
+    }
+
+    /// Whether no further job is to be begun for now. Those under way go on.
+    pub fn pause(&mut self, is_paused: bool) {
+        if std::mem::replace(&mut self.is_paused, is_paused) != is_paused {
+            let mut work = self.desk.lock();
+            work.is_paused = is_paused;
+            let wanted = work.waiting.len();
+            self.start_threads(&mut work, wanted);
         }
-        match start(&self.0) {
-            Ok(()) => work.threads += 1,
-            Err(_) if work.threads > 0 => {}
-            Err(error) => {
-                work.waiting.clear();
-                let failure = Failure(format!("can't start a thread: {error}"));
-                work.done.push((call, Err(failure)));
-                self.0.is_done.store(true, Ordering::Release);
-                self.0.waker.wake();
+    }
+
+    /// Starts so many threads, as far as there may be more. When there can be none at all, all that
+    /// waits has failed.
+    fn start_threads(&self, work: &mut Work, wanted: usize) {
+        let allowed = if work.is_paused { 0 } else { THREADS_MAX.saturating_sub(work.threads) };
+        for _ in 0..wanted.min(allowed) {
+            match start(&self.desk) {
+                Ok(()) => work.threads += 1,
+                Err(_) if work.threads > 0 => return,
+                Err(error) => {
+                    let failure = Failure(format!("can't start a thread: {error}"));
+                    let calls = work.waiting.drain(..).map(|job| job.call());
+                    work.done.extend(calls.map(|call| (call, Err(failure.clone()))));
+                    self.desk.is_done.store(true, Ordering::Release);
+                    return self.desk.waker.wake();
+                }
             }
         }
     }
 
     /// What has been done since this was last called.
     pub fn take_done(&self) -> Vec<Done> {
-        if !self.0.is_done.swap(false, Ordering::Acquire) {
+        if !self.desk.is_done.swap(false, Ordering::Acquire) {
             return Vec::new();
         }
-        let mut work = self.0.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut work = self.desk.lock();
         std::mem::take(&mut work.done)
     }
 }
@@ -83,6 +103,10 @@ fn start(desk: &Arc<Desk>) -> io::Result<()> {
 }
 
 impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Does what there is, and returns when nothing waits.
     fn serve(&self) {
         if let Err(error) = rustix::process::nice(NICENESS) {
@@ -92,7 +116,7 @@ impl Desk {
             let call = job.call();
             let outcome = catch_unwind(AssertUnwindSafe(|| job.run(thread::yield_now)))
                 .unwrap_or_else(|_| Err(Failure::from("the work has panicked")));
-            let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut work = self.lock();
             work.done.push((call, outcome));
             drop(work);
             self.is_done.store(true, Ordering::Release);
@@ -101,8 +125,8 @@ impl Desk {
     }
 
     fn next(&self) -> Option<Job> {
-        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let job = work.waiting.pop_front();
+        let mut work = self.lock();
+        let job = if work.is_paused { None } else { work.waiting.pop_front() };
         if job.is_none() {
             work.threads -= 1;
         }
@@ -145,7 +169,7 @@ mod tests {
         done.sort();
         assert_eq!(done[0], (RequestId(0), Ok("released".to_owned())));
         assert_eq!(done[49], (RequestId(49), Ok("49".to_owned())));
-        while offload.0.work.lock().unwrap().threads > 0 {
+        while offload.desk.work.lock().unwrap().threads > 0 {
             thread::yield_now();
         }
     }
@@ -158,5 +182,22 @@ mod tests {
         wakes.recv_timeout(Duration::from_secs(60)).unwrap();
         let failure = Failure::from("the work has panicked");
         assert_eq!(offload.take_done(), [(RequestId(1), Err(failure))]);
+    }
+
+    #[test]
+    fn a_pause_holds_back_what_has_not_begun() {
+        let (woken, wakes) = mpsc::channel();
+        let mut offload = Offload::new(Waker::new(move || woken.send(()).unwrap()));
+        offload.pause(true);
+        for call in 0..10 {
+            offload.begin(job(call, move || Ok(call.to_string())));
+        }
+        assert_eq!(offload.desk.lock().threads, 0);
+        offload.pause(false);
+        let mut done = Vec::new();
+        while done.len() < 10 {
+            wakes.recv_timeout(Duration::from_secs(60)).unwrap();
+            done.extend(offload.take_done());
+        }
     }
 }

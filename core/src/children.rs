@@ -86,11 +86,13 @@ impl Child {
         self.guest_until.is_some()
     }
 
-    /// Passes on what a child has said, as far as it is news above.
+    /// Passes on what a child has said, as far as it is news above. Adds to `left` who is not reached
+    /// any more by the link by which it was.
     fn take_in(
         &mut self,
         message: Message<'_>,
         routes: &mut RouteTable,
+        left: &mut Vec<(Life, LinkId)>,
         up: &mut Up<'_>,
     ) -> Result<(), Malformed> {
         let id = self.link.id();
@@ -112,21 +114,26 @@ impl Child {
             Kind::Joined => {
                 let joined = message.read::<Joined>()?;
                 self.link.settle(message.request);
-                if !routes.learn(joined.place, id) {
+                let Some(ways_left) = routes.learn(joined.place, id) else {
                     let Message { life, request, .. } = message;
                     up(Message::answer(life, request, Status::Unavailable, &[]));
                     return Ok(());
-                }
+                };
+                left.extend(ways_left);
             }
             Kind::Moved => {
                 let moved = message.read::<Moved>()?;
-                if !routes.learn(moved.place, id) {
-                    return Ok(());
-                }
+                let Some(ways_left) = routes.learn(moved.place, id) else { return Ok(()) };
+                left.extend(ways_left);
             }
             Kind::Below => {
                 let mut places = message.read::<Vec<Place>>()?;
-                places.retain(|place| routes.learn(*place, id));
+                places.retain(|place| {
+                    let ways_left = routes.learn(*place, id);
+                    let is_learnt = ways_left.is_some();
+                    left.extend(ways_left.into_iter().flatten());
+                    is_learnt
+                });
                 if !places.is_empty() {
                     up(Message { body: &wire::body(&places), ..message });
                 }
@@ -136,6 +143,7 @@ impl Child {
                 // To those that have moved there is another way by now, here and further up.
                 let gone = message.read::<Vec<Life>>()?;
                 let gone: Vec<_> = gone.iter().flat_map(|life| routes.forget(*life, id)).collect();
+                left.extend(gone.iter().map(|life| (*life, id)));
                 tell_forgotten(message.life, &gone, up);
                 return Ok(());
             }
@@ -146,7 +154,13 @@ impl Child {
                     return Ok(());
                 }
             }
-            Kind::Lost | Kind::Ended => {}
+            Kind::Offer if !self.link.is_pending(message.request) => {
+                // Nobody would ever take it.
+                let (life, request) = (message.life, message.request);
+                self.link.send(&Message::new(Kind::Take, life, request, &wire::body(&false)));
+                return Ok(());
+            }
+            Kind::Lost | Kind::Ended | Kind::Offer => {}
             _ => return Err(Malformed("a message that goes the other way")),
         }
         up(message);
@@ -251,9 +265,9 @@ impl Children {
 
     /// Passes a request on towards its node, or answers that there is no way to it.
     pub fn forward(&mut self, message: &Message<'_>, up: &mut Up<'_>) {
-        let begins = message.flags.is_first();
+        let begins = message.flags.is_first() && message.kind != Kind::Take;
         let child = self.link_to(message.life).and_then(|link| self.links.get_mut(&link));
-        // The rest of a long request goes where its beginning went, or nowhere: by another way there
+        // What belongs to an earlier message goes where that went, or nowhere: by another way there
         // would be a hole in it.
         match child.filter(|child| begins || child.link.is_pending(message.request)) {
             Some(child) => {
@@ -480,13 +494,13 @@ impl Children {
         let place = Place { life: hello.life, parent: self.own, moves: 0 };
         self.send_welcome(&mut link);
         self.links.insert(id, Child::new(place, hello.pid, link, None));
-        self.begin(now, id);
+        self.begin(now, id, up);
         report_joined(place, hello.pid, request, up);
         Ok(())
     }
 
     /// From now on the peer on this link is a child.
-    fn begin(&mut self, now: Time, id: LinkId) {
+    fn begin(&mut self, now: Time, id: LinkId, up: &mut Up<'_>) {
         let child = self.links.get_mut(&id).expect("whoever begins has just been entered");
         for (module, value) in &self.published {
             child.link.send(&Message::neighbour(Kind::Publish, &published(module, value)));
@@ -494,7 +508,8 @@ impl Children {
         watch_child(&mut child.link, self.own, self.watch, now);
         self.wake = earliest(self.wake, child.link.deadline());
         child.touch(&mut self.touched);
-        self.routes.learn(child.place, id);
+        let left = self.routes.learn(child.place, id);
+        self.give_up_pending(left.unwrap_or_default(), up);
     }
 
     /// Tells an orphan that it may stay. It may have asked others as well, so nobody is told before
@@ -532,7 +547,7 @@ impl Children {
         }
         let awaited_by = self.processes.join(place.life);
         self.processes.adopt(place.life, pid, out);
-        self.begin(now, id);
+        self.begin(now, id, up);
         match awaited_by {
             // Its first connection broke before its hello.
             Some(request) => report_joined(place, pid, request, up),
@@ -574,10 +589,26 @@ impl Children {
             self.wake = earliest(self.wake, child.link.deadline());
             report(Kind::Heard, child.place, up);
         }
-        for message in messages {
-            child.take_in(message?, &mut self.routes, up)?;
+        let mut left = Vec::new();
+        let taken_in = messages
+            .into_iter()
+            .try_for_each(|message| child.take_in(message?, &mut self.routes, &mut left, up));
+        self.give_up_pending(left, up);
+        taken_in
+    }
+
+    /// Answers what is pending for lives that are not reached any more by these links. Whoever has seen
+    /// the way break does so too, but what is cut in pieces may not have reached it.
+    fn give_up_pending(&mut self, mut left: Vec<(Life, LinkId)>, up: &mut Up<'_>) {
+        left.sort_unstable();
+        let links: BTreeSet<_> = left.iter().map(|(_, link)| *link).collect();
+        for link in links {
+            let Some(child) = self.links.get_mut(&link) else { continue };
+            let is_left = |life: Life| left.binary_search(&(life, link)).is_ok();
+            for (request, life) in child.link.take_pending(is_left) {
+                up(Message::answer(life, request, Status::Unavailable, &[]));
+            }
         }
-        Ok(())
     }
 
     /// A link is gone.
@@ -599,7 +630,7 @@ impl Children {
         if child.is_guest() {
             return None;
         }
-        for (request, life) in child.link.take_pending() {
+        for (request, life) in child.link.take_pending(|_| true) {
             up(Message::answer(life, request, Status::Unavailable, &[]));
         }
         let life = child.place.life;
@@ -840,6 +871,35 @@ mod tests {
             "its beginning went elsewhere"
         );
         assert_eq!([pieces(true, false), pieces(false, true)], [1, 1]);
+    }
+
+    /// Or a line would be run with a hole in it: the way to a node breaks further down, and heals.
+    #[test]
+    fn what_is_pending_for_one_whose_way_was_lost_is_answered_though_it_is_found_again() {
+        let leaf = Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) };
+        let mut children = Children::new(Life::CONTROL, TOKEN);
+        ask(&mut children, Kind::Create, 1);
+        happen(&mut children, Input::Up(LINK));
+        happen(&mut children, Input::Frame(LINK, &hello()));
+        let place = Place { life: leaf, parent: life(), moves: 0 };
+        let below = |place| frame(&Message::neighbour(Kind::Below, &wire::body(&vec![place])));
+        happen(&mut children, Input::Frame(LINK, &below(place)));
+        let flags = wire::Flags::new(Status::Ok).piece(true, false);
+        let begun = Message { flags, ..Message::new(Kind::Exec, leaf, RequestId(7), b"piece") };
+        children.forward(&begun, &mut |message| panic!("{message:?}"));
+
+        let forget = frame(&Message::neighbour(Kind::Forget, &wire::body(&vec![leaf])));
+        let (_, told) = happen(&mut children, Input::Frame(LINK, &forget));
+        assert_eq!(told, [(Kind::Forget, Status::Ok), (Kind::Answer, Status::Unavailable)]);
+        happen(&mut children, Input::Frame(LINK, &below(place)));
+        let rest = Message { flags: flags.piece(false, true), ..begun };
+        children.forward(&rest, &mut |message| panic!("{message:?}"));
+        assert_eq!(children.links[&LINK].link.queued_bytes(), {
+            let mut link = Link::new(LINK, NOW);
+            children.send_welcome(&mut link);
+            link.send(&begun);
+            link.queued_bytes()
+        });
     }
 
     /// A long answer that began on a link which has broken would end in the middle of another.

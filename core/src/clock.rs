@@ -22,12 +22,18 @@ pub(crate) struct Clock {
     stood: Duration,
     last: Time,
     was_late: bool,
+    /// It stands still whatever time it is.
+    is_halted: bool,
 }
 
 impl Clock {
     /// The node's own time, given its own deadline: what it was to be woken for at the latest. It
     /// never goes back.
     pub fn read(&mut self, now: Time, deadline: Option<Time>) -> Time {
+        if self.is_halted {
+            self.stood = now.since(self.last);
+            return self.last;
+        }
         let own = now - self.stood;
         let late = deadline.map_or(Duration::ZERO, |deadline| own.since(deadline));
         if late > LATENESS {
@@ -37,6 +43,11 @@ impl Clock {
         }
         self.last = now - self.stood;
         self.last
+    }
+
+    /// Whether it is to stand still from now on.
+    pub fn halt(&mut self, is_halted: bool) {
+        self.is_halted = is_halted;
     }
 
     /// Whether the node has turned out to be late since this was last asked. It is to show a sign of
@@ -80,6 +91,18 @@ mod tests {
         assert!(clock.was_late() && !clock.was_late());
         assert_eq!(clock.real(own), start + 10_000 * MS);
         assert_eq!(clock.read(start + 10_001 * MS, Some(start + 200 * MS)), own + MS);
+    }
+
+    #[test]
+    fn it_stands_when_it_is_halted_and_goes_on_from_there() {
+        let mut clock = Clock::default();
+        let start = Time::ZERO;
+        let own = clock.read(start + 100 * MS, None);
+        clock.halt(true);
+        assert_eq!(clock.read(start + 5_000 * MS, Some(start + 200 * MS)), own);
+        clock.halt(false);
+        assert_eq!(clock.read(start + 5_003 * MS, Some(start + 200 * MS)), own + 3 * MS);
+        assert!(!clock.was_late());
     }
 
     #[test]

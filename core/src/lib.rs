@@ -13,6 +13,7 @@ mod modules;
 #[cfg(test)]
 mod network;
 mod node;
+mod offers;
 mod offload;
 mod processes;
 mod registry;

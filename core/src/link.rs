@@ -43,6 +43,8 @@ pub(crate) enum Merge {
     Published(String),
     /// Only the newest about this life's silence counts.
     Silence(Life),
+    /// Only the newest for this request counts.
+    Offer(RequestId),
 }
 
 /// Which messages keep their order: those to one life on the way down, and the pieces of one answer
@@ -169,18 +171,20 @@ impl Link {
 
     /// Queues one request for each of several nodes, as one message. Those for whom something
     /// waits in pieces go behind that, each by itself.
-    pub fn send_fan(&mut self, fan: Fan<'_>) {
-        let Fan { kind, mut parts, body } = fan;
-        parts.retain(|(life, request)| {
-            let apart = self.lanes.iter().any(|lane| lane.stream == Stream::To(*life));
-            if apart {
-                self.queue(&Message::new(kind, *life, *request, body));
+    pub fn send_fan(&mut self, mut fan: Fan<'_>) {
+        if !self.lanes.is_empty() {
+            let parts = std::mem::take(&mut fan.parts).into_iter();
+            for (life, request) in parts {
+                if self.lanes.iter().any(|lane| lane.stream == Stream::To(life)) {
+                    self.queue(&fan.part(life, request));
+                } else {
+                    fan.parts.push((life, request));
+                }
             }
-            !apart
-        });
-        if !parts.is_empty() {
-            let body = Fan { kind, parts, body }.encode();
-            self.queue_whole(&Message::neighbour(Kind::Fan, &body));
+        }
+        if !fan.parts.is_empty() {
+            let body = fan.encode();
+            self.queue_whole(&fan.message(&body));
         }
     }
 
@@ -214,9 +218,10 @@ impl Link {
         self.pending.remove(&request).is_some()
     }
 
-    /// Takes all pending requests, in ascending order.
-    pub fn take_pending(&mut self) -> Vec<(RequestId, Life)> {
-        let mut pending: Vec<_> = self.pending.drain().collect();
+    /// Takes the pending requests to these lives, in ascending order.
+    pub fn take_pending(&mut self, is_to: impl Fn(Life) -> bool) -> Vec<(RequestId, Life)> {
+        let pending = self.pending.extract_if(|_, life| is_to(*life));
+        let mut pending: Vec<_> = pending.collect();
         pending.sort_unstable();
         pending
     }
@@ -578,19 +583,24 @@ mod tests {
         assert_eq!(order, (0..90).chain([100, 101, 102]).collect::<Vec<_>>());
     }
 
+    fn fan<'a>(parts: &[(Life, RequestId)], body: &'a [u8]) -> Fan<'a> {
+        let allowance = wire::Allowance::Large;
+        Fan { kind: Kind::Exec, allowance, parts: parts.to_vec(), body }
+    }
+
     #[test]
     fn a_fan_is_one_message_and_overtakes_nothing_that_goes_to_its_nodes() {
         let (mut link, mut peer) = pair();
         let parts = [1, 2, 3].map(|id| (life(id), RequestId(id.into()))).to_vec();
-        link.send_fan(Fan { kind: Kind::Exec, parts: parts.clone(), body: b"time" });
+        link.send_fan(fan(&parts, b"time"));
         link.send(&exec(2, 10, &[0; 100_000]));
-        link.send_fan(Fan { kind: Kind::Exec, parts: parts.clone(), body: b"stop" });
+        link.send_fan(fan(&parts, b"stop"));
         let mut order = Vec::new();
         loop {
             let frames = flush(&mut link);
             for message in frames.iter().flat_map(|frame| peer.receive(NOW, frame).unwrap()) {
                 let message = message.unwrap();
-                match Fan::decode(message.body).filter(|_| message.kind == Kind::Fan) {
+                match Fan::decode(&message).filter(|_| message.kind == Kind::Fan) {
                     Some(fan) => order.push((fan.parts.len(), fan.body.len())),
                     None if message.flags.is_last() => order.push((1, message.body.len())),
                     None => {}

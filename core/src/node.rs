@@ -24,6 +24,12 @@ pub trait Node {
 
     /// When it next wants [`Input::Timeout`], also if nothing else happens; `None` is never.
     fn deadline(&self) -> Option<Time>;
+
+    /// Whether what jobs come to finds its way on. While it does not, no job may be begun: outcomes
+    /// would pile up.
+    fn has_room_for_outcomes(&self) -> bool {
+        true
+    }
 }
 
 /// What a new compute node is told of its place.
@@ -56,6 +62,9 @@ pub enum Input<'a> {
     LineTooLong,
     /// The console will read no more lines.
     EndOfInput,
+    /// Whether more was printed than the user reads. While that is so, answers are held back where they
+    /// are, as far as they have not come already, and no deadline passes. Only for the control node.
+    OutputBlocked(bool),
     /// The user wants the tree to end, now and in order: a signal, or nobody reads the output.
     Interrupt,
     /// The link that [`Output::Connect`] asked for is this; told at once, and before anything else of

@@ -30,11 +30,14 @@ pub trait Router {
     /// When it has moved there, all below it are forgotten: it tells at once who has come with it, and
     /// news of others may be lost on the way that it has left.
     ///
-    /// Does nothing, and says so by `false`, when a later place of this life is known, or unless this
+    /// Says who is not reached any more by the link by which it was: what is under way there to one of
+    /// them will not arrive, even if that link leads to it again a moment later.
+    ///
+    /// Does nothing, and says so by `None`, when a later place of this life is known, or unless this
     /// node is the parent, or knows the parent by the same link: else the parent has left that way, and
     /// what it has told by its new one is newer, or it is not there any more. What a node does not learn it must not pass on either: whoever is
     /// above it knows by that link what it knows, and is told of an end only when it is.
-    fn learn(&mut self, place: Place, via: LinkId) -> bool;
+    fn learn(&mut self, place: Place, via: LinkId) -> Option<Vec<(Life, LinkId)>>;
 
     /// Whether a life is known to be at this very place, by way of `via`. News of it there is no news
     /// otherwise.
@@ -115,21 +118,24 @@ impl Router for RouteTable {
         self.ways.get(&to).map_or(Hop::Unknown, |way| Hop::Link(way.via))
     }
 
-    fn learn(&mut self, place: Place, via: LinkId) -> bool {
+    fn learn(&mut self, place: Place, via: LinkId) -> Option<Vec<(Life, LinkId)>> {
         let old = self.ways.get(&place.life).copied();
         let has_moved_on = old.is_some_and(|old| old.place.moves > place.moves);
         let is_stale = place.parent != self.local
             && self.ways.get(&place.parent).is_none_or(|parent| parent.via != via);
         if has_moved_on || is_stale {
-            return false;
+            return None;
         }
-        if old.is_some_and(|old| old.via != via || old.place.moves < place.moves) {
-            self.below(place.life).into_iter().for_each(|life| self.remove(life));
+        let mut left = Vec::new();
+        if let Some(old) = old.filter(|old| old.via != via || old.place.moves < place.moves) {
+            left.push((place.life, old.via));
+            left.extend(self.below(place.life).into_iter().map(|life| (life, old.via)));
+            left.iter().for_each(|(life, _)| self.remove(*life));
         }
         self.remove(place.life);
         self.ways.insert(place.life, Way { place, via });
         self.children.entry(place.parent).or_default().insert(place.life);
-        true
+        Some(left)
     }
 
     fn is_at(&self, place: Place, via: LinkId) -> bool {
@@ -214,9 +220,9 @@ mod tests {
         table.learn(below(leaf, middle, 1), old);
         assert_eq!(table.forget(leaf, old), []);
         assert_eq!(table.route(leaf), Hop::Link(new));
-        assert!(!table.learn(below(life(4, 4), leaf, 0), old));
+        assert_eq!(table.learn(below(life(4, 4), leaf, 0), old), None);
         assert_eq!(table.forget(life(9, 9), old), [life(9, 9)]);
-        assert!(!table.learn(below(life(4, 4), life(9, 9), 0), old), "nobody is there any more");
+        assert_eq!(table.learn(below(life(4, 4), life(9, 9), 0), old), None, "nobody is there");
         assert_eq!(table.forget(top, new), [top, middle, leaf]);
     }
 
@@ -249,9 +255,22 @@ mod tests {
         table.learn(below(first, relay, 0), here);
         table.learn(below(leaf, first, 0), here);
         table.learn(place(second, 1), there);
-        assert!(!table.learn(below(leaf, second, 1), here));
+        assert_eq!(table.learn(below(leaf, second, 1), here), None);
         assert_eq!(table.forget(first, here), [first, leaf]);
         assert_eq!(table.places(), [place(relay, 0), place(second, 1)]);
+    }
+
+    /// What is under way there will not arrive.
+    #[test]
+    fn who_has_moved_has_left_its_way_with_all_below_it() {
+        let (old, new) = (LinkId(1), LinkId(2));
+        let mut table = RouteTable::new(Life::CONTROL);
+        let (top, leaf) = (life(1, 1), life(2, 2));
+        assert_eq!(table.learn(place(top, 0), old), Some(vec![]));
+        assert_eq!(table.learn(Place { life: leaf, parent: top, moves: 0 }, old), Some(vec![]));
+        assert_eq!(table.learn(place(top, 1), old), Some(vec![(top, old), (leaf, old)]));
+        assert_eq!(table.learn(place(top, 1), old), Some(vec![]), "it is there");
+        assert_eq!(table.learn(place(top, 2), new), Some(vec![(top, old)]));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Ancestor, Incarnation, Life, NodeId, Place, RequestId, Token};
 
 /// Changes with every change of what travels; two ends with different versions do not talk.
-pub(crate) const VERSION: u16 = 4;
+pub(crate) const VERSION: u16 = 5;
 
 /// The acknowledgement that every frame begins with, in bytes.
 pub(crate) const FRAME_HEADER_BYTES: usize = 4;
@@ -71,10 +71,16 @@ pub(crate) enum Kind {
     Ask,
     /// Down: one request for each of several nodes: [`Fan`].
     Fan,
+    /// Up: the answer to a request is there, and is longer than may be sent unasked: its length in
+    /// bytes, a `u64`. Repeated until it is taken.
+    Offer,
+    /// Down: whether the answer that was offered is to be sent, a `bool`; else it is thrown away, and
+    /// a short one takes its place.
+    Take,
 }
 
 impl Kind {
-    const ALL: [Kind; 22] = [
+    const ALL: [Kind; 24] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Beat,
@@ -97,6 +103,8 @@ impl Kind {
         Kind::Forget,
         Kind::Ask,
         Kind::Fan,
+        Kind::Offer,
+        Kind::Take,
     ];
 
     /// Whether a body may be so long that it travels in pieces.
@@ -121,8 +129,31 @@ pub(crate) enum Status {
     Unavailable = 2,
 }
 
+/// How long the answer to an Exec or an Ask may be to be sent unasked. A longer one is offered: so the
+/// control node has room for all that may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Allowance {
+    /// As long as few answers are under way.
+    Large = 0,
+    Medium = 1,
+    /// When there are many thousands of them.
+    Small = 2,
+}
+
+impl Allowance {
+    /// In bytes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Allowance::Large => 64 * 1024,
+            Allowance::Medium => 4 * 1024,
+            Allowance::Small => 256,
+        }
+    }
+}
+
 /// The flags of a message: whether it is the first and the last piece of its body, and the status
-/// of an answer.
+/// of an answer, or what the answer to a request is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flags(u8);
 
@@ -133,6 +164,11 @@ impl Flags {
 
     pub fn new(status: Status) -> Flags {
         Flags(Self::FIRST | Self::LAST | ((status as u8) << Self::STATUS_SHIFT))
+    }
+
+    /// The flags of a request.
+    pub fn request(allowance: Allowance) -> Flags {
+        Flags(Self::FIRST | Self::LAST | ((allowance as u8) << Self::STATUS_SHIFT))
     }
 
     /// The flags of a piece of a message that has these.
@@ -157,6 +193,14 @@ impl Flags {
 
     pub fn is_whole(self) -> bool {
         self.is_first() && self.is_last()
+    }
+
+    pub fn allowance(self) -> Allowance {
+        match self.0 >> Self::STATUS_SHIFT {
+            0 => Allowance::Large,
+            1 => Allowance::Medium,
+            _ => Allowance::Small,
+        }
     }
 
     pub fn status(self) -> Status {
@@ -301,6 +345,7 @@ impl<'a> Iterator for Messages<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fan<'a> {
     pub kind: Kind,
+    pub allowance: Allowance,
     /// Who is asked, and the request that each of them answers, in ascending order of requests.
     pub parts: Vec<(Life, RequestId)>,
     /// What the body of each request would be.
@@ -328,6 +373,17 @@ impl<'a> Fan<'a> {
         numbers.map(varint_bytes).iter().sum::<u32>() as usize
     }
 
+    /// The message that it is, with a body by [`Fan::encode`].
+    pub fn message<'b>(&self, body: &'b [u8]) -> Message<'b> {
+        Message { flags: Flags::request(self.allowance), ..Message::neighbour(Kind::Fan, body) }
+    }
+
+    /// The request to one node that a part of it stands for.
+    pub fn part(&self, life: Life, request: RequestId) -> Message<'a> {
+        let flags = Flags::request(self.allowance);
+        Message { flags, ..Message::new(self.kind, life, request, self.body) }
+    }
+
     /// The body of the message. For the parts of a fan it is never longer than for the whole.
     pub fn encode(&self) -> Vec<u8> {
         let mut before = 0;
@@ -343,16 +399,18 @@ impl<'a> Fan<'a> {
         bytes
     }
 
-    /// The fan that a body stands for, or `None` when it is none.
-    pub fn decode(bytes: &'a [u8]) -> Option<Fan<'a>> {
-        let (head, body) = postcard::take_from_bytes::<(u8, Vec<(Life, u64)>)>(bytes).ok()?;
+    /// The fan that a message is, or `None` when it is none.
+    pub fn decode(message: &Message<'a>) -> Option<Fan<'a>> {
+        let allowance = message.flags.allowance();
+        let head = postcard::take_from_bytes::<(u8, Vec<(Life, u64)>)>(message.body);
+        let (head, body) = head.ok()?;
         let kind = Kind::from_wire(head.0).filter(|kind| matches!(kind, Kind::Exec | Kind::Ask))?;
         let mut request = 0u64;
         let parts = head.1.into_iter().map(|(life, step)| {
             request = request.wrapping_add(step);
             (life, RequestId(request))
         });
-        Some(Fan { kind, parts: parts.collect(), body })
+        Some(Fan { kind, allowance, parts: parts.collect(), body })
     }
 }
 
@@ -452,15 +510,16 @@ mod tests {
             (room, before) = (left, part.1);
             parts.push(part);
         }
-        let fan = Fan { kind: Kind::Ask, parts, body: &body };
+        let fan = Fan { kind: Kind::Ask, allowance: Allowance::Medium, parts, body: &body };
         let bytes = fan.encode();
         assert!((PIECE_BYTES_MAX - 20..=PIECE_BYTES_MAX).contains(&bytes.len()), "{}", bytes.len());
-        assert_eq!(Fan::decode(&bytes), Some(fan.clone()));
+        assert_eq!(Fan::decode(&fan.message(&bytes)), Some(fan.clone()));
 
         let part = Fan { parts: vec![fan.parts[3], fan.parts[99]], ..fan };
-        assert_eq!(Fan::decode(&part.encode()), Some(part));
-        assert_eq!(Fan::decode(&[Kind::Ping as u8, 0]), None);
-        assert_eq!(Fan::decode(&[Kind::Exec as u8, 2, 1]), None);
+        assert_eq!(Fan::decode(&part.message(&part.encode())), Some(part));
+        for body in [&[Kind::Ping as u8, 0][..], &[Kind::Exec as u8, 2, 1]] {
+            assert_eq!(Fan::decode(&Message::neighbour(Kind::Fan, body)), None);
+        }
     }
 
     #[test]

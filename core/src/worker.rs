@@ -3,15 +3,19 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
+
 use crate::children::{Children, END_GRACE};
 use crate::clock::Clock;
 use crate::command::Effect;
 use crate::healing::{Attempts, Healing};
 use crate::link::{Link, Merge};
 use crate::modules::Modules;
+use crate::offers::Offers;
 use crate::time::earliest;
 use crate::wire::{
-    self, ANCESTORS_MAX, Fan, Hello, Kind, Malformed, Message, Published, Settled, Status, Welcome,
+    self, ANCESTORS_MAX, Allowance, Fan, Hello, Kind, Malformed, Message, Published, Settled,
+    Status, Welcome,
 };
 use crate::{
     Address, Ancestor, Birth, Facts, Failure, Input, LINE_BYTES_MAX, LinkId, Node, NodeId, Output,
@@ -22,7 +26,7 @@ use crate::{
 const PLACES_PER_MESSAGE: usize = 400;
 
 /// How many bytes of answers may wait for the parent before this node takes in no more: children
-/// get no new credit, and its own requests wait.
+/// get no new credit, and its own requests wait. As many may wait to be taken before those do.
 const ANSWERS_WAITING_BYTES: usize = 256 * 1024;
 
 /// What a compute node is told before it starts.
@@ -70,6 +74,10 @@ pub struct Worker {
     partial: Option<(RequestId, Vec<u8>)>,
     /// Requests that wait until there is room for answers. Bounded by the control node's window.
     waiting: VecDeque<Request>,
+    /// Calls that are answered later, when their answers may not be [`Allowance::Large`] unasked.
+    /// Bounded likewise.
+    allowances: FxHashMap<RequestId, Allowance>,
+    offers: Offers,
     traffic: Traffic,
     ending: bool,
     done: bool,
@@ -92,6 +100,7 @@ impl Parent {
         }
         match message.kind {
             Kind::Answer => self.link.send(message),
+            Kind::Offer => self.link.send_control(Merge::Offer(message.request), message),
             Kind::Silent | Kind::Heard => {
                 self.link.send_control(Merge::Silence(message.life), message);
             }
@@ -105,6 +114,7 @@ impl Parent {
 struct Request {
     kind: Kind,
     id: RequestId,
+    allowance: Allowance,
     body: Vec<u8>,
 }
 
@@ -131,6 +141,8 @@ impl Worker {
             modules: Modules::new(commands, timeout),
             partial: None,
             waiting: VecDeque::new(),
+            allowances: FxHashMap::default(),
+            offers: Offers::new(timeout),
             traffic: Traffic::default(),
             ending: false,
             done: false,
@@ -164,7 +176,7 @@ impl Worker {
                     self.published(now, &published);
                 }
                 Kind::Fan => {
-                    let fan = Fan::decode(message.body).ok_or(Malformed("a fan that is none"))?;
+                    let fan = Fan::decode(&message).ok_or(Malformed("a fan that is none"))?;
                     self.fan(now, fan);
                 }
                 Kind::Exec
@@ -172,7 +184,8 @@ impl Worker {
                 | Kind::Ping
                 | Kind::Create
                 | Kind::Remove
-                | Kind::Discard => self.request(now, &message, out),
+                | Kind::Discard
+                | Kind::Take => self.request(now, &message, out),
                 _ => return Err(Malformed("a message that goes the other way")),
             }
         }
@@ -188,7 +201,8 @@ impl Worker {
         }
         match message.kind {
             Kind::Exec => self.exec(now, message),
-            Kind::Ask => self.run_or_wait(now, message.kind, message.request, message.body),
+            Kind::Ask => self.run_or_wait(now, message),
+            Kind::Take => self.give(now, message),
             Kind::Ping => up(Message::answer(message.life, message.request, Status::Ok, &[])),
             _ => self.children.serve(now, message, out, up),
         }
@@ -198,8 +212,8 @@ impl Worker {
     fn fan(&mut self, now: Time, mut fan: Fan<'_>) {
         let here = fan.parts.iter().position(|(life, _)| *life == self.hello.life);
         if let Some(here) = here {
-            let (_, id) = fan.parts.remove(here);
-            self.run_or_wait(now, fan.kind, id, fan.body);
+            let (life, id) = fan.parts.remove(here);
+            self.run_or_wait(now, &fan.part(life, id));
         }
         if !fan.parts.is_empty() {
             self.traffic.passed_on += 1;
@@ -215,7 +229,7 @@ impl Worker {
             self.partial = None;
         }
         if flags.is_whole() {
-            return self.run_or_wait(now, Kind::Exec, id, message.body);
+            return self.run_or_wait(now, message);
         }
         if flags.is_first() {
             self.partial = Some((id, message.body.to_vec()));
@@ -224,42 +238,45 @@ impl Worker {
         let Some((_, mut line)) = self.partial.take_if(|(begun, _)| *begun == id) else { return };
         line.extend_from_slice(message.body);
         if flags.is_last() {
-            self.run_or_wait(now, Kind::Exec, id, &line);
+            self.run_or_wait(now, &Message { body: &line, ..*message });
         } else if line.len() <= LINE_BYTES_MAX {
             self.partial = Some((id, line));
         }
     }
 
-    fn run_or_wait(&mut self, now: Time, kind: Kind, id: RequestId, body: &[u8]) {
+    fn run_or_wait(&mut self, now: Time, message: &Message<'_>) {
+        let Message { kind, request: id, body, .. } = *message;
+        let allowance = message.flags.allowance();
         // What waits already was typed before.
-        if self.is_congested() || !self.waiting.is_empty() {
-            self.waiting.push_back(Request { kind, id, body: body.to_vec() });
+        if self.waiting.is_empty() && self.has_room_for_outcomes() {
+            self.run(now, kind, id, allowance, body);
         } else {
-            self.run(now, kind, id, body);
+            self.waiting.push_back(Request { kind, id, allowance, body: body.to_vec() });
         }
     }
 
-    fn run(&mut self, now: Time, kind: Kind, id: RequestId, body: &[u8]) {
-        let now = self.clock.real(now);
+    fn run(&mut self, now: Time, kind: Kind, id: RequestId, allowance: Allowance, body: &[u8]) {
+        let real = self.clock.real(now);
         self.traffic.run += 1;
         let facts = self.facts();
         let outcome = if kind == Kind::Ask {
             match postcard::from_bytes::<Published>(body) {
                 Ok(Published { module, value }) => {
-                    self.modules.asked(now, &facts, id, &module, &value)
+                    self.modules.asked(real, &facts, id, &module, &value)
                 }
                 Err(_) => Err(Failure::from("a malformed question")),
             }
         } else {
             match std::str::from_utf8(body) {
-                Ok(line) => self.modules.exec(now, &facts, id, line),
+                Ok(line) => self.modules.exec(real, &facts, id, line),
                 Err(_) => Err(Failure::from("the command is not UTF-8")),
             }
         };
         match outcome {
-            Ok(Reply::Now(result)) => self.answer(id, Ok(result)),
-            Ok(Reply::Later) => {}
-            Err(failure) => self.answer(id, Err(failure)),
+            Ok(Reply::Now(result)) => self.answer(now, id, allowance, Ok(result)),
+            Ok(Reply::Later) if allowance == Allowance::Large => {}
+            Ok(Reply::Later) => drop(self.allowances.insert(id, allowance)),
+            Err(failure) => self.answer(now, id, allowance, Err(failure)),
         }
     }
 
@@ -277,7 +294,14 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, id: RequestId, outcome: Result<String, Failure>) {
+    /// Sends an answer, or offers it when it is too long to come unasked.
+    fn answer(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        allowance: Allowance,
+        outcome: Result<String, Failure>,
+    ) {
         let (status, text) = match outcome {
             Ok(result) if result.len() > VALUE_BYTES_MAX => {
                 (Status::Failed, format!("the answer is longer than {VALUE_BYTES_MAX} bytes"))
@@ -285,16 +309,39 @@ impl Worker {
             Ok(result) => (Status::Ok, result),
             Err(Failure(text)) => (Status::Failed, text),
         };
-        let answer = Message::answer(self.hello.life, id, status, text.as_bytes());
+        let life = self.hello.life;
+        if text.len() <= allowance.bytes() || !self.parent.is_up {
+            let answer = Message::answer(life, id, status, text.as_bytes());
+            return self.parent.send(&answer);
+        }
+        let bytes = wire::body(&(text.len() as u64));
+        self.offers.add(now, id, status, text);
+        self.parent.send(&Message::new(Kind::Offer, life, id, &bytes));
+    }
+
+    /// Sends an answer that was offered, or another one in its place when nobody wants it any more:
+    /// everyone on the way waits for one.
+    fn give(&mut self, now: Time, take: &Message<'_>) {
+        let Some((status, text)) = self.offers.take(now, take.request) else { return };
+        let (life, id) = (self.hello.life, take.request);
+        let answer = match take.decode() {
+            Some(true) => Message::answer(life, id, status, text.as_bytes()),
+            _ => Message::answer(life, id, Status::Failed, b"the answer was not taken"),
+        };
         self.parent.send(&answer);
     }
 
     /// Answers a call that was open; one that is not (any more) is not answered.
-    fn finish(&mut self, id: RequestId, outcome: Result<String, Failure>) {
+    fn finish(&mut self, now: Time, id: RequestId, outcome: Result<String, Failure>) {
         match self.modules.finish(id, outcome) {
-            Some(outcome) => self.answer(id, outcome),
+            Some(outcome) => self.answer_later(now, id, outcome),
             None => self.traffic.answers_dropped += 1,
         }
+    }
+
+    fn answer_later(&mut self, now: Time, id: RequestId, outcome: Result<String, Failure>) {
+        let allowance = self.allowances.remove(&id).unwrap_or(Allowance::Large);
+        self.answer(now, id, allowance, outcome);
     }
 
     fn published(&mut self, now: Time, published: &Published) {
@@ -311,7 +358,7 @@ impl Worker {
     fn apply_effects(&mut self, now: Time, out: &mut Vec<Output>) {
         for effect in self.modules.take_effects() {
             match effect {
-                Effect::Answer(id, outcome) => self.finish(id, outcome),
+                Effect::Answer(id, outcome) => self.finish(now, id, outcome),
                 Effect::Offload(job) => out.push(Output::Offload(job)),
                 Effect::Watch(watch) => {
                     self.watch = watch;
@@ -358,11 +405,17 @@ impl Worker {
         self.children.report_silent(&mut |message| parent.send(&message));
     }
 
+    /// The way is gone by which requests have come: they were answered by whoever saw it go.
+    fn forget_requests(&mut self) {
+        self.partial = None;
+        self.waiting.clear();
+        self.offers.clear();
+    }
+
     /// The link to the parent is gone: another one is looked for.
     fn orphaned(&mut self, now: Time, out: &mut Vec<Output>) {
         self.parent.is_up = false;
-        self.partial = None;
-        self.waiting.clear();
+        self.forget_requests();
         if self.ending {
             return self.end(now, END_GRACE, out);
         }
@@ -431,8 +484,7 @@ impl Worker {
         let Some((ancestor, link)) = healing.choose(link, out) else { return };
         if self.parent.is_up {
             out.push(Output::Close(self.parent.link.id()));
-            self.partial = None;
-            self.waiting.clear();
+            self.forget_requests();
         }
         log::info!("node {} is taken in by node {}", self.hello.life.node, ancestor.node);
         self.moves += 1;
@@ -458,6 +510,7 @@ impl Worker {
     fn own_deadline(&self) -> Option<Time> {
         let parent = self.parent.link.deadline().filter(|_| self.parent.is_up);
         let own = earliest(parent, self.children.deadline());
+        let own = earliest(own, self.offers.deadline());
         earliest(own, self.healing.as_ref().map(Healing::deadline))
     }
 
@@ -468,10 +521,14 @@ impl Worker {
         self.heal(now, out);
         let parent = &mut self.parent;
         self.children.timeout(now, out, &mut |message| parent.send(&message));
-        let (now, facts) = (self.clock.real(now), self.facts());
-        for id in self.modules.timeout(now, &facts) {
+        for (id, bytes) in self.offers.due_again(now) {
+            let life = self.hello.life;
+            self.parent.send(&Message::new(Kind::Offer, life, id, &wire::body(&(bytes as u64))));
+        }
+        let (real, facts) = (self.clock.real(now), self.facts());
+        for id in self.modules.timeout(real, &facts) {
             // Nobody waits for it, but the windows count it until it is answered.
-            self.answer(id, Err(Failure::from("it took too long")));
+            self.answer_later(now, id, Err(Failure::from("it took too long")));
         }
     }
 
@@ -535,8 +592,8 @@ impl Node for Worker {
             Input::Down(link) if is_parent(link) => self.orphaned(now, out),
             Input::Timeout => self.timeout(now, out),
             Input::Interrupt => self.end(now, END_GRACE, out),
-            Input::JobDone(id, outcome) => self.finish(id, outcome),
-            Input::Line(_) | Input::LineTooLong | Input::EndOfInput => {
+            Input::JobDone(id, outcome) => self.finish(now, id, outcome),
+            Input::Line(_) | Input::LineTooLong | Input::EndOfInput | Input::OutputBlocked(_) => {
                 debug_assert!(false, "a compute node has no console");
             }
             input => {
@@ -554,10 +611,10 @@ impl Node for Worker {
 
     fn flush(&mut self, now: Time, out: &mut Vec<Output>) {
         let now = self.clock.read(now, self.own_deadline());
-        while !self.is_congested()
-            && let Some(Request { kind, id, body }) = self.waiting.pop_front()
+        while self.has_room_for_outcomes()
+            && let Some(Request { kind, id, allowance, body }) = self.waiting.pop_front()
         {
-            self.run(now, kind, id, &body);
+            self.run(now, kind, id, allowance, &body);
             self.apply_effects(now, out);
         }
         let before = out.len();
@@ -579,6 +636,10 @@ impl Node for Worker {
     fn deadline(&self) -> Option<Time> {
         let own = self.own_deadline().map(|own| self.clock.real(own));
         earliest(own, self.modules.deadline())
+    }
+
+    fn has_room_for_outcomes(&self) -> bool {
+        !self.is_congested() && self.offers.bytes() <= ANSWERS_WAITING_BYTES
     }
 }
 

@@ -6,10 +6,10 @@ pub const FRAME_HEADER_BYTES: usize = 4;
 const MESSAGE_HEADER_BYTES: usize = 22;
 
 /// The names of the kinds of messages, from 1 on.
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 24] = [
     "Hello", "Welcome", "Beat", "Shutdown", "Publish", "Exec", "Ping", "Create", "Remove",
     "Discard", "Answer", "Joined", "Lost", "Silent", "Heard", "Settled", "Moved", "Below", "Ended",
-    "Forget", "Ask", "Fan",
+    "Forget", "Ask", "Fan", "Offer", "Take",
 ];
 
 /// A message's header.

@@ -57,6 +57,8 @@ pub enum Event {
     Stop,
     /// A partition is over.
     Heal,
+    /// The user reads on.
+    Read,
 }
 
 struct Planned {
@@ -107,6 +109,7 @@ pub struct Network {
     planned: u64,
     registry: Registry,
     is_parted: bool,
+    is_output_blocked: bool,
     /// The ends at which something waits for the end of the partition.
     parted: Vec<LinkId>,
     /// For whom alarms were rung last, when, and how often.
@@ -132,6 +135,7 @@ impl Network {
             planned: 0,
             registry,
             is_parted: false,
+            is_output_blocked: false,
             parted: Vec::new(),
             alarms: (CONTROL, 0, 0),
             spare: Vec::new(),
@@ -185,15 +189,24 @@ impl Network {
 
     /// The user has nothing more to say.
     pub fn end_input(&mut self) {
-        self.end_by(Input::EndOfInput);
+        self.tell_control(Input::EndOfInput);
     }
 
     /// The user wants the tree to end at once.
     pub fn interrupt(&mut self) {
-        self.end_by(Input::Interrupt);
+        self.tell_control(Input::Interrupt);
     }
 
-    fn end_by(&mut self, input: Input<'_>) {
+    /// The user reads no more of what is printed, or reads on.
+    pub fn block_output(&mut self, is_blocked: bool) {
+        note!(self.now, "the user reads: {}", !is_blocked);
+        if self.is_alive(CONTROL) {
+            self.is_output_blocked = is_blocked;
+            self.tell_control(Input::OutputBlocked(is_blocked));
+        }
+    }
+
+    fn tell_control(&mut self, input: Input<'_>) {
         let mut outputs = Vec::new();
         self.feed(CONTROL, input, &mut outputs);
         self.carry_out_all(CONTROL, &mut outputs);
@@ -211,6 +224,10 @@ impl Network {
     fn happen(&mut self, pid: Pid, event: Event) {
         match event {
             Event::Heal => return self.heal(),
+            Event::Read if self.processes[pid].stops > 0 => {
+                return self.plan_in(MS, pid, Event::Read);
+            }
+            Event::Read => return self.block_output(false),
             Event::GoOn => return self.go_on(pid),
             Event::Stop => return self.stop(pid),
             _ if !self.is_alive(pid) => return,
@@ -316,7 +333,8 @@ impl Network {
             Event::JobDone(call, outcome) => {
                 self.feed(pid, Input::JobDone(call, outcome), outputs);
             }
-            Event::Up(_) | Event::Alarm | Event::GoOn | Event::Stop | Event::Heal => {}
+            Event::Up(_) | Event::Alarm | Event::GoOn | Event::Stop | Event::Heal | Event::Read => {
+            }
         }
     }
 
@@ -360,6 +378,7 @@ impl Network {
         let mut count = 0;
         while count < LINES_PER_TURN_MAX
             && let Role::Control(controller) = &self.processes[pid].role
+            && !self.is_output_blocked
             && controller.wants_line()
             && let Some(line) = self.typed.pop_front()
         {

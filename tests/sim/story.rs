@@ -169,6 +169,7 @@ impl Story {
     fn calm(&mut self) {
         self.network.failing_starts = 0;
         self.network.heal();
+        self.network.block_output(false);
         self.network.ends.end_delays();
         for pid in [CONTROL].into_iter().chain(self.network.living.clone()) {
             self.network.processes[pid].lateness = 0;
@@ -190,7 +191,8 @@ impl Story {
             78..80 => self.part(time),
             80..86 => self.slow_down(),
             86..90 => self.be_late(),
-            90..92 => self.hang_control(time),
+            90..91 => self.hang_control(time),
+            91..92 => self.read_no_more(time),
             92..94 => self.flood(),
             94..95 => self.flood_with_answers(),
             95..96 => self.break_in(),
@@ -216,6 +218,12 @@ impl Story {
     fn hang_control(&mut self, time: Moment) {
         self.network.stop(CONTROL);
         self.network.plan_in(time, CONTROL, Event::GoOn);
+    }
+
+    /// The user stops reading for a while: whatever is under way waits.
+    fn read_no_more(&mut self, time: Moment) {
+        self.network.block_output(true);
+        self.network.plan_in(time, CONTROL, Event::Read);
     }
 
     fn cut(&mut self) {

@@ -1,10 +1,12 @@
 //! How commands end: with an answer, without one, or by the loss of who was to give it.
 
-use super::board::Board;
+use super::board::{Board, Outgoing};
+use super::gather::TOO_LONG;
+use super::intake::Offer;
 use super::replies::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use super::windows::Charge;
-use crate::wire::{Message, Status};
+use crate::wire::{self, Kind, Message, Status};
 use crate::{Change, Life, NodeId, RequestId, Time};
 
 /// What is printed where a node that is to be created is there.
@@ -37,19 +39,86 @@ impl Board {
             self.partial.remove(&request);
             return self.answered(now, request, flags.status(), message.body);
         }
-        if flags.is_first() {
-            self.partial.insert(request, Vec::new());
-        }
-        let charge = self.replies.task(request).and_then(|task| task.charge.as_ref());
-        if let Some(Charge { target, link, .. }) = charge {
+        let Some(task) = self.replies.task_mut(request) else {
+            // Nobody waits for it any more, but its end gives back what it took of the windows.
+            if flags.is_last() {
+                self.answered(now, request, flags.status(), &[]);
+            }
+            return;
+        };
+        // As long as it is coming it is not late.
+        task.sent = Some(now);
+        if let Some(Charge { target, link, .. }) = &task.charge {
             let (target, link) = (*target, *link);
             self.lives(now, target, Some(link));
+        }
+        if flags.is_first() {
+            self.partial.insert(request, Vec::new());
         }
         let Some(body) = self.partial.get_mut(&request) else { return };
         body.extend_from_slice(message.body);
         if flags.is_last() {
             let body = self.partial.remove(&request).expect("it was there a moment ago");
             self.answered(now, request, flags.status(), &body);
+        }
+    }
+
+    /// A node has a long answer for whoever asked for it.
+    pub(super) fn offered(&mut self, message: &Message<'_>, bytes: u64) {
+        let (life, request) = (message.life, message.request);
+        let Some(task) = self.replies.task_mut(request) else {
+            return self.take(life, request, false);
+        };
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        if task.charge.is_some() {
+            self.intake.offer(request, Offer { life, bytes });
+        }
+    }
+
+    /// Takes in the long answers that there is room for.
+    pub(super) fn take_offers(&mut self, now: Time) {
+        while self.intake.has_offers() {
+            let (replies, oldest) = (&self.replies, self.replies.oldest());
+            let is_first = |request| replies.is_first_awaited(request, oldest);
+            let next = self.intake.take_next(is_first, replies.held_bytes());
+            let Some((request, offer)) = next else { return };
+            if self.replies.has_room_for(request, offer.bytes) {
+                self.take(offer.life, request, true);
+                self.sent(now, request);
+            } else {
+                self.decline(request);
+            }
+        }
+    }
+
+    fn take(&mut self, from: Life, request: RequestId, is_wanted: bool) {
+        let body = wire::body(&is_wanted);
+        self.outbox.push(Outgoing::new(Kind::Take, from, request, body));
+    }
+
+    /// An answer is too long together with those of other nodes for a module.
+    fn decline(&mut self, request: RequestId) {
+        let Some(task) = self.replies.task_mut(request) else { return };
+        let (Work::Part { node, .. }, charge) = (&task.work, task.charge.take()) else { return };
+        let node = *node;
+        if let Some(charge) = charge {
+            self.take(charge.target, request, false);
+            self.await_late(request, Late { charge: Some(charge), removed: None });
+        }
+        self.replies.answer(request, Reply::ErrorOf(node, TOO_LONG));
+    }
+
+    /// Keeps what is left of a request that is not waited for any more.
+    fn await_late(&mut self, request: RequestId, mut late: Late) {
+        self.intake.forget(request);
+        if let Some(charge) = &mut late.charge {
+            if let Some(allowance) = charge.allowance.take() {
+                self.intake.give_back(allowance);
+            }
+            self.windows.give_up(charge, &mut self.ready);
+        }
+        if late.charge.is_some() || late.removed.is_some() {
+            self.late.insert(request, late);
         }
     }
 
@@ -61,6 +130,7 @@ impl Board {
             return self.late_answer(now, request, status);
         };
         let charge = task.charge.take();
+        self.intake.forget(request);
         self.settle(now, charge, status);
         match self.replies.task(request).map(|task| &task.work) {
             Some(Work::Exec { node, .. } | Work::Part { node, .. }) => {
@@ -93,6 +163,9 @@ impl Board {
     pub(super) fn settle(&mut self, now: Time, charge: Option<Charge>, status: Status) {
         let Some(charge) = charge else { return };
         let (target, link) = (charge.target, charge.link);
+        if let Some(allowance) = charge.allowance {
+            self.intake.give_back(allowance);
+        }
         self.windows.settle(charge, &mut self.ready);
         if status != Status::Unavailable {
             self.lives(now, target, Some(link));
@@ -118,9 +191,7 @@ impl Board {
         let no_answer = format!("No answer within {} ms", self.timeout.as_millis());
         let Some(task) = self.replies.task_mut(request) else { return };
         let mut late = Late { charge: task.charge.take(), removed: None };
-        if let Some(charge) = &mut late.charge {
-            self.windows.give_up(charge, &mut self.ready);
-        }
+        self.partial.remove(&request);
         match task.work {
             Work::Exec { node, .. } | Work::Part { node, .. } => {
                 let reply = match why {
@@ -154,9 +225,7 @@ impl Board {
                 self.replies.answer(request, Reply::Error(&no_answer));
             }
         }
-        if late.charge.is_some() || late.removed.is_some() {
-            self.late.insert(request, late);
-        }
+        self.await_late(request, late);
     }
 
     pub(super) fn create_failed(&mut self, request: RequestId, text: &str) {

@@ -10,10 +10,11 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::answers::Late;
+use super::intake::Intake;
 use super::replies::Replies;
 use super::tree::Tree;
 use super::windows::Windows;
-use crate::wire::{Joined, Kind, Message, Moved};
+use crate::wire::{Allowance, Flags, Joined, Kind, Message, Moved, Status};
 use crate::{Change, Exit, Life, LinkId, NodeId, Place, RequestId, Time};
 
 /// What the control node knows of the tree, and the commands that are under way.
@@ -23,6 +24,8 @@ pub(crate) struct Board {
     pub replies: Replies,
     /// What is unanswered, and whose next command waits for room.
     pub windows: Windows,
+    /// What answers may come, and which of the long ones.
+    pub intake: Intake,
     /// Nodes whose queues may have something to do, in the order in which they came to.
     pub ready: VecDeque<NodeId>,
     /// Messages to be sent.
@@ -37,7 +40,7 @@ pub(crate) struct Board {
     pub(super) late: FxHashMap<RequestId, Late>,
     /// How many answers came too late, or twice.
     pub dropped: u64,
-    /// Answers in pieces, of which some are still to come.
+    /// Answers in pieces, of which some are still to come. Bounded by [`Intake`].
     pub(super) partial: FxHashMap<RequestId, Vec<u8>>,
     /// Lives to be ended once their parents can be reached again.
     pub(super) owed: FxHashMap<Life, Vec<Life>>,
@@ -55,11 +58,12 @@ pub(super) struct Probe {
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     /// A message for one life.
-    Message { kind: Kind, to: Life, request: RequestId, body: Vec<u8> },
+    Message { kind: Kind, flags: Flags, to: Life, request: RequestId, body: Vec<u8> },
     /// Parts of a command for many nodes, in the order of their requests.
     Fan {
         /// The command that they are parts of.
         command: RequestId,
+        allowance: Allowance,
         /// The control node's links on the way, each of which carries it once.
         links: Vec<LinkId>,
         parts: Vec<(Life, RequestId)>,
@@ -70,6 +74,13 @@ pub(crate) enum Outgoing {
     },
 }
 
+impl Outgoing {
+    /// A message that is whole and asks for no answer of a node's own.
+    pub fn new(kind: Kind, to: Life, request: RequestId, body: Vec<u8>) -> Outgoing {
+        Outgoing::Message { kind, flags: Flags::new(Status::Ok), to, request, body }
+    }
+}
+
 impl Board {
     pub fn new(timeout: Duration, replies: Replies) -> Board {
         Board {
@@ -77,6 +88,7 @@ impl Board {
             tree: Tree::default(),
             replies,
             windows: Windows::default(),
+            intake: Intake::default(),
             ready: VecDeque::new(),
             outbox: Vec::new(),
             changes: Vec::new(),
@@ -93,6 +105,10 @@ impl Board {
     pub fn message(&mut self, now: Time, message: Message<'_>) {
         match message.kind {
             Kind::Answer => self.answer_piece(now, &message),
+            Kind::Offer => match message.decode::<u64>() {
+                Some(bytes) => self.offered(&message, bytes),
+                None => log::error!("a malformed message about an answer"),
+            },
             Kind::Joined => match message.decode::<Joined>() {
                 Some(joined) => self.joined(now, message.request, joined),
                 None => log::error!("a malformed message about a node that joined"),

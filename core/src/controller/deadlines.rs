@@ -42,8 +42,7 @@ impl Board {
         let life = self.tree.life(node)?;
         let request = self.replies.detached();
         self.probes.insert(request, Probe { life, asker });
-        let (kind, body) = (Kind::Ping, Vec::new());
-        self.outbox.push(Outgoing::Message { kind, to: life, request, body });
+        self.outbox.push(Outgoing::new(Kind::Ping, life, request, Vec::new()));
         Some(request)
     }
 
@@ -93,7 +92,7 @@ impl Board {
         *stage = Removal::Ending;
         let to = self.tree.parent(life.node);
         let body = wire::body(&(life, self.end_grace(life.node)));
-        self.outbox.push(Outgoing::Message { kind: Kind::Remove, to, request, body });
+        self.outbox.push(Outgoing::new(Kind::Remove, to, request, body));
         self.wake_by(now + self.timeout / 2);
     }
 
@@ -115,6 +114,10 @@ impl Board {
     /// Does what is due: asks after nodes that have not answered for half of the deadline, gives up
     /// at the deadline, and loses patience with those whose windows stay full.
     pub(super) fn timeout(&mut self, now: Time) {
+        if self.intake.has_offers() {
+            // Who has offered its answer answers nothing else before that is taken.
+            self.windows.be_patient(now);
+        }
         self.windows.timeout(now, &mut self.ready);
         if self.wake.is_none_or(|wake| now < wake) {
             return;
@@ -130,6 +133,10 @@ impl Board {
     }
 
     fn check(&mut self, now: Time, request: RequestId, sent: Time, asked: Option<NodeId>) {
+        if self.intake.is_offered(request) {
+            // It has answered, and waits for the control node.
+            return;
+        }
         let (half, end) = (sent + self.timeout / 2, sent + self.timeout);
         // The control node itself lives, or nobody would ask.
         let heard = asked.and_then(|node| self.tree.record(node)).map_or(now, |node| node.heard);

@@ -13,7 +13,9 @@ use super::replies::{Reply, TOO_MANY};
 use super::task::{Creation, Removal, Task, Work};
 use super::tree::{Record, State};
 use super::windows::{Admission, Charge, Claim};
-use crate::wire::{self, FAN_BODY_BYTES_MAX, Fan, Kind, Message, NO_REQUEST, Published};
+use crate::wire::{
+    self, Allowance, FAN_BODY_BYTES_MAX, Fan, Flags, Kind, Message, NO_REQUEST, Published,
+};
 use crate::{Life, LinkId, NodeId, RequestId, Time};
 
 const PARENT_NOT_FOUND: &str = "Parent not found";
@@ -27,8 +29,8 @@ struct Part {
 
 /// What becomes of a request for a node whose turn it is.
 enum Turn {
-    /// It is to be sent to this life.
-    Send(Life),
+    /// It is to be sent to this life, with this allowance.
+    Send(Life, Allowance),
     /// A window is full, but the node answers.
     Wait,
     /// It can't be sent, and its command has been told so.
@@ -45,7 +47,7 @@ impl Controller {
         if record.is_free() && self.send_exec(now, request, node, line.as_bytes()) {
             return;
         }
-        self.keep_line(request, line.as_bytes().to_vec());
+        self.board.replies.keep_line(request, line.as_bytes());
         self.board.tree.entry(node).enqueue(request);
     }
 
@@ -61,7 +63,7 @@ impl Controller {
                 return self.answer_at_once(now, Reply::Error(&wrong));
             }
         };
-        let command = self.open(Work::Many(Gather::lines(nodes.len())));
+        let command = self.open(Work::Many(Gather::lines(&nodes)));
         self.fan_out(now, command, Kind::Exec, nodes, line.as_bytes());
     }
 
@@ -99,7 +101,7 @@ impl Controller {
         let nodes = self.board.tree.nodes().filter(|node| !self.is_ending(*node));
         let nodes: BTreeSet<_> = nodes.collect();
         let Some(task) = self.board.replies.task_mut(call) else { return };
-        let mut gather = Gather::module(module, nodes.len());
+        let mut gather = Gather::module(module, &nodes);
         if let Some(Gathered::Module(..)) = gather.take() {
             return self.gathered(now, Told { call, module, answers: Vec::new() });
         }
@@ -209,11 +211,11 @@ impl Controller {
         while let Some(request) = self.next_of(node) {
             let done = match self.board.replies.task_mut(request).map(|task| &mut task.work) {
                 None => true,
-                Some(Work::Exec { line, .. }) => {
-                    let line = std::mem::take(line);
+                Some(Work::Exec { .. }) => {
+                    let line = self.board.replies.take_line(request);
                     let sent = self.send_exec(now, request, node, &line);
                     if !sent {
-                        self.keep_line(request, line);
+                        self.board.replies.keep_line(request, &line);
                     }
                     sent
                 }
@@ -244,7 +246,7 @@ impl Controller {
         }
         self.board.tree.forget_if_unused(node);
         if let Some(link) = waited_for {
-            self.board.windows.wake_next(link, &mut self.board.ready);
+            self.board.windows.pass_on(link, node, &mut self.board.ready);
         }
     }
 
@@ -258,23 +260,42 @@ impl Controller {
         match self.admit_request(now, request, node, line.len(), None) {
             Turn::Wait => return false,
             Turn::Answered => {}
-            Turn::Send(life) => self.forward_exec(now, request, life, line),
+            Turn::Send(life, allowance) => {
+                self.forward_exec(now, request, life, allowance, line);
+            }
         }
         true
     }
 
-    fn forward_exec(&mut self, now: Time, request: RequestId, to: Life, line: &[u8]) {
+    fn forward_exec(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        to: Life,
+        allowance: Allowance,
+        line: &[u8],
+    ) {
         if !self.board.outbox.is_empty() {
             // Whatever was decided on before is to arrive before.
-            return self.post(Kind::Exec, to, request, line.to_vec());
+            return self.post(Kind::Exec, to, request, allowance, line.to_vec());
         }
         let board = &mut self.board;
         let up = &mut |message: Message<'_>| board.message(now, message);
-        self.children.forward(&Message::new(Kind::Exec, to, request, line), up);
+        let flags = Flags::request(allowance);
+        let message = Message { flags, ..Message::new(Kind::Exec, to, request, line) };
+        self.children.forward(&message, up);
     }
 
-    fn post(&mut self, kind: Kind, to: Life, request: RequestId, body: Vec<u8>) {
-        self.board.outbox.push(Outgoing::Message { kind, to, request, body });
+    fn post(
+        &mut self,
+        kind: Kind,
+        to: Life,
+        request: RequestId,
+        allowance: Allowance,
+        body: Vec<u8>,
+    ) {
+        let flags = Flags::request(allowance);
+        self.board.outbox.push(Outgoing::Message { kind, flags, to, request, body });
     }
 
     /// Sends a part of a command for many nodes, or answers why not. False when it has to wait.
@@ -282,23 +303,23 @@ impl Controller {
         match self.admit_request(now, request, node, part.body.len(), Some(part.command)) {
             Turn::Wait => return false,
             Turn::Answered => {}
-            Turn::Send(life) => self.post_part(request, life, part),
+            Turn::Send(life, allowance) => self.post_part(request, life, allowance, part),
         }
         true
     }
 
     /// Puts a part into the outbox, together with those of the same command that were put there just
     /// before.
-    fn post_part(&mut self, request: RequestId, to: Life, part: Part) {
+    fn post_part(&mut self, request: RequestId, to: Life, allowance: Allowance, part: Part) {
         let Part { command, kind, body } = part;
         if body.len() > FAN_BODY_BYTES_MAX {
-            return self.post(kind, to, request, body.to_vec());
+            return self.post(kind, to, request, allowance, body.to_vec());
         }
         let link = self.children.link_to(to);
         let part = (to, request);
-        if let Some(Outgoing::Fan { command: other, links, parts, room, .. }) =
+        if let Some(Outgoing::Fan { command: other, allowance: others, links, parts, room, .. }) =
             self.board.outbox.last_mut()
-            && *other == command
+            && (*other, *others) == (command, allowance)
             && let Some((_, before)) = parts.last()
             && let Some(left) = room.checked_sub(Fan::part_bytes(*before, part))
         {
@@ -309,7 +330,15 @@ impl Controller {
         }
         let room = Fan::room_beside(&body) - Fan::part_bytes(NO_REQUEST, part);
         let (links, parts) = (link.into_iter().collect(), vec![part]);
-        self.board.outbox.push(Outgoing::Fan { command, links, parts, room, kind, body });
+        self.board.outbox.push(Outgoing::Fan {
+            command,
+            allowance,
+            links,
+            parts,
+            room,
+            kind,
+            body,
+        });
     }
 
     /// Whether a link carries the command already that a part belongs to, which then costs no more
@@ -339,13 +368,16 @@ impl Controller {
             Some(life) => match self.admit(now, request, life, bytes, command) {
                 Some(Admission::Wait) => return Turn::Wait,
                 Some(Admission::Refused) => Reply::RefusedOf(node),
-                Some(Admission::Granted(charge)) => {
+                Some(Admission::Granted(mut charge)) => {
+                    let allowance = self.board.intake.allow();
+                    charge.allowance = Some(allowance);
                     self.note_sent(now, request, Some(charge));
-                    return Turn::Send(life);
+                    return Turn::Send(life, allowance);
                 }
                 None => {
+                    // There is no way any more, which will be its answer.
                     self.note_sent(now, request, None);
-                    return Turn::Send(life);
+                    return Turn::Send(life, Allowance::Small);
                 }
             },
         };
@@ -442,7 +474,7 @@ impl Controller {
             _ => None,
         };
         let body = wire::body(&(life, transport));
-        self.post(Kind::Create, parent, request, body);
+        self.post(Kind::Create, parent, request, Allowance::Large, body);
     }
 
     /// Begins to end a node and all below it, or answers why not. False when it has to wait.
@@ -505,14 +537,6 @@ impl Controller {
             task.charge = charge;
         }
         self.board.sent(now, request);
-    }
-
-    fn keep_line(&mut self, request: RequestId, text: Vec<u8>) {
-        if let Some(Task { work: Work::Exec { line, .. }, .. }) =
-            self.board.replies.task_mut(request)
-        {
-            *line = text;
-        }
     }
 
     fn open(&mut self, work: Work) -> RequestId {

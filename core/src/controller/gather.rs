@@ -1,21 +1,26 @@
 //! One command for many nodes: their answers until all are there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::replies::Reply;
 use crate::{Answer, Failure, NodeId, RequestId};
 
-/// How many bytes of answers one command may gather. Those that do not fit are left out, each with
-/// an error in its place.
-const GATHERED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How many bytes of answers may be gathered for a module. Those that do not fit are left out, each
+/// with an error in its place. Lines for the console have no such bound: they are printed as they come
+/// when they are many.
+const GATHERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-const TOO_LONG: &[u8] = b"The answers to this command are too long together";
+/// With so many bytes of lines that could be printed, they are not kept until all answers are there.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;
+
+/// What takes the place of an answer that does not fit.
+pub(crate) const TOO_LONG: &[u8] = b"The answers to this command are too long together";
 
 /// The answers to a command for many nodes, as far as they are there.
 #[derive(Debug)]
 pub(crate) struct Gather {
-    /// How many are to come.
-    waiting: usize,
+    /// Whose are still to come.
+    awaited: BTreeSet<NodeId>,
     bytes: usize,
     answers: Answers,
 }
@@ -44,24 +49,42 @@ pub(crate) enum Gathered {
 }
 
 impl Gather {
-    /// What is printed for each of so many nodes.
-    pub fn lines(nodes: usize) -> Gather {
-        Gather { waiting: nodes, bytes: 0, answers: Answers::Lines(BTreeMap::new()) }
+    /// What is printed for each of these nodes.
+    pub fn lines(nodes: &BTreeSet<NodeId>) -> Gather {
+        Gather { awaited: nodes.clone(), bytes: 0, answers: Answers::Lines(BTreeMap::new()) }
     }
 
-    /// What so many nodes answer a module.
-    pub fn module(name: &'static str, nodes: usize) -> Gather {
-        Gather { waiting: nodes, bytes: 0, answers: Answers::Module(name, BTreeMap::new()) }
+    /// What these nodes answer a module.
+    pub fn module(name: &'static str, nodes: &BTreeSet<NodeId>) -> Gather {
+        let answers = Answers::Module(name, BTreeMap::new());
+        Gather { awaited: nodes.clone(), bytes: 0, answers }
+    }
+
+    /// How many bytes of answers there are.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whose answer is still to come before those of others can be told.
+    pub fn first_awaited(&self) -> Option<NodeId> {
+        self.awaited.first().copied()
+    }
+
+    /// Whether there is room for an answer of so many bytes.
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        match self.answers {
+            Answers::Lines(_) => true,
+            Answers::Module(..) => self.bytes + bytes <= GATHERED_BYTES_MAX,
+        }
     }
 
     /// Takes in the answer of one node.
     pub fn add(&mut self, node: NodeId, mut reply: Reply<'_>) {
-        self.waiting -= 1;
-        self.bytes += reply.text_bytes();
-        if self.bytes > GATHERED_BYTES_MAX {
-            self.bytes -= reply.text_bytes();
+        self.awaited.remove(&node);
+        if !self.has_room_for(reply.text_bytes()) {
             reply = Reply::ErrorOf(node, TOO_LONG);
         }
+        self.bytes += reply.text_bytes();
         match &mut self.answers {
             Answers::Lines(lines) => {
                 let mut line = Vec::new();
@@ -74,9 +97,22 @@ impl Gather {
         }
     }
 
+    /// The lines that can be printed already, if they are too many to be kept.
+    pub fn take_ready(&mut self) -> Option<Vec<u8>> {
+        let Answers::Lines(lines) = &mut self.answers else { return None };
+        let first = self.awaited.first()?;
+        if self.bytes < KEPT_BYTES_MAX {
+            return None;
+        }
+        let later = lines.split_off(first);
+        let ready: Vec<u8> = std::mem::replace(lines, later).into_values().flatten().collect();
+        self.bytes = lines.values().map(Vec::len).sum();
+        Some(ready).filter(|ready| !ready.is_empty())
+    }
+
     /// All answers, when there is none to come any more.
     pub fn take(&mut self) -> Option<Gathered> {
-        (self.waiting == 0).then(|| match &mut self.answers {
+        self.awaited.is_empty().then(|| match &mut self.answers {
             Answers::Lines(lines) => {
                 Gathered::Lines(std::mem::take(lines).into_values().flatten().collect())
             }
@@ -109,9 +145,13 @@ mod tests {
         NodeId::compute(id).unwrap()
     }
 
+    fn nodes<const N: usize>(ids: [u32; N]) -> BTreeSet<NodeId> {
+        ids.into_iter().map(node).collect()
+    }
+
     #[test]
     fn lines_are_told_in_the_order_of_nodes_when_all_are_there() {
-        let mut gather = Gather::lines(3);
+        let mut gather = Gather::lines(&nodes([2, 9, 10]));
         gather.add(node(10), Reply::OkOf(node(10), b"ten"));
         gather.add(node(2), Reply::UnavailableOf(node(2)));
         assert!(gather.take().is_none());
@@ -124,12 +164,30 @@ mod tests {
     #[test]
     fn answers_that_are_too_long_together_are_left_out() {
         let long = vec![b'x'; GATHERED_BYTES_MAX / 2];
-        let mut gather = Gather::module("test", 3);
+        let mut gather = Gather::module("test", &nodes([1, 2, 3]));
         for id in [1, 2, 3] {
             gather.add(node(id), Reply::OkOf(node(id), &long));
         }
         let Some(Gathered::Module("test", answers)) = gather.take() else { panic!() };
         let given = answers.iter().map(|(_, answer)| matches!(answer, Answer::Given(Ok(_))));
         assert_eq!(given.collect::<Vec<_>>(), [true, true, false]);
+    }
+
+    /// Or the answers of many nodes would all have to be in memory.
+    #[test]
+    fn many_bytes_of_lines_are_printed_as_they_come() {
+        let long = vec![b'x'; KEPT_BYTES_MAX / 2];
+        let mut gather = Gather::lines(&nodes([1, 2, 3, 4]));
+        for id in [3, 2] {
+            gather.add(node(id), Reply::OkOf(node(id), &long));
+        }
+        assert_eq!((gather.take_ready(), gather.first_awaited()), (None, Some(node(1))));
+        gather.add(node(1), Reply::OkOf(node(1), b"first"));
+        let ready = gather.take_ready().unwrap();
+        assert!(ready.starts_with(b"Ok:1: first\nOk:2: xx"));
+        assert_eq!((ready.len(), gather.bytes()), (12 + 2 * 7 + KEPT_BYTES_MAX, 0));
+        gather.add(node(4), Reply::OkOf(node(4), b"last"));
+        let Some(Gathered::Lines(rest)) = gather.take() else { panic!() };
+        assert_eq!(rest, b"Ok:4: last\n");
     }
 }

@@ -54,12 +54,7 @@ impl Board {
     /// Has a life ended that must not speak any more.
     pub(super) fn discard(&mut self, life: Life, parent: Life) {
         let body = wire::body(&life);
-        self.outbox.push(Outgoing::Message {
-            kind: Kind::Discard,
-            to: parent,
-            request: NO_REQUEST,
-            body,
-        });
+        self.outbox.push(Outgoing::new(Kind::Discard, parent, NO_REQUEST, body));
     }
 
     /// A link of a life, or what is heard on it, has changed. News of a place that it has left since

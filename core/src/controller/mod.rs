@@ -5,6 +5,7 @@ mod board;
 mod deadlines;
 mod dispatch;
 mod gather;
+mod intake;
 mod language;
 mod lives;
 mod picture;
@@ -70,6 +71,8 @@ pub struct Controller {
     modules: Modules,
     board: Board,
     reading: Reading,
+    /// More was printed than the user reads.
+    output_blocked: bool,
     /// Nobody waits for replies any more.
     muted: bool,
     traffic: Traffic,
@@ -102,6 +105,7 @@ impl Controller {
             modules: Modules::new(config.commands, config.timeout),
             board: Board::new(config.timeout, Replies::new(config.order)),
             reading: Reading::Lines,
+            output_blocked: false,
             muted: false,
             traffic: Traffic::default(),
             closing: false,
@@ -232,16 +236,17 @@ impl Controller {
                 let board = &mut self.board;
                 let up = &mut |message: Message<'_>| board.message(now, message);
                 match outgoing {
-                    Outgoing::Message { kind, to, request, body } => {
-                        let message = Message::new(kind, to, request, &body);
+                    Outgoing::Message { kind, flags, to, request, body } => {
+                        let message = Message { flags, ..Message::new(kind, to, request, &body) };
                         if to == Life::CONTROL {
                             self.children.serve(now, &message, out, up);
                         } else {
                             self.children.forward(&message, up);
                         }
                     }
-                    Outgoing::Fan { kind, parts, body, .. } => {
-                        self.children.forward_fan(Fan { kind, parts, body: &body }, up);
+                    Outgoing::Fan { kind, allowance, parts, body, .. } => {
+                        let fan = Fan { kind, allowance, parts, body: &body };
+                        self.children.forward_fan(fan, up);
                     }
                 }
             }
@@ -251,6 +256,9 @@ impl Controller {
     /// Sees to all that follows from what has happened.
     fn follow_up(&mut self, now: Time, out: &mut Vec<Output>) {
         loop {
+            if !self.holds_back() {
+                self.board.take_offers(now);
+            }
             self.send_outbox(now, out);
             if let Some(node) = self.board.ready.pop_front() {
                 self.advance(now, node);
@@ -316,6 +324,18 @@ impl Controller {
         [self.board.deadline(), self.children.deadline()].into_iter().fold(pause, earliest)
     }
 
+    /// Whether answers are to stay where they are, since nobody reads those that have come.
+    fn holds_back(&self) -> bool {
+        self.output_blocked && !self.closing && !self.muted
+    }
+
+    /// The time in which this node judges others: it stands still while answers are held back, since
+    /// nobody is late whose answer is not taken.
+    fn read_clock(&mut self, now: Time) -> Time {
+        self.clock.halt(self.holds_back());
+        self.clock.read(now, self.own_deadline())
+    }
+
     /// Ends the tree when there is nothing more to wait for.
     fn close_when_done(&mut self, now: Time, out: &mut Vec<Output>) {
         let over =
@@ -329,7 +349,7 @@ impl Controller {
 
 impl Node for Controller {
     fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>) {
-        let now = self.clock.read(now, self.own_deadline());
+        let now = self.read_clock(now);
         match input {
             Input::Line(line) if line.len() <= LINE_BYTES_MAX => self.line(now, line),
             Input::Line(_) | Input::LineTooLong => {
@@ -337,6 +357,7 @@ impl Node for Controller {
                 self.answer_at_once(now, Reply::Error(&text));
             }
             Input::EndOfInput => self.reading = Reading::Ended,
+            Input::OutputBlocked(is_blocked) => self.output_blocked = is_blocked,
             Input::Interrupt => {
                 self.reading = Reading::Ended;
                 self.muted = true;
@@ -354,14 +375,14 @@ impl Node for Controller {
     }
 
     fn flush(&mut self, now: Time, out: &mut Vec<Output>) {
-        let now = self.clock.read(now, self.own_deadline());
+        let now = self.read_clock(now);
         self.close_when_done(now, out);
         let printed = self.board.replies.take_printed();
         if !printed.is_empty() && !self.muted {
             out.push(Output::Print(printed));
         }
         let before = out.len();
-        self.children.flush(now, true, out);
+        self.children.flush(now, !self.holds_back(), out);
         self.traffic.frames_sent += (out.len() - before) as u64;
         if self.closing && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
             log::info!("{} answers came too late, or twice, and were dropped", self.board.dropped);
@@ -370,8 +391,8 @@ impl Node for Controller {
     }
 
     fn deadline(&self) -> Option<Time> {
-        let own = self.own_deadline().map(|own| self.clock.real(own));
-        earliest(own, self.modules.deadline())
+        let own = self.own_deadline().filter(|_| !self.holds_back());
+        earliest(own.map(|own| self.clock.real(own)), self.modules.deadline())
     }
 }
 

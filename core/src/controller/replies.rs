@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::gather::{Gathered, Told};
+use super::gather::{Gather, Gathered, Told};
 use super::task::{Task, Work};
 use crate::wire::NO_REQUEST;
 use crate::{NodeId, Order, RequestId};
@@ -18,8 +18,13 @@ pub(crate) const COMMANDS_MAX: usize = 4_096;
 /// reading.
 const PARTS_MAX: usize = 65_536;
 
-/// How many bytes of replies may wait for earlier ones before the console stops reading.
+/// How many bytes of replies may wait for earlier ones, or for those of other nodes, before the
+/// console stops reading.
 const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How many bytes of lines may wait to be sent before the console stops reading. It may be exceeded by
+/// one line.
+const UNSENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What is printed when a node takes no more.
 pub(crate) const TOO_MANY: &str = "Too many requests are waiting";
@@ -118,7 +123,10 @@ pub(crate) struct Replies {
     /// How many requests there were.
     count: u64,
     unanswered: usize,
+    /// How many bytes of replies wait for earlier ones, or for those of other nodes.
     held_bytes: usize,
+    /// How many bytes of lines wait to be sent.
+    unsent_bytes: usize,
     printed: Vec<u8>,
     any_failed: bool,
 }
@@ -147,6 +155,7 @@ impl Replies {
             count: 0,
             unanswered: 0,
             held_bytes: 0,
+            unsent_bytes: 0,
             printed: Vec::new(),
             any_failed: false,
         }
@@ -157,6 +166,69 @@ impl Replies {
         self.slots.len() - self.free.len() < COMMANDS_MAX
             && self.parts.len() < PARTS_MAX
             && self.held_bytes < HELD_BYTES_MAX
+            && self.unsent_bytes < UNSENT_BYTES_MAX
+    }
+
+    /// How many bytes of replies wait for earlier ones, or for those of other nodes.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Whether there is room for an answer of so many bytes where those of several nodes are gathered.
+    pub fn has_room_for(&self, request: RequestId, bytes: usize) -> bool {
+        match self.gather_of(request) {
+            Some((_, _, gather)) => gather.has_room_for(bytes),
+            None => true,
+        }
+    }
+
+    /// The command whose reply comes next, as far as the order of the replies goes.
+    pub fn oldest(&self) -> Option<RequestId> {
+        match self.order {
+            Order::Input => self.sequence.front().copied(),
+            Order::Completion => {
+                let is_open = |slot: &&Slot| matches!(slot.state, State::Open(_));
+                self.slots.iter().filter(is_open).map(|slot| slot.request).min()
+            }
+        }
+    }
+
+    /// Whether the answer to a request, which is the `oldest` command or a part of it, must come before
+    /// anything else can be printed.
+    pub fn is_first_awaited(&self, request: RequestId, oldest: Option<RequestId>) -> bool {
+        match self.gather_of(request) {
+            Some((command, node, gather)) => {
+                Some(command) == oldest && gather.first_awaited() == Some(node)
+            }
+            None => Some(request) == oldest,
+        }
+    }
+
+    /// Where the answer to a part is gathered: its command, and its node.
+    fn gather_of(&self, part: RequestId) -> Option<(RequestId, NodeId, &Gather)> {
+        let Work::Part { command, node, .. } = self.parts.get(&part)?.work else { return None };
+        match &self.task(command)?.work {
+            Work::Many(gather) => Some((command, node, gather)),
+            _ => None,
+        }
+    }
+
+    /// Keeps the line of a command until it is sent.
+    pub fn keep_line(&mut self, request: RequestId, text: &[u8]) {
+        if let Some(Task { work: Work::Exec { line, .. }, .. }) = self.task_mut(request) {
+            *line = text.to_vec();
+            self.unsent_bytes += text.len();
+        }
+    }
+
+    /// The line of a command that may be sent now; it is not kept any more.
+    pub fn take_line(&mut self, request: RequestId) -> Vec<u8> {
+        let line = match self.task_mut(request) {
+            Some(Task { work: Work::Exec { line, .. }, .. }) => std::mem::take(line),
+            _ => Vec::new(),
+        };
+        self.unsent_bytes -= line.len();
+        line
     }
 
     /// Whether every command is answered.
@@ -246,9 +318,19 @@ impl Replies {
     fn answer_part(&mut self, part: &Task, reply: Reply<'_>) {
         let Work::Part { command, node, .. } = part.work else { return };
         let Some(Task { work: Work::Many(gather), .. }) = self.task_mut(command) else { return };
+        let before = gather.bytes();
+        let is_first = gather.first_awaited() == Some(node);
         gather.add(node, reply);
-        match gather.take() {
-            None => {}
+        let (after, all) = (gather.bytes(), gather.take());
+        self.any_failed |= reply.is_error();
+        self.held_bytes -= before;
+        match all {
+            None => {
+                self.held_bytes += after;
+                if is_first && self.oldest() == Some(command) {
+                    self.print_ready(command);
+                }
+            }
             Some(Gathered::Module(module, answers)) => {
                 self.gathered.push(Told { call: command, module, answers });
             }
@@ -260,7 +342,16 @@ impl Replies {
                 self.complete(command, State::Answered(lines));
             }
         }
-        self.any_failed |= reply.is_error();
+    }
+
+    /// Prints those lines of the oldest command that need not wait, if they are many.
+    fn print_ready(&mut self, command: RequestId) {
+        let Some(Task { work: Work::Many(gather), .. }) = self.task_mut(command) else { return };
+        let before = gather.bytes();
+        let Some(mut ready) = gather.take_ready() else { return };
+        let after = gather.bytes();
+        self.held_bytes = self.held_bytes - before + after;
+        self.printed.append(&mut ready);
     }
 
     /// What modules are to be told since the last call.
@@ -284,6 +375,9 @@ impl Replies {
         let State::Open(task) = std::mem::replace(&mut slot.state, state) else {
             unreachable!("the slot was open a moment ago");
         };
+        if let Work::Exec { line, .. } = &task.work {
+            self.unsent_bytes -= line.len();
+        }
         if is_printed {
             self.release(request);
             self.print_those_that_waited();

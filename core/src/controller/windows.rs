@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use crate::wire::Allowance;
 use crate::{Life, LinkId, NodeId, RequestId, Time};
 
 /// How many requests, and bytes of them, may be unanswered for one node. As much may wait for a node
@@ -73,6 +74,8 @@ pub(crate) struct Charge {
     /// The period of its node in which it counts on that link, if it does.
     period: Option<u32>,
     bytes: usize,
+    /// What its answer may have unasked, as long as that is waited for.
+    pub allowance: Option<Allowance>,
 }
 
 /// Whether the windows have room for a request.
@@ -116,13 +119,19 @@ impl Windows {
         } else {
             node.usage.add(bytes, NODE_WINDOW);
             if !counts_on_link {
-                return Admission::Granted(Charge { target, link, period: None, bytes });
+                return Admission::Granted(Charge {
+                    target,
+                    link,
+                    period: None,
+                    bytes,
+                    allowance: None,
+                });
             }
             link_window.usage.add(bytes, LINK_WINDOW);
             let left_behind = node.count_on(link, bytes);
             let period = Some(node.period);
             self.give_back_share(left_behind, ready);
-            return Admission::Granted(Charge { target, link, period, bytes });
+            return Admission::Granted(Charge { target, link, period, bytes, allowance: None });
         };
         if window.is_stuck() {
             return Admission::Refused;
@@ -178,9 +187,16 @@ impl Windows {
         }
     }
 
-    /// Adds to `ready` the node that has waited longest for a link, if there may be room. When that
-    /// has taken what it needs, this is asked again for the next.
-    pub fn wake_next(&self, link: LinkId, ready: &mut impl Extend<NodeId>) {
+    /// A node that was woken for room on a link has taken what it needs: adds to `ready` the next, if
+    /// there may be room. None, when the node waits again: there was not enough.
+    pub fn pass_on(&self, link: LinkId, node: NodeId, ready: &mut impl Extend<NodeId>) {
+        if self.waiting.get(&node).is_none_or(|(owner, _)| *owner != Owner::Link(link)) {
+            self.wake_next(link, ready);
+        }
+    }
+
+    /// Adds to `ready` the node that has waited longest for a link, if there may be room.
+    fn wake_next(&self, link: LinkId, ready: &mut impl Extend<NodeId>) {
         if self.links.get(link).is_none_or(|window| !window.is_full(1)) {
             ready.extend(self.waiting_for(Owner::Link(link)).next());
         }
@@ -205,6 +221,13 @@ impl Windows {
             window.pace = Pace::Stuck;
             let share = window.leave_link();
             self.give_back_share(share, ready);
+        }
+    }
+
+    /// Nobody loses patience before it has begun anew: answers were held up here.
+    pub fn be_patient(&mut self, now: Time) {
+        for owner in self.blocked.keys().copied().collect::<Vec<_>>() {
+            self.clear(now, owner);
         }
     }
 
@@ -593,9 +616,22 @@ mod tests {
             let waited_for = desk.windows.unblock(life(oldest).node);
             assert_eq!(waited_for, Some(LINK));
             assert!(matches!(desk.admit(NOW, oldest, bytes), Admission::Granted(_)));
-            desk.windows.wake_next(LINK, &mut desk.ready);
+            desk.windows.pass_on(LINK, life(oldest).node, &mut desk.ready);
             assert_eq!(desk.ready.len(), 0, "there is no more room");
         }
+    }
+
+    /// Otherwise it would be woken for ever.
+    #[test]
+    fn who_needs_more_room_than_there_is_is_not_woken_again() {
+        let mut desk = Desk::default();
+        let bytes = LINK_WINDOW.bytes / 64;
+        let charges: Vec<_> = (0..64).map(|node| desk.admit(NOW, node, bytes - 1)).collect();
+        assert_eq!(desk.admit(NOW, 100, bytes), Admission::Wait);
+        assert_eq!(desk.windows.unblock(life(100).node), Some(LINK));
+        assert_eq!(desk.admit(NOW, 100, bytes), Admission::Wait);
+        desk.windows.pass_on(LINK, life(100).node, &mut desk.ready);
+        assert_eq!((desk.ready.len(), charges.len()), (0, 64));
     }
 
     #[test]

@@ -1,0 +1,153 @@
+//! Flow control of answers, so that the control node has room for all that may come: short ones come
+//! unasked, as far as each request allows, and long ones are offered, and taken in one after the other.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use crate::wire::Allowance;
+use crate::{Life, RequestId};
+
+/// Up to how many bytes of answers that may come unasked requests are given [`Allowance::Large`], and
+/// up to how many [`Allowance::Medium`]. Those beyond have [`Allowance::Small`]: with as many commands
+/// as may be under way that is 17 MiB more.
+const LARGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+const MEDIUM_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How many bytes of long answers may be on their way, or wait to be printed or gathered. The answer
+/// that all others wait for to be printed comes even so, so this is exceeded by one of them.
+const LONG_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What may come, and what was offered.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    /// How much may come unasked, in bytes.
+    allowed: usize,
+    /// The long answers that wait to be taken.
+    offers: BTreeMap<RequestId, Offer>,
+    /// Those that were taken and have not come, with their lengths in bytes.
+    taken: FxHashMap<RequestId, usize>,
+    taken_bytes: usize,
+}
+
+/// A long answer that is to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offer {
+    /// Where.
+    pub life: Life,
+    pub bytes: usize,
+}
+
+impl Intake {
+    /// What the answer to a request that is sent now may have unasked. It must be given back.
+    pub fn allow(&mut self) -> Allowance {
+        let fits = |allowance: Allowance, max| self.allowed + allowance.bytes() <= max;
+        let allowance = if fits(Allowance::Large, LARGE_BYTES_MAX) {
+            Allowance::Large
+        } else if fits(Allowance::Medium, MEDIUM_BYTES_MAX) {
+            Allowance::Medium
+        } else {
+            Allowance::Small
+        };
+        self.allowed += allowance.bytes();
+        allowance
+    }
+
+    /// A request is answered, or is not waited for any more.
+    pub fn give_back(&mut self, allowance: Allowance) {
+        self.allowed = self.allowed.saturating_sub(allowance.bytes());
+    }
+
+    /// Notes that a long answer is to be had.
+    pub fn offer(&mut self, request: RequestId, offer: Offer) {
+        if !self.taken.contains_key(&request) {
+            self.offers.insert(request, offer);
+        }
+    }
+
+    /// Whether anything waits to be taken.
+    pub fn has_offers(&self) -> bool {
+        !self.offers.is_empty()
+    }
+
+    /// Whether the answer to a request waits to be taken.
+    pub fn is_offered(&self, request: RequestId) -> bool {
+        self.offers.contains_key(&request)
+    }
+
+    /// Forgets what was offered or taken for a request that is answered, or is not waited for.
+    pub fn forget(&mut self, request: RequestId) {
+        self.offers.remove(&request);
+        if let Some(bytes) = self.taken.remove(&request) {
+            self.taken_bytes -= bytes;
+        }
+    }
+
+    /// The next long answer to be taken, when there is room for it beside those on their way and what
+    /// waits to be printed or gathered, `held`: the one that all others wait for, if it is there, or
+    /// else the oldest. It counts as taken from now on.
+    pub fn take_next(
+        &mut self,
+        is_first: impl Fn(RequestId) -> bool,
+        held: usize,
+    ) -> Option<(RequestId, Offer)> {
+        let oldest = *self.offers.first_key_value()?.0;
+        let first = self.offers.keys().copied().find(|request| is_first(*request));
+        let request = first.unwrap_or(oldest);
+        let offer = *self.offers.get(&request)?;
+        if first.is_none() && self.taken_bytes + held + offer.bytes > LONG_BYTES_MAX {
+            return None;
+        }
+        self.offers.remove(&request);
+        self.taken.insert(request, offer.bytes);
+        self.taken_bytes += offer.bytes;
+        Some((request, offer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Incarnation, NodeId};
+
+    fn offer(bytes: usize) -> Offer {
+        Offer {
+            life: Life { node: NodeId::compute(1).unwrap(), incarnation: Incarnation(1) },
+            bytes,
+        }
+    }
+
+    #[test]
+    fn the_more_is_under_way_the_less_comes_unasked() {
+        let mut intake = Intake::default();
+        let allowances: Vec<_> = (0..100_000).map(|_| intake.allow()).collect();
+        assert!(allowances.is_sorted_by_key(|allowance| *allowance as u8));
+        let bytes: usize = allowances.iter().map(|allowance| allowance.bytes()).sum();
+        assert!(bytes <= MEDIUM_BYTES_MAX + 100_000 * Allowance::Small.bytes());
+        allowances.into_iter().for_each(|allowance| intake.give_back(allowance));
+        assert_eq!((intake.allowed, intake.allow()), (0, Allowance::Large));
+    }
+
+    #[test]
+    fn long_answers_come_one_after_the_other() {
+        let mut intake = Intake::default();
+        let long = LONG_BYTES_MAX * 2 / 3;
+        for request in [3, 1, 2] {
+            intake.offer(RequestId(request), offer(long));
+        }
+        assert_eq!(intake.take_next(|_| false, 0), Some((RequestId(1), offer(long))));
+        assert_eq!(intake.take_next(|_| false, 0), None, "there is room for one");
+        assert_eq!(intake.take_next(|request| request.0 == 9, 0), None, "that is not there");
+        intake.offer(RequestId(1), offer(long));
+        assert!(!intake.is_offered(RequestId(1)), "it was taken");
+
+        // What the others wait for always comes.
+        let third = intake.take_next(|request| request.0 == 3, long);
+        assert_eq!(third, Some((RequestId(3), offer(long))));
+        intake.forget(RequestId(1));
+        intake.forget(RequestId(3));
+        assert_eq!(intake.take_next(|_| false, long), None);
+        assert_eq!(intake.take_next(|_| false, 0), Some((RequestId(2), offer(long))));
+        assert!(!intake.has_offers());
+    }
+}

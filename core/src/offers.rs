@@ -1,0 +1,88 @@
+//! Answers of a compute node that are too long to be sent unasked, until the control node takes them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::wire::Status;
+use crate::{RequestId, Time};
+
+/// Answers that were offered. Bounded: while there are many bytes of them, no request is run and no
+/// job begun that could add to them.
+#[derive(Debug)]
+pub(crate) struct Offers {
+    by_request: BTreeMap<RequestId, (Status, String)>,
+    bytes: usize,
+    /// How often they are offered again: whoever has taken notice may have lost the way here.
+    period: Duration,
+    /// When that is due.
+    again: Option<Time>,
+}
+
+impl Offers {
+    pub fn new(period: Duration) -> Offers {
+        Offers { by_request: BTreeMap::new(), bytes: 0, period, again: None }
+    }
+
+    /// Keeps an answer, which is offered now.
+    pub fn add(&mut self, now: Time, request: RequestId, status: Status, text: String) {
+        self.bytes += text.len();
+        self.by_request.insert(request, (status, text));
+        self.again.get_or_insert(now + self.period);
+    }
+
+    /// The answer to a request, if it is here.
+    pub fn take(&mut self, now: Time, request: RequestId) -> Option<(Status, String)> {
+        let (status, text) = self.by_request.remove(&request)?;
+        self.bytes -= text.len();
+        self.again = (!self.by_request.is_empty()).then(|| now + self.period);
+        Some((status, text))
+    }
+
+    /// Throws all away.
+    pub fn clear(&mut self) {
+        self.by_request.clear();
+        (self.bytes, self.again) = (0, None);
+    }
+
+    /// How many bytes wait to be taken.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// When [`Offers::due_again`] has something to say.
+    pub fn deadline(&self) -> Option<Time> {
+        self.again
+    }
+
+    /// What must be offered again, with its length in bytes, if it is time.
+    pub fn due_again(&mut self, now: Time) -> Vec<(RequestId, usize)> {
+        if self.again.is_none_or(|again| now < again) {
+            return Vec::new();
+        }
+        self.again = Some(now + self.period);
+        self.by_request.iter().map(|(request, (_, text))| (*request, text.len())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_taken_is_offered_again() {
+        let period = Duration::from_secs(5);
+        let mut offers = Offers::new(period);
+        let (first, second) = (RequestId(1), RequestId(2));
+        assert_eq!(offers.deadline(), None);
+        offers.add(Time::ZERO, first, Status::Ok, "one".to_owned());
+        offers.add(Time::ZERO, second, Status::Failed, "second".to_owned());
+        assert_eq!((offers.bytes(), offers.due_again(Time::ZERO)), (9, vec![]));
+        let later = Time::ZERO + period;
+        assert_eq!(offers.due_again(later), [(first, 3), (second, 6)]);
+        assert_eq!(offers.take(later, first), Some((Status::Ok, "one".to_owned())));
+        assert_eq!(offers.take(later, first), None);
+        assert_eq!(offers.deadline(), Some(later + period));
+        offers.clear();
+        assert_eq!((offers.bytes(), offers.deadline()), (0, None));
+    }
+}
