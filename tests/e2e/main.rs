@@ -24,6 +24,7 @@ mod examples;
 mod failure;
 mod flow;
 mod heartbeat;
+mod inherited;
 mod input;
 mod many;
 mod ordering;

@@ -103,9 +103,18 @@ impl Process {
 
     /// The memory that it holds, in bytes.
     pub fn memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+        self.status("VmRSS").strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Whether a signal does nothing to it.
+    pub fn ignores(&self, signal: Signal) -> bool {
+        let ignored = u64::from_str_radix(&self.status("SigIgn"), 16).unwrap();
+        ignored >> (signal.as_raw() - 1) & 1 == 1
+    }
+
+    /// Whether any signal waits until its main thread wants it.
+    pub fn blocks_signals(&self) -> bool {
+        u64::from_str_radix(&self.status("SigBlk"), 16).unwrap() != 0
     }
 
     /// What its descriptors refer to, such as `pipe:[1234]`.
@@ -127,6 +136,13 @@ impl Process {
 
     pub fn environment(&self) -> BTreeSet<String> {
         strings(&fs::read(format!("/proc/{}/environ", self.pid)).unwrap()).collect()
+    }
+
+    /// A line of `/proc/PID/status`.
+    fn status(&self, name: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap().trim().to_owned()
     }
 
     fn stat(&self) -> Option<Stat> {
