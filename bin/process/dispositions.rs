@@ -13,8 +13,8 @@ use signal_hook::consts::{SIGCHLD, SIGXFSZ};
 /// - The children of a process that ignores SIGCHLD are reaped by the system, and nobody learns how
 ///   they ended.
 /// - SIGXFSZ ends a process that writes beyond the limit `RLIMIT_FSIZE`. Ignored, it leaves an
-///   error that can be told. What a process ignores, the programs that it starts ignore as well: whoever
-///   starts one that is not hoptree has to set that back.
+///   error that can be told. What a process ignores, the programs that it starts ignore as well:
+///   whoever starts one that is not hoptree has to set that back.
 ///
 /// All other signals that are ignored stay so: whoever started this had a reason, such as nohup.
 pub fn reset_signals() {

@@ -1,10 +1,12 @@
-//! What whoever starts hoptree leaves it with: signals that are ignored or blocked, a limit.
+//! What whoever starts hoptree leaves it with: signals that are ignored or blocked, open files, a
+//! limit.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use rustix::io::FdFlags;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::console::Console;
@@ -106,4 +108,19 @@ fn a_file_that_may_not_grow_is_told_as_such() {
     assert_eq!(console.wait_exit().code(), Some(1), "{}", console.errors());
     assert_eq!(console.errors(), "hoptree: can't write to stdout: file too large\n");
     assert!(!tree.iter().any(Process::runs));
+}
+
+#[test]
+fn a_file_that_was_left_open_is_not_handed_on() {
+    let scratch = Scratch::new();
+    let path = scratch.file("inherited", "");
+    let file = File::open(&path).unwrap();
+    let mut console = Console::start_prepared(&[], |command| {
+        begin_with(command, move || Ok(rustix::io::fcntl_setfd(&file, FdFlags::empty())?));
+    });
+    let nodes = console.create_chain(2);
+    assert!(console.process().descriptors().contains(&path), "it was left open");
+    for node in nodes {
+        assert!(!node.descriptors().contains(&path), "{:?}", node.descriptors());
+    }
 }
