@@ -10,6 +10,7 @@ use hoptree_core::{Controller, ControllerConfig, Registry, Time, TransportSpec};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::driver::Driver;
+use crate::ending::Ending;
 use crate::failure::Failure;
 use crate::logging::{self, LogConfig};
 use crate::plugins;
@@ -17,12 +18,12 @@ use crate::process::{Children, Heritage, Lifeline, remove_directory};
 use crate::signals::Signals;
 use crate::stdin::Stdin;
 
-/// Runs a console and the tree below it until both have ended, and gives the exit status.
+/// Runs a console and the tree below it until both have ended.
 ///
 /// # Errors
 ///
 /// When it can't start, or the transport can't go on. The tree has ended even so.
-pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+pub fn run(options: &Options) -> Result<Ending, Failure> {
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let transport = plugins::transport(&options.transport)?;
     let source = Source::open(options)?;
@@ -36,8 +37,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let done = run_to_the_end(console, lifeline, options.strict);
     logging::finish();
     match signals.interrupt() {
-        Some(signal) => Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0))),
-        None => done,
+        Some(signal) => Ok(Ending::Signal(signal)),
+        None => done.map(Ending::Status),
     }
 }
 

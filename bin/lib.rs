@@ -13,6 +13,7 @@ mod cli;
 mod console;
 mod control;
 mod driver;
+mod ending;
 mod failure;
 mod listing;
 mod logging;
