@@ -180,8 +180,8 @@ pub fn remove_directory(directory: &Path) {
     for _ in 0..REMOVALS_MAX {
         match fs::remove_dir_all(directory) {
             Ok(()) => return,
-            // Somebody else has removed it, or one of the files in it.
-            Err(error) if error.kind() == ErrorKind::NotFound && !directory.exists() => return,
+            // Somebody else has removed it, or it could not even be made.
+            Err(error) if is_absence(error.kind()) && !directory.exists() => return,
             Err(error) if is_passing(error.kind()) => {}
             Err(error) => {
                 return log::warn!("can't remove {}: {error}", directory.display());
@@ -190,6 +190,11 @@ pub fn remove_directory(directory: &Path) {
     }
 }
 
+fn is_absence(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Whether others get in the way, who remove it or a file in it.
 fn is_passing(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty)
 }

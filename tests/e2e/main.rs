@@ -20,6 +20,7 @@ mod bench;
 mod chaos;
 mod cleanup;
 mod cli;
+mod directory;
 mod examples;
 mod failure;
 mod flow;
