@@ -96,6 +96,35 @@ fn signals_while_nodes_start_leave_nothing() {
     assert!(!tree.iter().any(Process::runs));
 }
 
+/// A debugger keeps what it traces from ending, or its end from being known.
+#[test]
+fn what_a_debugger_holds_is_named_and_not_waited_for() {
+    for (name, end, signal) in [ENDS[0], ENDS[3]] {
+        let mut console = Console::start(&[]);
+        let nodes = console.create_chain(2);
+        // Now node 2 is nobody's child who knows it, and only the sweep at the end looks for it.
+        nodes[0].kill();
+        eventually("node 2 is taken in", PATIENCE, || {
+            console.send("ping 2");
+            console.line().text == "Ok: 1"
+        });
+        if !nodes[1].trace() {
+            // A hardened system allows that to nobody, so there is nothing to test.
+            return;
+        }
+        end(&mut console);
+        check_status(console.wait_exit(), signal, name);
+        let errors = console.errors();
+        let held = format!("process {} is left: it has ended, but", nodes[1].pid());
+        let tracer = format!("process {} (", std::process::id());
+        assert!(errors.contains(&held) && errors.contains(&tracer), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        assert!(!nodes[1].runs());
+        assert_eq!(console.scratch().names(), [""; 0], "after {name}");
+        nodes[1].let_go();
+    }
+}
+
 /// The tree has yet to be waited for: the first node does not end, and those below it are given time.
 #[test]
 fn a_second_signal_ends_it_at_once() {

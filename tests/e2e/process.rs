@@ -90,6 +90,19 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// Traces it as a debugger does that never looks, until [`Process::let_go`] or the end of this
+    /// thread. Says whether this user may.
+    pub fn trace(&self) -> bool {
+        // SAFETY: this request takes a process id, and no memory is touched.
+        unsafe { libc::ptrace(libc::PTRACE_SEIZE, self.pid, 0, 0) == 0 }
+    }
+
+    /// Looks at the end of a process that this thread traces, so that others learn of it.
+    pub fn let_go(&self) {
+        // SAFETY: the status is not asked for, so no memory is touched.
+        unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), libc::__WALL) };
+    }
+
     /// The processor time that all its threads used.
     pub fn processor_time(&self) -> Duration {
         // `stat` would round 50 nearly idle processes down to ten milliseconds each.
