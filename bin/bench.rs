@@ -61,26 +61,29 @@ use report::{Environment, Report};
 use runs::Runs;
 
 use crate::cli::{BenchOptions, BenchTask, print};
+use crate::ending::Ending;
 use crate::failure::Failure;
 
 /// How long anything that is measured may take before the benchmark gives up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Does what the options ask for, and gives the exit status.
+/// Does what the options ask for.
 ///
 /// # Errors
 ///
 /// When something is asked for that this build or this system has not.
-pub fn run(options: &BenchOptions) -> Result<ExitCode, Failure> {
+pub fn run(options: &BenchOptions) -> Result<Ending, Failure> {
     match &options.task {
-        Some(BenchTask::Compare { before, after }) => print(&compare::files(before, after)?),
+        Some(BenchTask::Compare { before, after }) => {
+            print(&compare::files(before, after)?).map(Ending::Status)
+        }
         None => measure(options),
     }
 }
 
 /// Measures, prints the figures, and writes the files that were asked for. What is wrong with the
 /// options is told before anything is measured.
-fn measure(options: &BenchOptions) -> Result<ExitCode, Failure> {
+fn measure(options: &BenchOptions) -> Result<Ending, Failure> {
     let plan = Plan::of(options)?;
     if let Some(cores) = &options.pin {
         cores.pin()?;
@@ -106,9 +109,9 @@ fn measure(options: &BenchOptions) -> Result<ExitCode, Failure> {
         Failure::Runtime(failure.clone()).report();
     }
     Ok(match alarm.interrupt() {
-        Some(signal) => ExitCode::from(128 + u8::try_from(signal).unwrap_or(0)),
-        None if report.failures.is_empty() => ExitCode::SUCCESS,
-        None => ExitCode::FAILURE,
+        Some(signal) => Ending::Signal(signal),
+        None if report.failures.is_empty() => Ending::Status(ExitCode::SUCCESS),
+        None => Ending::Status(ExitCode::FAILURE),
     })
 }
 

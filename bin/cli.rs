@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use hoptree_core::Order;
 
 use crate::bench::{self, Cores, Measure};
+use crate::ending::Ending;
 use crate::failure::Failure;
 use crate::{control, listing};
 
@@ -17,7 +18,8 @@ use crate::{control, listing};
 /// Commands are read from SCRIPT or standard input, one a line; type `help` for what there is.
 ///
 /// Exit status: 0; 1 when the tree can't run, or with --strict when any command failed; 2 for bad
-/// usage; 128+n after signal n.
+/// usage. SIGINT, SIGTERM and SIGHUP end the tree, and then hoptree dies by the signal, which a shell
+/// shows as 128+n.
 #[derive(Debug, Parser)]
 #[command(name = "hoptree", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Cli {
@@ -163,11 +165,18 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.task {
         None => control::run(&cli.options),
-        Some(Task::Transports) => listing::transports().and_then(|text| print(&text)),
-        Some(Task::Commands) => listing::commands().and_then(|text| print(&text)),
+        Some(Task::Transports) => shown(listing::transports()),
+        Some(Task::Commands) => shown(listing::commands()),
         Some(Task::Bench(options)) => bench::run(&options),
     };
-    done.unwrap_or_else(|failure| failure.report())
+    match done {
+        Ok(ending) => ending.take(),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn shown(text: Result<String, Failure>) -> Result<Ending, Failure> {
+    print(&text?).map(Ending::Status)
 }
 
 /// Writes `text` to stdout. A reader that has seen enough has closed it, which is fine.

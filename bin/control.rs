@@ -10,47 +10,54 @@ use hoptree_core::{Controller, ControllerConfig, Registry, Time, TransportSpec};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::driver::Driver;
+use crate::ending::Ending;
 use crate::failure::Failure;
 use crate::logging::{self, LogConfig};
 use crate::plugins;
-use crate::process::{Children, Heritage, Lifeline, remove_directory};
+use crate::process::{
+    Children, DirectoryLock, Heritage, Lifeline, remove_abandoned, remove_directory,
+    temporary_directory,
+};
 use crate::signals::Signals;
 use crate::stdin::Stdin;
 
-/// Runs a console and the tree below it until both have ended, and gives the exit status.
+/// Runs a console and the tree below it until both have ended.
 ///
 /// # Errors
 ///
 /// When it can't start, or the transport can't go on. The tree has ended even so.
-pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+pub fn run(options: &Options) -> Result<Ending, Failure> {
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let transport = plugins::transport(&options.transport)?;
     let source = Source::open(options)?;
     let logs = LogConfig { verbosity: options.verbose, dir: options.log_dir.clone() };
     logging::start_control_node(&logs)?;
 
+    if transport.has_socket_files {
+        remove_abandoned(&temporary_directory()?);
+    }
     let (heritage, lifeline) = Heritage::found(transport.name, options.timeout(), logs)?;
     let directory = heritage.directory.clone();
-    let (console, signals) = set_up(options, commands, transport, heritage, source)
+    let (console, signals, _lock) = set_up(options, commands, transport, heritage, source)
         .inspect_err(|_| remove_directory(&directory))?;
     let done = run_to_the_end(console, lifeline, options.strict);
     logging::finish();
     match signals.interrupt() {
-        Some(signal) => Ok(ExitCode::from(128 + u8::try_from(signal).unwrap_or(0))),
-        None => done,
+        Some(signal) => Ok(Ending::Signal(signal)),
+        None => done.map(Ending::Status),
     }
 }
 
-/// A console above a tree without nodes.
+/// A console above a tree without nodes, and the lock on the tree's directory.
 fn set_up(
     options: &Options,
     commands: Registry,
     spec: &TransportSpec,
     heritage: Heritage,
     source: Source,
-) -> Result<(Console, Signals), Failure> {
+) -> Result<(Console, Signals, Option<DirectoryLock>), Failure> {
     let token = heritage.token;
-    let transport = plugins::open(spec, &heritage.directory)?;
+    let (transport, lock) = plugins::open(spec, &heritage.directory)?;
     let waker = transport.waker();
     let signals =
         Signals::of_control_node(waker.clone()).map_err(Failure::doing("handle signals"))?;
@@ -70,7 +77,7 @@ fn set_up(
     let stdin = Stdin::read(source.file, source.name, waker.clone())
         .map_err(Failure::doing("start a thread"))?;
     let console = Console::new(driver, stdin, prompting, signals.clone(), waker);
-    Ok((console, signals))
+    Ok((console, signals, lock))
 }
 
 /// Runs the console, then ends whatever is left of the tree, then writes what is left to write: a

@@ -13,6 +13,7 @@ mod cli;
 mod console;
 mod control;
 mod driver;
+mod ending;
 mod failure;
 mod listing;
 mod logging;
@@ -33,6 +34,7 @@ use std::process::ExitCode;
 /// in `create`: so it is told apart first, before anything is parsed.
 #[must_use]
 pub fn main() -> ExitCode {
+    process::reset_signals();
     if std::env::args_os().nth(1).is_some_and(|word| word == process::NODE_WORD) {
         return node::main();
     }

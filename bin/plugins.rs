@@ -32,7 +32,7 @@ use std::path::Path;
 use hoptree_core::{Transport, TransportSpec};
 
 use crate::failure::Failure;
-use crate::process::make_directory;
+use crate::process::{DirectoryLock, make_directory};
 
 /// How far a name may be from that of a transport to be taken for a mistyped one.
 const TYPOS_MAX: usize = 2;
@@ -63,16 +63,18 @@ pub fn transport(name: &str) -> Result<&'static TransportSpec, Failure> {
 }
 
 /// Opens a transport for this process. The tree's directory is made before, if there will be sockets
-/// in it.
+/// in it; the lock on it is to be held as long as the transport is used.
 ///
 /// # Errors
 ///
 /// When the directory can't be used, or the system refuses what the transport needs.
-pub fn open(spec: &TransportSpec, directory: &Path) -> Result<Box<dyn Transport>, Failure> {
-    if spec.has_socket_files {
-        make_directory(directory)?;
-    }
-    (spec.open)(directory).map_err(Failure::doing("open the transport"))
+pub fn open(
+    spec: &TransportSpec,
+    directory: &Path,
+) -> Result<(Box<dyn Transport>, Option<DirectoryLock>), Failure> {
+    let lock = spec.has_socket_files.then(|| make_directory(directory)).transpose()?;
+    let transport = (spec.open)(directory).map_err(Failure::doing("open the transport"))?;
+    Ok((transport, lock))
 }
 
 /// Whether a node on the transport `child` can join one on the transport `parent`.

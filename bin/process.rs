@@ -5,17 +5,21 @@
 //! control node is gone, by whatever cause, every node knows from end-of-file on one pipe
 //! ([`Lifeline`]).
 
+mod abandoned;
 mod boot;
 mod children;
 mod detach;
 mod directory;
+mod dispositions;
 mod lifeline;
 mod strays;
 
+pub use abandoned::remove_abandoned;
 pub use boot::{Boot, Heritage, Role};
 pub use children::Children;
 pub use detach::detach;
-pub use directory::{make_directory, remove_directory};
+pub use directory::{DirectoryLock, make_directory, remove_directory, temporary_directory};
+pub use dispositions::{is_ignored, reset_signals};
 pub use lifeline::Lifeline;
 
 /// The first argument of a process that is a compute node, or has another [`Role`]. A second one,

@@ -16,7 +16,8 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::low_level;
 
-use crate::process::remove_directory;
+use crate::ending::die_by;
+use crate::process::{is_ignored, remove_directory};
 
 /// A second request to end that comes sooner is taken for an echo of the first: some programs
 /// signal a process, and then its group.
@@ -37,12 +38,15 @@ struct Flags {
 }
 
 impl Signals {
-    /// Watches, at the control node, for the end of children and for the user's wish to end.
+    /// Watches, at the control node, for the end of children and for the user's wish to end. A signal
+    /// that was ignored when the program was started, as nohup has it, stays ignored.
     ///
-    /// The second SIGINT, SIGTERM or SIGHUP ends the process at once, whatever its loop is doing,
-    /// with status 128+n; the lifeline then ends the tree.
+    /// The second SIGINT, SIGTERM or SIGHUP ends the process at once, whatever its loop is doing; the
+    /// lifeline then ends the tree.
     pub fn of_control_node(waker: Waker) -> io::Result<Signals> {
-        Signals::watch(&[SIGCHLD, SIGINT, SIGTERM, SIGHUP], None, waker)
+        let mut wanted = vec![SIGCHLD];
+        wanted.extend([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)));
+        Signals::watch(&wanted, None, waker)
     }
 
     /// Watches, at a compute node, for the end of children, and for that of the control node, which
@@ -126,7 +130,7 @@ impl Watcher {
             flags.child.store(true, Ordering::Release);
         } else if let Some(first) = self.interrupted {
             if first.elapsed() >= ECHO_TIME {
-                low_level::exit(128 + signal);
+                die_by(signal);
             }
         } else {
             self.interrupted = Some(Instant::now());

@@ -9,11 +9,12 @@ use super::stream::Flow;
 use super::victim::{Victim, let_arrive};
 use crate::failure::Failure;
 use crate::plugins;
-use crate::process::{Children, Role};
+use crate::process::{Children, DirectoryLock, Role};
 
 /// The near end of the chains.
 pub struct Raw {
     transport: Box<dyn Transport>,
+    _lock: Option<DirectoryLock>,
     chains: Vec<LinkId>,
     /// The first process of each chain.
     processes: Vec<Victim>,
@@ -30,8 +31,8 @@ impl Raw {
         children: &Children,
         lengths: &[usize],
     ) -> Result<Raw, Failure> {
-        let transport = plugins::open(spec, children.directory())?;
-        let mut raw = Raw { transport, chains: Vec::new(), processes: Vec::new() };
+        let (transport, lock) = plugins::open(spec, children.directory())?;
+        let mut raw = Raw { transport, _lock: lock, chains: Vec::new(), processes: Vec::new() };
         for length in lengths {
             let (chain, process) = raw.start(children, *length)?;
             raw.chains.push(chain);

@@ -166,7 +166,7 @@ pub fn serve(near: &Address, heritage: &Heritage) -> Result<(), Failure> {
         .map_err(&silent)?;
     stream.write_all(&heritage.token.0).map_err(&silent)?;
     let program: Program = receive(&mut stream).map_err(&silent)?;
-    make_directory(&program.temporary)?;
+    let _lock = make_directory(&program.temporary)?;
     // SAFETY: this process has no other thread yet that could read the environment.
     unsafe { env::set_var("TMPDIR", &program.temporary) };
     let signals = TreeSignals::new(lifeline, program.temporary.clone())?;

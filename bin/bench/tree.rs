@@ -11,10 +11,12 @@ use super::victim::{Victim, let_arrive};
 use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
 use crate::plugins;
+use crate::process::DirectoryLock;
 
 /// A control node with nodes below it.
 pub struct Tree {
     driver: Driver<Controller>,
+    _lock: Option<DirectoryLock>,
     /// The process of each node; node 1 is the first.
     processes: Vec<Victim>,
 }
@@ -41,7 +43,7 @@ impl Tree {
     ///
     /// When the transport or the system refuses.
     pub fn found(setting: &Setting<'_>, crew: &Crew, order: Order) -> Result<Tree, Failure> {
-        let transport = plugins::open(setting.spec, crew.directory())?;
+        let (transport, lock) = plugins::open(setting.spec, crew.directory())?;
         let signals = setting.signals.hand_over(transport.waker());
         let controller = Controller::new(
             Time::ZERO,
@@ -55,7 +57,7 @@ impl Tree {
             },
         );
         let driver = Driver::new(controller, transport, crew.children(), signals);
-        Ok(Tree { driver, processes: Vec::new() })
+        Ok(Tree { driver, _lock: lock, processes: Vec::new() })
     }
 
     /// A control node with nodes below these parents, the first of which is that of node 1.

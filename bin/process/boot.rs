@@ -10,6 +10,7 @@ use std::time::Duration;
 use hoptree_core::{Address, Birth, Token};
 use serde::{Deserialize, Serialize};
 
+use super::directory::unused_directory;
 use super::lifeline::Lifeline;
 use crate::failure::Failure;
 use crate::logging::LogConfig;
@@ -96,16 +97,14 @@ impl Heritage {
     ) -> Result<(Heritage, Lifeline), Failure> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(Failure::doing("become a subreaper"))?;
-        let (mut token, mut name) = ([0; 16], [0; 8]);
+        let mut token = [0; 16];
         getrandom::fill(&mut token).map_err(Failure::doing("make a random token"))?;
-        getrandom::fill(&mut name).map_err(Failure::doing("make a random name"))?;
-        let name = format!("hoptree-{:016x}", u64::from_ne_bytes(name));
         let lifeline = Lifeline::new().map_err(Failure::doing("make a pipe"))?;
         let heritage = Heritage {
             transport: transport.to_owned(),
             token: Token(token),
             lifeline: lifeline.number(),
-            directory: std::env::temp_dir().join(name),
+            directory: unused_directory()?,
             timeout,
             logs,
         };

@@ -19,7 +19,7 @@ use rustix::process::{
 use super::NODE_WORD;
 use super::boot::{Boot, Heritage, Role};
 use super::directory::remove_directory;
-use super::strays::strays;
+use super::strays::{Stray, strays};
 use crate::plugins;
 
 /// How long a node may take to notice that the tree has ended.
@@ -150,13 +150,22 @@ impl Children {
             }
             found_none = left.is_empty();
             if start.elapsed() > SWEEP_TIME_MAX {
-                log::error!("processes that could not be ended: {left:?}");
+                left.iter().for_each(|stray| self.tell_left(stray));
                 return;
             }
             if start.elapsed() > STRAY_GRACE {
-                left.into_iter().for_each(kill);
+                left.iter().for_each(|stray| kill(stray.pid()));
             }
             thread::sleep(PERIOD);
+        }
+    }
+
+    fn tell_left(&self, stray: &Stray) {
+        let pid = stray.pid();
+        let started = self.lives.get(&pid.as_raw_pid()).map(|life| life.node.to_string());
+        match started.as_deref().or(stray.node()) {
+            Some(node) => log::error!("node {node}, process {pid}, is left: {stray}"),
+            None => log::error!("process {pid} is left: {stray}"),
         }
     }
 }

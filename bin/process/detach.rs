@@ -1,6 +1,6 @@
 //! How a new node parts with what it was started from.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -9,7 +9,7 @@ use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 ///
 /// The parent can't do this for the child: a hook between fork and exec would keep it from spawning
 /// through `posix_spawn`, which is much faster. And some libraries, libzmq among them, open files
-/// that are inherited.
+/// that are inherited, as whoever started the control node may have done.
 ///
 /// # Errors
 ///
@@ -25,11 +25,11 @@ pub fn detach(lifeline: RawFd) -> io::Result<OwnedFd> {
 
 /// Closes every descriptor above stderr but this one.
 fn close_all_but(kept: RawFd) -> io::Result<OwnedFd> {
-    let Ok(number @ 3..) = u32::try_from(kept) else {
+    if kept < 3 {
         return Err(io::Error::other(format!("descriptor {kept} is no lifeline")));
-    };
-    close_range(3, number - 1);
-    close_range(number + 1, u32::MAX);
+    }
+    close_range(3, kept - 1);
+    close_range(kept.saturating_add(1), RawFd::MAX);
     // SAFETY: the number is only looked at, to learn whether anything is open there.
     rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(kept) })?;
     // SAFETY: it is open, and this process has opened nothing yet, so it was inherited and nobody
@@ -37,11 +37,56 @@ fn close_all_but(kept: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(kept) })
 }
 
-/// Closes the descriptors from `first` to `last`, both included. What an old kernel does not close
-/// stays open, which costs descriptors and harms nothing else.
-fn close_range(first: u32, last: u32) {
-    if first <= last {
-        // SAFETY: this process has opened nothing yet, so nobody owns what is closed here.
-        let _ = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+/// Closes the descriptors from `first` to `last`, both included, at which this process has opened
+/// nothing.
+fn close_range(first: RawFd, last: RawFd) {
+    // SAFETY: nobody owns what is closed here.
+    if first <= last && unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == -1 {
+        close_each(first, last);
+    }
+}
+
+/// As [`close_range`], for kernels that lack the call (it came with Linux 5.9) and sandboxes that
+/// forbid it.
+fn close_each(first: RawFd, last: RawFd) {
+    for number in descriptors().into_iter().filter(|number| (first..=last).contains(number)) {
+        // SAFETY: as above. The directory that was read is closed by now, whatever its number was.
+        unsafe { libc::close(number) };
+    }
+}
+
+/// The numbers of the open descriptors, and of the directory that tells them.
+fn descriptors() -> Vec<RawFd> {
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::IntoRawFd;
+
+    use rustix::io::fcntl_dupfd_cloexec;
+
+    use super::*;
+
+    /// Each at numbers that no other test comes to.
+    #[test]
+    fn all_in_a_range_is_closed_with_the_system_call_and_without() {
+        for (close, first) in [(close_range as fn(_, _), 600), (close_each, 700)] {
+            let null = File::open("/dev/null").unwrap();
+            let at = |number| fcntl_dupfd_cloexec(&null, number).unwrap().into_raw_fd();
+            let opened = [first, first + 1, first + 50, first + 60].map(at);
+            assert!(opened.iter().all(|number| descriptors().contains(number)));
+            close(first, first + 50);
+            let left: Vec<_> =
+                opened.into_iter().filter(|number| descriptors().contains(number)).collect();
+            assert_eq!(left, [first + 60]);
+            close(first + 51, first + 99);
+        }
+    }
+
+    #[test]
+    fn a_standard_stream_is_no_lifeline() {
+        assert!(close_all_but(2).is_err() && close_all_but(-1).is_err());
     }
 }

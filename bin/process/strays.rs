@@ -1,44 +1,168 @@
 //! Nodes whose parent's process is gone: they become children of the control node, which is their
 //! subreaper.
+//!
+//! Nothing here waits for a file system, which may be what a process that does not end waits for.
 
+use std::fmt;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::str::FromStr;
 
 use rustix::process::{Pid, getpid};
 
 use super::NODE_WORD;
 
-/// The children of this process that are hoptree nodes and have not ended, whoever started them.
-/// Children that this process already had when it became hoptree are none.
-pub fn strays() -> Vec<Pid> {
+/// A child of this process that is a node and is not over, whoever started it.
+#[derive(Debug)]
+pub struct Stray {
+    pid: Pid,
+    /// What its command line says, as long as there is one.
+    node: Option<String>,
+    hold: Hold,
+}
+
+/// What keeps a process that was killed.
+#[derive(Debug, PartialEq, Eq)]
+enum Hold {
+    /// Another one traces it, as debuggers do.
+    Tracer(Program),
+    /// It has ended, but who traces it has yet to be told.
+    Witness(Program),
+    /// It is inside this function of the system, and can't be disturbed.
+    System(String),
+    /// Nothing that can be seen; this is its state.
+    Unknown(char),
+}
+
+/// Another process and its name.
+#[derive(Debug, PartialEq, Eq)]
+struct Program {
+    pid: i32,
+    name: String,
+}
+
+impl Stray {
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// The node that it is, if that can be seen.
+    pub fn node(&self) -> Option<&str> {
+        self.node.as_deref()
+    }
+}
+
+/// Why it is still there although it was killed, and what the user can do.
+impl fmt::Display for Stray {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.hold {
+            Hold::Tracer(tracer) => write!(f, "{tracer} traces it: end that one"),
+            Hold::Witness(tracer) => {
+                write!(
+                    f,
+                    "it has ended, but {tracer}, which traces it, has not looked: end that one"
+                )
+            }
+            Hold::System(place) => write!(
+                f,
+                "it waits inside the system, in {place}: thaw its control group if that is frozen, or \
+                 see to the disk or network that it waits for"
+            ),
+            Hold::Unknown(state) => write!(f, "it is in state {state}: see /proc/{}", self.pid),
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} ({})", self.pid, self.name)
+    }
+}
+
+/// The children of this process that are hoptree nodes and are not over. Children that this process
+/// already had when it became hoptree are none.
+pub fn strays() -> Vec<Stray> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     processes
         .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| parent(*pid) == Some(getpid()) && is_node(*pid))
-        .filter_map(Pid::from_raw)
+        .filter_map(|entry| stray(entry.file_name().to_str()?.parse().ok()?))
         .collect()
 }
 
-fn parent(pid: i32) -> Option<Pid> {
-    parent_in_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-}
-
-/// The parent in the text of a `stat` file, `PID (NAME) STATE PARENT ...`, where the name may hold
-/// anything.
-fn parent_in_stat(stat: &str) -> Option<Pid> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    Pid::from_raw(after_name.split_ascii_whitespace().nth(1)?.parse().ok()?)
-}
-
-fn is_node(pid: i32) -> bool {
-    let program = |of: &str| {
-        let file = fs::metadata(format!("/proc/{of}/exe")).ok()?;
-        Some((file.dev(), file.ino()))
+fn stray(number: i32) -> Option<Stray> {
+    let stat = Stat::of(number)?;
+    if stat.parent != Some(getpid()) {
+        return None;
+    }
+    let pid = Pid::from_raw(number)?;
+    if stat.state == 'Z' {
+        // Its command line is gone. Its end is told here as soon as nobody traces it.
+        let tracer = tracer(number).filter(|_| stat.name == "hoptree")?;
+        return Some(Stray { pid, node: None, hold: Hold::Witness(tracer) });
+    }
+    let node = Some(node(number)?);
+    let hold = match tracer(number) {
+        Some(tracer) => Hold::Tracer(tracer),
+        None if stat.state == 'D' => Hold::System(place(number)),
+        None => Hold::Unknown(stat.state),
     };
-    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    arguments.split(|byte| *byte == 0).nth(1) == Some(NODE_WORD.as_bytes())
-        && program("self").is_some_and(|own| program(&pid.to_string()) == Some(own))
+    Some(Stray { pid, node, hold })
+}
+
+/// What a process is called as a node, if it is one.
+fn node(pid: i32) -> Option<String> {
+    let program = |of: &str| fs::read_link(format!("/proc/{of}/exe")).ok();
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut words = arguments.split(|byte| *byte == 0).skip(1);
+    let is_node = words.next() == Some(NODE_WORD.as_bytes())
+        && program("self").is_some_and(|own| program(&pid.to_string()) == Some(own));
+    is_node.then(|| String::from_utf8_lossy(words.next().unwrap_or_default()).into_owned())
+}
+
+/// Who traces a process.
+fn tracer(pid: i32) -> Option<Program> {
+    let thread = status::<i32>(pid, "TracerPid").filter(|thread| *thread != 0)?;
+    let pid = status(thread, "Tgid").unwrap_or(thread);
+    let name = status(thread, "Name").unwrap_or_else(|| "unknown".to_owned());
+    Some(Program { pid, name })
+}
+
+/// The function of the system that a process waits in.
+fn place(pid: i32) -> String {
+    let place = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+    // It says 0 to those who must not know.
+    Some(place).filter(|place| place.len() > 1).unwrap_or_else(|| "an unknown place".to_owned())
+}
+
+/// A line of the file `status` of a process.
+fn status<T: FromStr>(pid: i32, name: &str) -> Option<T> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().parse().ok()
+}
+
+/// The beginning of the file `stat` of a process.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    name: String,
+    state: char,
+    parent: Option<Pid>,
+}
+
+impl Stat {
+    fn of(pid: i32) -> Option<Stat> {
+        Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// `PID (NAME) STATE PARENT ...`, where the name may hold anything.
+    fn parse(text: &str) -> Option<Stat> {
+        let (before, after) = text.rsplit_once(')')?;
+        let (_, name) = before.split_once('(')?;
+        let mut fields = after.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let parent = Pid::from_raw(fields.next()?.parse().ok()?);
+        Some(Stat { name: name.to_owned(), state, parent })
+    }
 }
 
 #[cfg(test)]
@@ -48,18 +172,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parent_is_found_behind_any_name() {
-        assert_eq!(parent_in_stat("7 (a) b) R 42 1 1").map(Pid::as_raw_pid), Some(42));
-        assert_eq!(parent_in_stat("7 (x"), None);
-        assert_eq!(parent(getpid().as_raw_pid()), rustix::process::getppid(), "as read from /proc");
+    fn a_stat_is_read_behind_any_name() {
+        let parent = Pid::from_raw(42);
+        let stat = Stat { name: "a) (b".to_owned(), state: 'R', parent };
+        assert_eq!(Stat::parse("7 (a) (b) R 42 1 1"), Some(stat));
+        assert_eq!(Stat::parse("7 (x"), None);
+        let own = Stat::of(getpid().as_raw_pid()).unwrap();
+        assert_eq!(own.parent, rustix::process::getppid(), "as read from /proc");
     }
 
     #[test]
     fn a_child_that_is_no_node_is_no_stray() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let found = strays().contains(&Pid::from_child(&child));
+        let pid = Pid::from_child(&child);
+        let found = strays().iter().any(|stray| stray.pid() == pid);
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!found);
+    }
+
+    #[test]
+    fn nobody_traces_a_process_by_itself() {
+        assert_eq!(tracer(getpid().as_raw_pid()), None);
+    }
+
+    #[test]
+    fn what_holds_a_process_is_said_with_what_to_do() {
+        let text = |hold| Stray { pid: getpid(), node: None, hold }.to_string();
+        let debugger = || Program { pid: 9, name: "gdb".to_owned() };
+        assert_eq!(text(Hold::Tracer(debugger())), "process 9 (gdb) traces it: end that one");
+        assert!(text(Hold::Witness(debugger())).starts_with("it has ended, but process 9 (gdb), "));
+        assert!(
+            text(Hold::System("rpc_wait".to_owned())).contains("in rpc_wait: thaw its control")
+        );
+        assert!(text(Hold::Unknown('S')).starts_with("it is in state S: "));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 
 use rustix::process::Signal;
@@ -158,7 +159,7 @@ fn an_interrupt_shows_what_is_complete_and_leaves_nothing() {
     ] {
         let (mut console, crew) = start(measure, processes);
         console.process().signal(Signal::INT);
-        assert_eq!(console.wait_exit().code(), Some(130), "{measure}");
+        assert_eq!(console.wait_exit().signal(), Some(Signal::INT.as_raw()), "{measure}");
         assert!(!crew.iter().any(Process::runs), "{measure}");
         assert_eq!(console.errors(), "", "{measure}");
         assert_eq!(console.scratch().names(), ["report.json"], "{measure}");
@@ -207,7 +208,7 @@ fn a_lost_process_costs_its_measure_and_nothing_else() {
             console.process().descendants().len() > 2 * RTT_PROCESSES
         });
         console.process().signal(Signal::INT);
-        assert_eq!(console.wait_exit().code(), Some(130), "{name}");
+        assert_eq!(console.wait_exit().signal(), Some(Signal::INT.as_raw()), "{name}");
         let errors = console.errors();
         assert!(errors.contains("hoptree: rtt over zmq: "), "{name}: {errors}");
         assert!(!crew.iter().any(Process::runs), "{name}");

@@ -60,23 +60,31 @@ impl Finished {
 impl Console {
     /// Starts `hoptree` with these arguments.
     pub fn start(args: &[&str]) -> Console {
-        Console::start_writing_to(Stdio::piped(), args)
+        Console::start_prepared(args, |_| ())
     }
 
     /// Starts `hoptree` with an output that the test has its own plans for.
     pub fn start_writing_to(output: impl Into<Stdio>, args: &[&str]) -> Console {
+        Console::start_prepared(args, |command| {
+            command.stdout(output);
+        })
+    }
+
+    /// Starts `hoptree` with these arguments and whatever else the test wants of the start.
+    pub fn start_prepared(args: &[&str], prepare: impl FnOnce(&mut Command)) -> Console {
         let scratch = Scratch::new();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hoptree"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hoptree"));
+        command
             .args(args)
             .args(transport::option(args))
             .current_dir(scratch.path())
             .env("TMPDIR", scratch.path())
             .env("XDG_RUNTIME_DIR", scratch.path())
             .stdin(Stdio::piped())
-            .stdout(output)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        prepare(&mut command);
+        let mut child = command.spawn().unwrap();
         Console {
             process: Process::of(child.id().try_into().unwrap()).unwrap(),
             input: child.stdin.take().map(writer),

@@ -90,6 +90,19 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// Traces it as a debugger does that never looks, until [`Process::let_go`] or the end of this
+    /// thread. Says whether this user may.
+    pub fn trace(&self) -> bool {
+        // SAFETY: this request takes a process id, and no memory is touched.
+        unsafe { libc::ptrace(libc::PTRACE_SEIZE, self.pid, 0, 0) == 0 }
+    }
+
+    /// Looks at the end of a process that this thread traces, so that others learn of it.
+    pub fn let_go(&self) {
+        // SAFETY: the status is not asked for, so no memory is touched.
+        unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), libc::__WALL) };
+    }
+
     /// The processor time that all its threads used.
     pub fn processor_time(&self) -> Duration {
         // `stat` would round 50 nearly idle processes down to ten milliseconds each.
@@ -103,9 +116,18 @@ impl Process {
 
     /// The memory that it holds, in bytes.
     pub fn memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+        self.status("VmRSS").strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Whether a signal does nothing to it.
+    pub fn ignores(&self, signal: Signal) -> bool {
+        let ignored = u64::from_str_radix(&self.status("SigIgn"), 16).unwrap();
+        ignored >> (signal.as_raw() - 1) & 1 == 1
+    }
+
+    /// Whether any signal waits until its main thread wants it.
+    pub fn blocks_signals(&self) -> bool {
+        u64::from_str_radix(&self.status("SigBlk"), 16).unwrap() != 0
     }
 
     /// What its descriptors refer to, such as `pipe:[1234]`.
@@ -127,6 +149,13 @@ impl Process {
 
     pub fn environment(&self) -> BTreeSet<String> {
         strings(&fs::read(format!("/proc/{}/environ", self.pid)).unwrap()).collect()
+    }
+
+    /// A line of `/proc/PID/status`.
+    fn status(&self, name: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap().trim().to_owned()
     }
 
     fn stat(&self) -> Option<Stat> {

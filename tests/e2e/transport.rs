@@ -32,6 +32,16 @@ pub fn dies_of_strangers() -> bool {
     chosen().is_some_and(|name| name == "zeromq:tcp")
 }
 
+/// Those whose sockets are files.
+pub fn with_socket_files() -> impl Iterator<Item = &'static TransportSpec> {
+    linked().into_iter().filter(|spec| spec.has_socket_files)
+}
+
+/// Those that leave the file system alone.
+pub fn without_socket_files() -> impl Iterator<Item = &'static TransportSpec> {
+    linked().into_iter().filter(|spec| !spec.has_socket_files)
+}
+
 fn chosen() -> Option<String> {
     env::var("HOPTREE_TEST_TRANSPORT").ok()
 }

@@ -50,7 +50,7 @@ inventory::submit! {
         runs_over: "Unix sockets in a private directory",
         speaks: PROTOCOL,
         has_socket_files: true,
-        open: |directory| Ok(Box::new(Zeromq::open(Place::Directory(directory.to_owned()))?)),
+        open: |directory| Ok(Box::new(Zeromq::open(Place::in_directory(directory)?)?)),
         floor: Some(floor::IPC),
     }
 }

@@ -52,7 +52,7 @@ inventory::submit! {
         runs_over: "Unix sockets in a private directory",
         speaks: PROTOCOL,
         has_socket_files: true,
-        open: |directory| Ok(Box::new(Zmq::open(Place::Directory(directory.to_owned()))?)),
+        open: |directory| Ok(Box::new(Zmq::open(Place::in_directory(directory)?)?)),
         floor: None,
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use hoptree_core::Address;
 
 /// The longest path of a Unix socket on Linux.
-const PATH_BYTES_MAX: usize = 107;
+pub(crate) const PATH_BYTES_MAX: usize = 107;
 
 /// A place on this machine. The libraries would look up names, join other machines, and connect by
 /// other schemes.

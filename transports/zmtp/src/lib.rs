@@ -6,7 +6,9 @@
 mod endpoint;
 mod socket_file;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use hoptree_core::TransportError;
 
 pub use endpoint::Endpoint;
 pub use socket_file::SocketFile;
@@ -22,4 +24,16 @@ pub enum Place {
     Loopback,
     /// A Unix socket in this directory, which nobody else should be able to enter.
     Directory(PathBuf),
+}
+
+impl Place {
+    /// A place in the directory of a tree.
+    ///
+    /// # Errors
+    ///
+    /// When nobody could connect to a socket there, before anybody tries to.
+    pub fn in_directory(directory: &Path) -> Result<Place, TransportError> {
+        socket_file::check(directory).map_err(TransportError)?;
+        Ok(Place::Directory(directory.to_owned()))
+    }
 }

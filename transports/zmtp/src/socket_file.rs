@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use hoptree_core::Address;
 
 use crate::Endpoint;
+use crate::endpoint::PATH_BYTES_MAX;
 
 /// A path for a Unix socket that nobody else uses. What is there when this is dropped is removed, so
 /// it should outlive the socket.
@@ -21,16 +22,9 @@ impl SocketFile {
     ///
     /// When no socket there could be connected to, or the system has no random numbers.
     pub fn unused_in(directory: &Path) -> Result<SocketFile, Error> {
+        check(directory).map_err(Error::other)?;
         let number = getrandom::u64().map_err(Error::other)?;
-        let path = directory.join(format!("{number:016x}"));
-        let endpoint = Endpoint::Ipc(path.clone());
-        if Endpoint::from_address(&Address(endpoint.to_string())) == Some(endpoint) {
-            return Ok(SocketFile(path));
-        }
-        let directory = directory.display();
-        Err(Error::other(format!(
-            "{directory} is too long, is relative or is no plain text, so nobody could connect there"
-        )))
+        Ok(SocketFile(path(directory, number)))
     }
 
     /// Where the socket is to be bound.
@@ -42,6 +36,35 @@ impl SocketFile {
     pub fn address(&self) -> Address {
         Address(Endpoint::Ipc(self.0.clone()).to_string())
     }
+}
+
+/// Checks that a socket in this directory can be connected to by peers who are told its address.
+///
+/// # Errors
+///
+/// Says to the user why not.
+pub(crate) fn check(directory: &Path) -> Result<(), String> {
+    let shown = directory.display();
+    let longest = path(directory, u64::MAX);
+    let length = longest.as_os_str().len();
+    if length > PATH_BYTES_MAX {
+        return Err(format!(
+            "the directory {shown} has too long a path: that of a socket in it would have {length} \
+             bytes, and the system takes {PATH_BYTES_MAX}. Choose a shorter one with TMPDIR"
+        ));
+    }
+    let endpoint = Endpoint::Ipc(longest);
+    if Endpoint::from_address(&Address(endpoint.to_string())) == Some(endpoint) {
+        return Ok(());
+    }
+    Err(format!(
+        "the directory {shown} has a path that is relative, or not a line of UTF-8, so that nobody \
+         could connect there. Choose another one with TMPDIR"
+    ))
+}
+
+fn path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("{number:016x}"))
 }
 
 impl Drop for SocketFile {
@@ -75,9 +98,16 @@ mod tests {
 
     #[test]
     fn a_path_that_no_peer_could_connect_to_is_refused() {
-        for directory in ["here", &format!("/{}", "x".repeat(100)), "/tmp/two\nlines"] {
+        let long = |bytes| format!("/{}", "x".repeat(bytes - 1));
+        for (directory, why) in [
+            ("here", "relative"),
+            ("/tmp/two\nlines", "not a line"),
+            (&long(PATH_BYTES_MAX - 16), "would have 108 bytes, and the system takes 107"),
+        ] {
             let text = SocketFile::unused_in(Path::new(directory)).unwrap_err().to_string();
-            assert!(text.contains(directory), "{text}");
+            assert!(text.contains(directory) && text.contains(why), "{text}");
+            assert!(text.contains("TMPDIR"), "{text}");
         }
+        SocketFile::unused_in(Path::new(&long(PATH_BYTES_MAX - 17))).unwrap();
     }
 }
