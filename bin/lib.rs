@@ -33,6 +33,7 @@ use std::process::ExitCode;
 /// in `create`: so it is told apart first, before anything is parsed.
 #[must_use]
 pub fn main() -> ExitCode {
+    hoptree_system::raise_limit();
     if std::env::args_os().nth(1).is_some_and(|word| word == process::NODE_WORD) {
         return node::main();
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::{io, thread};
 
 use hoptree_core::{Failure, Job, RequestId, Waker};
+use hoptree_system::explain_thread;
 
 /// By how much a thread is nicer than the node, which has to relay and to beat meanwhile. That is
 /// about shares of time; how soon the node has a core again is a matter of giving way.
@@ -59,7 +60,7 @@ impl Offload {
             Err(_) if work.threads > 0 => {}
             Err(error) => {
                 work.waiting.clear();
-                let failure = Failure(format!("can't start a thread: {error}"));
+                let failure = Failure(format!("can't start a thread: {}", explain_thread(&error)));
                 work.done.push((call, Err(failure)));
                 self.0.is_done.store(true, Ordering::Release);
                 self.0.waker.wake();

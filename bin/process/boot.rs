@@ -100,7 +100,7 @@ impl Heritage {
         getrandom::fill(&mut token).map_err(Failure::doing("make a random token"))?;
         getrandom::fill(&mut name).map_err(Failure::doing("make a random name"))?;
         let name = format!("hoptree-{:016x}", u64::from_ne_bytes(name));
-        let lifeline = Lifeline::new().map_err(Failure::doing("make a pipe"))?;
+        let lifeline = Lifeline::new().map_err(Failure::refused("make a pipe"))?;
         let heritage = Heritage {
             transport: transport.to_owned(),
             token: Token(token),
@@ -168,7 +168,8 @@ impl Boot {
     }
 }
 
-fn is_pipe(file: BorrowedFd<'_>) -> bool {
+/// Whether a file is a pipe.
+pub fn is_pipe(file: BorrowedFd<'_>) -> bool {
     let file = file.try_clone_to_owned().map(File::from);
     file.and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }

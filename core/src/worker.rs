@@ -138,6 +138,13 @@ impl Worker {
         }
     }
 
+    /// Whether a parent has ever taken it in.
+    #[must_use]
+    pub fn has_joined(&self) -> bool {
+        // Only a parent tells it how deep it is.
+        self.children.depth() > 0
+    }
+
     fn take_in(&mut self, now: Time, frame: &[u8], out: &mut Vec<Output>) -> Result<(), Malformed> {
         let messages = self.parent.link.receive(now, frame)?;
         if self.parent.link.broke_silence()
@@ -577,6 +584,10 @@ impl Node for Worker {
     fn deadline(&self) -> Option<Time> {
         let own = self.own_deadline().map(|own| self.clock.real(own));
         earliest(own, self.modules.deadline())
+    }
+
+    fn starting(&self) -> usize {
+        self.children.starting()
     }
 }
 

@@ -14,6 +14,8 @@ use crate::process::Process;
 use crate::scratch::Scratch;
 use crate::transport;
 
+const HOPTREE: &str = env!("CARGO_BIN_EXE_hoptree");
+
 /// A running control node. Dropping it kills it, and whatever of its tree is left.
 pub struct Console {
     child: Child,
@@ -65,8 +67,20 @@ impl Console {
 
     /// Starts `hoptree` with an output that the test has its own plans for.
     pub fn start_writing_to(output: impl Into<Stdio>, args: &[&str]) -> Console {
+        Console::start_command(Command::new(HOPTREE), output, args)
+    }
+
+    /// Starts `hoptree` with these arguments from a shell, after commands that may set limits, or
+    /// change what is run, which is `"$@"`.
+    pub fn start_after(commands: &str, args: &[&str]) -> Console {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{commands}\nexec \"$@\""), "sh", HOPTREE]);
+        Console::start_command(shell, Stdio::piped(), args)
+    }
+
+    fn start_command(mut command: Command, output: impl Into<Stdio>, args: &[&str]) -> Console {
         let scratch = Scratch::new();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hoptree"))
+        let mut child = command
             .args(args)
             .args(transport::option(args))
             .current_dir(scratch.path())

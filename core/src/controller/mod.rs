@@ -373,6 +373,10 @@ impl Node for Controller {
         let own = self.own_deadline().map(|own| self.clock.real(own));
         earliest(own, self.modules.deadline())
     }
+
+    fn starting(&self) -> usize {
+        self.children.starting()
+    }
 }
 
 fn add_help(help: &mut String, usage: &str, what: &str) {
