@@ -18,6 +18,7 @@ mod listing;
 mod logging;
 mod node;
 mod offload;
+mod panic;
 mod plugins;
 mod process;
 mod prompt;
@@ -33,6 +34,7 @@ use std::process::ExitCode;
 /// in `create`: so it is told apart first, before anything is parsed.
 #[must_use]
 pub fn main() -> ExitCode {
+    panic::end_process_at_panic();
     hoptree_system::raise_limit();
     if std::env::args_os().nth(1).is_some_and(|word| word == process::NODE_WORD) {
         return node::main();

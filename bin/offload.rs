@@ -1,13 +1,14 @@
 //! Work of command modules, done beside the node in threads of less priority than its own.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::{io, thread};
 
 use hoptree_core::{Failure, Job, RequestId, Waker};
 use hoptree_system::explain_thread;
+
+use crate::panic::guard;
 
 /// By how much a thread is nicer than the node, which has to relay and to beat meanwhile. That is
 /// about shares of time; how soon the node has a core again is a matter of giving way.
@@ -91,7 +92,7 @@ impl Desk {
         }
         while let Some(job) = self.next() {
             let call = job.call();
-            let outcome = catch_unwind(AssertUnwindSafe(|| job.run(thread::yield_now)))
+            let outcome = guard(|| job.run(thread::yield_now))
                 .unwrap_or_else(|_| Err(Failure::from("the work has panicked")));
             let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
             work.done.push((call, outcome));
