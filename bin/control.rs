@@ -60,7 +60,7 @@ fn set_up(
     let (transport, lock) = plugins::open(spec, &heritage.directory)?;
     let waker = transport.waker();
     let signals =
-        Signals::of_control_node(waker.clone()).map_err(Failure::doing("handle signals"))?;
+        Signals::of_control_node(waker.clone()).map_err(Failure::refused("handle signals"))?;
     let controller = Controller::new(
         Time::ZERO,
         ControllerConfig {
@@ -75,7 +75,7 @@ fn set_up(
     let driver = Driver::new(controller, transport, Children::new(heritage), signals.clone());
     let prompting = source.terminal && io::stdout().is_terminal();
     let stdin = Stdin::read(source.file, source.name, waker.clone())
-        .map_err(Failure::doing("start a thread"))?;
+        .map_err(Failure::refused("start a thread"))?;
     let console = Console::new(driver, stdin, prompting, signals.clone(), waker);
     Ok((console, signals, lock))
 }
@@ -116,7 +116,7 @@ impl Source {
             let file = io::stdin()
                 .as_fd()
                 .try_clone_to_owned()
-                .map_err(Failure::doing("open standard input"))?;
+                .map_err(Failure::refused("open standard input"))?;
             let terminal = file.is_terminal();
             return Ok(Source { file: file.into(), name: "standard input".to_owned(), terminal });
         };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hoptree_core::{
     Birth, Event, Input, Life, Node, Output, SendError, Time, Transport, TransportError,
 };
+use hoptree_system::require_descriptors;
 
 use crate::offload::Offload;
 use crate::process::Children;
@@ -19,6 +20,13 @@ const SPAWNS_PER_TURN_MAX: usize = 8;
 /// How often a turn asks the transport for more before it says that a deadline has come. Credit
 /// bounds what neighbours can have sent meanwhile; this bounds it also when one breaks the rules.
 const ROUNDS_PER_TURN_MAX: usize = 64;
+
+/// How many descriptors a child takes that has joined: two with `ipc`, one with the others.
+const DESCRIPTORS_PER_CHILD: usize = 2;
+
+/// How many descriptors are left alone by those who start children: to start a process takes 4 for a
+/// moment, to let it in 7. Orphans may want to be taken in as well.
+const DESCRIPTORS_KEPT: usize = 12;
 
 /// How long the end waits for the last frames to leave.
 const FINISH_TIME_MAX: Duration = Duration::from_millis(500);
@@ -85,6 +93,11 @@ impl<N: Node> Driver<N> {
     /// The node, to ask it things.
     pub fn node(&self) -> &N {
         &self.node
+    }
+
+    /// Why a link that the node wanted last did not come up, if that is known.
+    pub fn refusal(&self) -> Option<String> {
+        self.transport.refusal()
     }
 
     /// Whether the node wants the process to end.
@@ -179,9 +192,9 @@ impl<N: Node> Driver<N> {
 
     fn reap(&mut self) {
         let Driver { node, children, now, outputs, fed, .. } = self;
-        children.reap(|life, exit| {
+        children.reap(|life, exit, words| {
             *fed = true;
-            node.handle(*now, Input::ChildExited(life, exit), outputs);
+            node.handle(*now, Input::ChildExited(life, exit, words), outputs);
         });
     }
 
@@ -236,6 +249,9 @@ impl<N: Node> Driver<N> {
 
     fn spawn(&mut self, birth: Birth, transport: Option<&str>) -> Result<(), String> {
         let address = self.transport.listen().map_err(|error| error.to_string())?;
+        let joining = self.node.starting().saturating_sub(self.spawns.len());
+        require_descriptors(DESCRIPTORS_KEPT + joining * DESCRIPTORS_PER_CHILD)
+            .map_err(|why| format!("can't start a process: {why}"))?;
         self.children.spawn(birth, &address, transport)
     }
 
@@ -354,6 +370,10 @@ mod tests {
 
         fn deadline(&self) -> Option<Time> {
             self.deadline
+        }
+
+        fn starting(&self) -> usize {
+            0
         }
     }
 

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use hoptree_system::explain_thread;
+
 /// A reason to end, in words for the user.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -22,6 +24,19 @@ impl Failure {
     /// Makes a [`Failure::Runtime`] of an error: what could not be done, and why.
     pub fn doing<E: Display>(what: &str) -> impl Fn(E) -> Failure {
         move |error| Failure::Runtime(format!("can't {what}: {error}"))
+    }
+
+    /// Makes a [`Failure::Runtime`] of what the system refused: what could not be done, and by what
+    /// limit, if it was one.
+    pub fn refused(what: &str) -> impl Fn(io::Error) -> Failure {
+        move |error| Failure::doing(what)(explain_thread(&error))
+    }
+
+    /// What is wrong.
+    pub fn text(&self) -> &str {
+        match self {
+            Failure::Usage(text) | Failure::Runtime(text) => text,
+        }
     }
 
     /// What is wrong.

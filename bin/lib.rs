@@ -19,6 +19,7 @@ mod listing;
 mod logging;
 mod node;
 mod offload;
+mod panic;
 mod plugins;
 mod process;
 mod prompt;
@@ -35,6 +36,8 @@ use std::process::ExitCode;
 #[must_use]
 pub fn main() -> ExitCode {
     process::reset_signals();
+    panic::end_process_at_panic();
+    hoptree_system::raise_limit();
     if std::env::args_os().nth(1).is_some_and(|word| word == process::NODE_WORD) {
         return node::main();
     }

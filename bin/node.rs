@@ -29,12 +29,15 @@ pub fn main() -> ExitCode {
     logging::finish();
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // The parent tells it, or logs it.
+        Err(failure) if process::say_farewell(failure.text()) => ExitCode::FAILURE,
         Err(failure) => failure.report(),
     }
 }
 
 fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<(), Failure> {
-    let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
+    let lifeline =
+        process::detach(heritage.lifeline).map_err(Failure::refused("detach from the parent"))?;
     logging::start_compute_node(&heritage.logs, birth.life);
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let spec = plugins::transport(&heritage.transport)?;
@@ -42,7 +45,7 @@ fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<(), Failure
     let parent_address = parent.clone();
     let parent = transport.connect(parent);
     let signals = Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())
-        .map_err(Failure::doing("handle signals"))?;
+        .map_err(Failure::refused("handle signals"))?;
     let worker = Worker::new(
         Time::ZERO,
         WorkerConfig {
@@ -60,6 +63,10 @@ fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<(), Failure
     while !driver.is_done() {
         driver.wait(Patience::Wait).map_err(Failure::doing("go on"))?;
         driver.settle();
+    }
+    if !driver.node().has_joined() {
+        let why = driver.refusal().unwrap_or_else(|| "nobody has answered".to_owned());
+        return Err(Failure::doing("join the tree")(why));
     }
     driver.finish();
     Ok(())

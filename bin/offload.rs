@@ -1,12 +1,14 @@
 //! Work of command modules, done beside the node in threads of less priority than its own.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
 
 use hoptree_core::{Failure, Job, RequestId, Waker};
+use hoptree_system::explain_thread;
+
+use crate::panic::guard;
 
 /// By how much a thread is nicer than the node, which has to relay and to beat meanwhile. That is
 /// about shares of time; how soon the node has a core again is a matter of giving way.
@@ -77,7 +79,8 @@ impl Offload {
                 Ok(()) => work.threads += 1,
                 Err(_) if work.threads > 0 => return,
                 Err(error) => {
-                    let failure = Failure(format!("can't start a thread: {error}"));
+                    let failure =
+                        Failure(format!("can't start a thread: {}", explain_thread(&error)));
                     let calls = work.waiting.drain(..).map(|job| job.call());
                     work.done.extend(calls.map(|call| (call, Err(failure.clone()))));
                     self.desk.is_done.store(true, Ordering::Release);
@@ -114,7 +117,7 @@ impl Desk {
         }
         while let Some(job) = self.next() {
             let call = job.call();
-            let outcome = catch_unwind(AssertUnwindSafe(|| job.run(thread::yield_now)))
+            let outcome = guard(|| job.run(thread::yield_now))
                 .unwrap_or_else(|_| Err(Failure::from("the work has panicked")));
             let mut work = self.lock();
             work.done.push((call, outcome));

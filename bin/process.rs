@@ -11,6 +11,7 @@ mod children;
 mod detach;
 mod directory;
 mod dispositions;
+mod farewell;
 mod lifeline;
 mod strays;
 
@@ -20,6 +21,7 @@ pub use children::Children;
 pub use detach::detach;
 pub use directory::{DirectoryLock, make_directory, remove_directory, temporary_directory};
 pub use dispositions::{is_ignored, reset_signals};
+pub use farewell::say as say_farewell;
 pub use lifeline::Lifeline;
 
 /// The first argument of a process that is a compute node, or has another [`Role`]. A second one,

@@ -99,7 +99,7 @@ impl Heritage {
             .map_err(Failure::doing("become a subreaper"))?;
         let mut token = [0; 16];
         getrandom::fill(&mut token).map_err(Failure::doing("make a random token"))?;
-        let lifeline = Lifeline::new().map_err(Failure::doing("make a pipe"))?;
+        let lifeline = Lifeline::new().map_err(Failure::refused("make a pipe"))?;
         let heritage = Heritage {
             transport: transport.to_owned(),
             token: Token(token),
@@ -167,7 +167,8 @@ impl Boot {
     }
 }
 
-fn is_pipe(file: BorrowedFd<'_>) -> bool {
+/// Whether a file is a pipe.
+pub fn is_pipe(file: BorrowedFd<'_>) -> bool {
     let file = file.try_clone_to_owned().map(File::from);
     file.and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{Address, Birth, Exit, Life};
+use hoptree_system::explain_thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
@@ -19,8 +20,12 @@ use rustix::process::{
 use super::NODE_WORD;
 use super::boot::{Boot, Heritage, Role};
 use super::directory::remove_directory;
+use super::farewell::Farewells;
 use super::strays::{Stray, strays};
 use crate::plugins;
+
+/// The program that runs, for a process to start once more.
+const PROGRAM: &str = "/proc/self/exe";
 
 /// How long a node may take to notice that the tree has ended.
 const STRAY_GRACE: Duration = Duration::from_millis(200);
@@ -33,6 +38,8 @@ const SWEEP_TIME_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Children {
     heritage: Heritage,
+    /// Is there once a node was started.
+    farewells: Option<Farewells>,
     lives: BTreeMap<i32, Life>,
     /// Those that others have started and this process is to end, if need be.
     adopted: BTreeMap<Life, OwnedFd>,
@@ -41,7 +48,7 @@ pub struct Children {
 impl Children {
     /// No children yet; those to come will be handed `heritage`.
     pub fn new(heritage: Heritage) -> Children {
-        Children { heritage, lives: BTreeMap::new(), adopted: BTreeMap::new() }
+        Children { heritage, farewells: None, lives: BTreeMap::new(), adopted: BTreeMap::new() }
     }
 
     /// The tree's place for sockets in the file system.
@@ -67,7 +74,9 @@ impl Children {
             transport.clone_into(&mut heritage.transport);
         }
         let life = birth.life;
-        let pid = start(&Role::Node(birth), parent, heritage)?;
+        let stdout = self.farewells().and_then(Farewells::stdout);
+        let stdout = stdout.map_err(|error| explain_start(&error))?;
+        let pid = start(&Role::Node(birth), parent, heritage, stdout)?;
         self.lives.insert(pid.as_raw_pid(), life);
         Ok(())
     }
@@ -79,7 +88,12 @@ impl Children {
     ///
     /// As [`Children::spawn`].
     pub fn spawn_helper(&self, role: &Role, parent: &Address) -> Result<Pid, String> {
-        start(role, parent, self.heritage.clone())
+        start(role, parent, self.heritage.clone(), Stdio::null())
+    }
+
+    fn farewells(&mut self) -> io::Result<&Farewells> {
+        let farewells = self.farewells.take().map_or_else(Farewells::new, Ok)?;
+        Ok(self.farewells.insert(farewells))
     }
 
     /// Becomes responsible for a process that another one has started, and that runs at this moment:
@@ -111,9 +125,9 @@ impl Children {
         }
     }
 
-    /// Tells each child that has ended since the last call, and says whether this process has any
-    /// left. Orphans that it has inherited are reaped as well and not told. Does not block.
-    pub fn reap(&mut self, mut ended: impl FnMut(Life, Exit)) -> bool {
+    /// Tells each child that has ended since the last call, with its last words if it had any, and
+    /// says whether this process has any left. Orphans that it has inherited are reaped as well and not told. Does not block.
+    pub fn reap(&mut self, mut ended: impl FnMut(Life, Exit, Option<&str>)) -> bool {
         loop {
             let (pid, status) = match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some(one)) => one,
@@ -121,10 +135,14 @@ impl Children {
                 Err(Errno::INTR) => continue,
                 Err(_) => return false,
             };
-            let Some(life) = self.lives.remove(&pid.as_raw_pid()) else { continue };
+            let pid = pid.as_raw_pid();
+            let Some(&life) = self.lives.get(&pid) else { continue };
+            let farewells = self.farewells.as_mut();
+            let words = farewells.and_then(|it| it.take(pid, |pid| self.lives.contains_key(&pid)));
+            self.lives.remove(&pid);
             let exit = exit(status);
             log::debug!("{life}, process {pid}, has ended: {exit:?}");
-            ended(life, exit);
+            ended(life, exit, words.as_deref());
         }
     }
 
@@ -141,7 +159,7 @@ impl Children {
         const PERIOD: Duration = Duration::from_millis(10);
         let start = Instant::now();
         let mut found_none = false;
-        while self.reap(|_, _| {}) {
+        while self.reap(|_, _, _| {}) {
             let left = strays();
             // A node that ended during the search has left its children to this process behind the
             // search's back. So it takes two to say that nobody is there.
@@ -170,15 +188,15 @@ impl Children {
     }
 }
 
-fn start(role: &Role, parent: &Address, heritage: Heritage) -> Result<Pid, String> {
+fn start(role: &Role, parent: &Address, heritage: Heritage, stdout: Stdio) -> Result<Pid, String> {
     let boot = Boot::new(role.clone(), parent.clone(), heritage).encode()?;
-    let mut child = Command::new("/proc/self/exe")
+    let mut child = Command::new(PROGRAM)
         .arg0("hoptree")
         .args([NODE_WORD, &role.to_string()])
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(stdout)
         .spawn()
-        .map_err(|error| explain(&error))?;
+        .map_err(|error| explain_start(&error))?;
     let pid = Pid::from_child(&child);
     log::debug!("process {pid} is {role:?}");
     let mut stdin = child.stdin.take().expect("stdin is piped");
@@ -210,15 +228,12 @@ fn exit(status: WaitStatus) -> Exit {
 }
 
 /// Why a process could not be started, and what the user can do.
-fn explain(error: &io::Error) -> String {
-    let reason = match Errno::from_io_error(error) {
-        Some(Errno::MFILE) => "too many open files (raise the limit RLIMIT_NOFILE with ulimit -n)",
-        Some(Errno::NFILE) => "too many open files in the whole system (raise fs.file-max)",
-        Some(Errno::AGAIN) => "too many processes (raise the limit RLIMIT_NPROC with ulimit -u)",
-        Some(Errno::NOMEM) => "out of memory",
-        _ => return format!("can't start a process: {error}"),
-    };
-    format!("can't start a process: {reason}")
+fn explain_start(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound && !Path::new(PROGRAM).exists() {
+        return "can't start a process: /proc, where the program is found, is not mounted"
+            .to_owned();
+    }
+    format!("can't start a process: {}", explain_thread(error))
 }
 
 #[cfg(test)]
@@ -226,10 +241,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_named_with_its_remedy() {
-        let text = |errno: Errno| explain(&errno.into());
-        assert!(text(Errno::MFILE).ends_with("(raise the limit RLIMIT_NOFILE with ulimit -n)"));
-        assert!(text(Errno::AGAIN).ends_with("(raise the limit RLIMIT_NPROC with ulimit -u)"));
+    fn a_limit_is_named_with_its_figure() {
+        let text = |errno: Errno| explain_start(&errno.into());
+        assert!(text(Errno::MFILE).contains("the limit of open files is "));
+        assert!(text(Errno::AGAIN).contains("too many processes"));
         assert!(text(Errno::ACCESS).starts_with("can't start a process: Permission denied"));
+        assert!(text(Errno::NOENT).starts_with("can't start a process: No such file"));
     }
 }

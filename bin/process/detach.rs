@@ -1,11 +1,14 @@
 //! How a new node parts with what it was started from.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// Leaves the parent's terminal, session, standard input and open files; keeps stdout, stderr and
-/// the lifeline, which it returns. To be called once, before anything is opened.
+use super::farewell;
+
+/// Leaves the parent's terminal, session, standard input and output, and open files; keeps stderr,
+/// the lifeline, which it returns, and a way to say why this process ends. To be called once, before
+/// anything is opened.
 ///
 /// The parent can't do this for the child: a hook between fork and exec would keep it from spawning
 /// through `posix_spawn`, which is much faster. And some libraries, libzmq among them, open files
@@ -16,7 +19,11 @@ use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 /// When there is no such lifeline, or the system refuses.
 pub fn detach(lifeline: RawFd) -> io::Result<OwnedFd> {
     let lifeline = close_all_but(lifeline)?;
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    farewell::prepare()?;
+    let nothing = OpenOptions::new().read(true).write(true).open("/dev/null");
+    let nothing = nothing.map_err(|error| io::Error::other(format!("/dev/null: {error}")))?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    rustix::stdio::dup2_stdout(&nothing)?;
     rustix::process::setsid()?;
     // Without this, tools would show the name "exe", after /proc/self/exe.
     rustix::thread::set_name(c"hoptree")?;
@@ -73,7 +80,7 @@ mod tests {
     #[test]
     fn all_in_a_range_is_closed_with_the_system_call_and_without() {
         for (close, first) in [(close_range as fn(_, _), 600), (close_each, 700)] {
-            let null = File::open("/dev/null").unwrap();
+            let null = fs::File::open("/dev/null").unwrap();
             let at = |number| fcntl_dupfd_cloexec(&null, number).unwrap().into_raw_fd();
             let opened = [first, first + 1, first + 50, first + 60].map(at);
             assert!(opened.iter().all(|number| descriptors().contains(number)));

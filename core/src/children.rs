@@ -245,6 +245,11 @@ impl Children {
         self.depth
     }
 
+    /// How many children's processes were started, or are about to be, and have not joined.
+    pub fn starting(&self) -> usize {
+        self.processes.starting()
+    }
+
     /// How many children are linked.
     pub fn count(&self) -> usize {
         self.links.len()
@@ -416,9 +421,9 @@ impl Children {
             Input::Frame(link, frame) => self.received(now, link, frame, out, up),
             Input::Down(link) => self.disconnected(link, out, up),
             Input::SpawnFailed(life, why) => self.processes.spawn_failed(life, why, up),
-            Input::ChildExited(life, exit) => {
+            Input::ChildExited(life, exit, words) => {
                 let is_linked = self.link_of(life).is_some();
-                self.processes.exited(life, exit, is_linked, up);
+                self.processes.exited(life, exit, words, is_linked, up);
             }
             other => debug_assert!(false, "{other:?} does not concern children"),
         }
@@ -843,7 +848,7 @@ mod tests {
         let (out, told) = ask(&mut children, Kind::Discard, 0);
         assert_eq!(out, [Output::Kill(life())]);
         assert_eq!(told, [(Kind::Answer, Status::Unavailable)]);
-        happen(&mut children, Input::ChildExited(life(), Exit::Signal(9)));
+        happen(&mut children, Input::ChildExited(life(), Exit::Signal(9), None));
         assert!(children.is_empty());
     }
 
@@ -970,6 +975,26 @@ mod tests {
         assert_eq!(children.deadline(), Some(later + every));
     }
 
+    #[test]
+    fn an_end_before_the_hello_is_answered_with_the_last_words_or_the_exit() {
+        for (words, text) in [
+            (Some("there is no room"), "node 1 could not start: there is no room"),
+            (None, "node 1 ended before it joined: killed by signal 9"),
+        ] {
+            let mut children = Children::new(Life::CONTROL, TOKEN);
+            ask(&mut children, Kind::Create, 1);
+            assert_eq!(children.starting(), 1);
+            let mut answer = String::new();
+            let up = &mut |message: Message<'_>| {
+                answer.push_str(std::str::from_utf8(message.body).unwrap());
+            };
+            let exit = Input::ChildExited(life(), Exit::Signal(9), words);
+            children.handle(NOW, exit, &mut Vec::new(), up);
+            assert_eq!(answer, text);
+            assert_eq!(children.starting(), 0);
+        }
+    }
+
     /// The control node would believe that it has ended.
     #[test]
     fn who_has_found_another_parent_is_not_said_to_be_removed() {
@@ -1054,7 +1079,7 @@ mod tests {
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello()));
-        let exit = Input::ChildExited(life(), Exit::Signal(9));
+        let exit = Input::ChildExited(life(), Exit::Signal(9), None);
         let (_, told) = happen(&mut children, exit);
         assert_eq!(told, [(Kind::Ended, Status::Ok)], "its last frames may be still to come");
         let (_, told) = happen(&mut children, Input::Down(LINK));

@@ -258,7 +258,9 @@ impl Network {
                 self.feed(who, Input::Down(link));
             }
             Event::Frame(..) | Event::Down(_) => {}
-            Event::ChildExited(life, exit) => self.feed(who, Input::ChildExited(life, exit)),
+            Event::ChildExited(life, exit) => {
+                self.feed(who, Input::ChildExited(life, exit, None));
+            }
             Event::JobDone(call, outcome) => self.feed(who, Input::JobDone(call, outcome)),
         }
     }

@@ -30,6 +30,9 @@ pub trait Node {
     fn has_room_for_outcomes(&self) -> bool {
         true
     }
+
+    /// How many of the processes that [`Output::Spawn`] asked for have neither joined nor ended.
+    fn starting(&self) -> usize;
 }
 
 /// What a new compute node is told of its place.
@@ -79,8 +82,9 @@ pub enum Input<'a> {
     /// The process of a child that [`Output::Spawn`] asked for could not be started. The text says
     /// why, in words for the user.
     SpawnFailed(Life, &'a str),
-    /// The process of a child has ended and has been reaped.
-    ChildExited(Life, Exit),
+    /// The process of a child has ended and has been reaped. The text is what it said of that, in
+    /// words for the user, if it did.
+    ChildExited(Life, Exit, Option<&'a str>),
     /// What a job that [`Output::Offload`] asked for has come to. The first is its call.
     JobDone(RequestId, Result<String, Failure>),
     /// [`Node::deadline`] has come. All that happened before it has been told before.

@@ -49,6 +49,12 @@ impl Processes {
         self.by_life.is_empty()
     }
 
+    /// How many were started, or are about to be, and have not joined.
+    pub fn starting(&self) -> usize {
+        let is_starting = |process: &&Process| matches!(process, Process::Starting(_));
+        self.by_life.values().filter(is_starting).count()
+    }
+
     /// Whether a life is known here and is to end.
     pub fn is_ending(&self, life: Life) -> bool {
         matches!(self.by_life.get(&life), Some(Process::Ending(_)))
@@ -148,10 +154,20 @@ impl Processes {
     }
 
     /// A process has ended. What it sent before is still to come if it has a link.
-    pub fn exited(&mut self, life: Life, exit: Exit, is_linked: bool, up: &mut Up<'_>) {
+    pub fn exited(
+        &mut self,
+        life: Life,
+        exit: Exit,
+        words: Option<&str>,
+        is_linked: bool,
+        up: &mut Up<'_>,
+    ) {
         match self.by_life.get_mut(&life) {
             Some(Process::Starting(request)) => {
-                let why = format!("node {} ended before it joined: {exit}", life.node);
+                let why = match words {
+                    Some(words) => format!("node {} could not start: {words}", life.node),
+                    None => format!("node {} ended before it joined: {exit}", life.node),
+                };
                 up(Message::answer(self.own, *request, Status::Failed, why.as_bytes()));
                 self.by_life.remove(&life);
             }
@@ -161,7 +177,10 @@ impl Processes {
             }
             Some(Process::Ending(_)) => self.ended(life, up),
             Some(Process::Running | Process::Adopted) => {
-                log::info!("{life} has ended: {exit}");
+                match words {
+                    Some(words) => log::error!("{life} has ended: {words}"),
+                    None => log::info!("{life} has ended: {exit}"),
+                }
                 self.by_life.remove(&life);
                 let ended = wire::body(&(life, exit));
                 up(Message::new(Kind::Ended, life, NO_REQUEST, &ended));

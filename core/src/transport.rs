@@ -141,6 +141,11 @@ pub trait Transport {
         deliver: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), TransportError>;
 
+    /// Why the last connect that has failed did, in words for the user, if that is known.
+    fn refusal(&self) -> Option<String> {
+        None
+    }
+
     /// A handle that ends a wait.
     fn waker(&self) -> Waker;
 

@@ -149,6 +149,13 @@ impl Worker {
         }
     }
 
+    /// Whether a parent has ever taken it in.
+    #[must_use]
+    pub fn has_joined(&self) -> bool {
+        // Only a parent tells it how deep it is.
+        self.children.depth() > 0
+    }
+
     fn take_in(&mut self, now: Time, frame: &[u8], out: &mut Vec<Output>) -> Result<(), Malformed> {
         let messages = self.parent.link.receive(now, frame)?;
         if self.parent.link.broke_silence()
@@ -640,6 +647,10 @@ impl Node for Worker {
 
     fn has_room_for_outcomes(&self) -> bool {
         !self.is_congested() && self.offers.bytes() <= ANSWERS_WAITING_BYTES
+    }
+
+    fn starting(&self) -> usize {
+        self.children.starting()
     }
 }
 

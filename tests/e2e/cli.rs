@@ -142,3 +142,14 @@ fn nothing_is_logged_to_the_output() {
     let finished = Console::run(&["-v"], "create 1\nexec 1 echo quiet\n");
     assert_eq!(finished.lines()[1..], ["Ok:1: quiet"]);
 }
+
+/// In its last message, when it gives up. Where a user has chosen flags for the C++ compiler they stand.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "what is for debuggers may say where the sources were")]
+fn libzmq_does_not_say_where_its_sources_were() {
+    if std::env::var("CXXFLAGS").is_ok_and(|flags| flags.contains("__FILE__")) {
+        let program = std::fs::read(env!("CARGO_BIN_EXE_hoptree")).unwrap();
+        let sources = b"zeromq-src";
+        assert!(!program.windows(sources.len()).any(|bytes| bytes == sources));
+    }
+}

@@ -14,6 +14,8 @@ use crate::process::Process;
 use crate::scratch::Scratch;
 use crate::transport;
 
+const HOPTREE: &str = env!("CARGO_BIN_EXE_hoptree");
+
 /// A running control node. Dropping it kills it, and whatever of its tree is left.
 pub struct Console {
     child: Child,
@@ -72,8 +74,23 @@ impl Console {
 
     /// Starts `hoptree` with these arguments and whatever else the test wants of the start.
     pub fn start_prepared(args: &[&str], prepare: impl FnOnce(&mut Command)) -> Console {
+        Console::start_command(Command::new(HOPTREE), args, prepare)
+    }
+
+    /// Starts `hoptree` with these arguments from a shell, after commands that may set limits, or
+    /// change what is run, which is `"$@"`.
+    pub fn start_after(commands: &str, args: &[&str]) -> Console {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{commands}\nexec \"$@\""), "sh", HOPTREE]);
+        Console::start_command(shell, args, |_| ())
+    }
+
+    fn start_command(
+        mut command: Command,
+        args: &[&str],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Console {
         let scratch = Scratch::new();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hoptree"));
         command
             .args(args)
             .args(transport::option(args))

@@ -27,6 +27,7 @@ mod flow;
 mod heartbeat;
 mod inherited;
 mod input;
+mod limits;
 mod many;
 mod ordering;
 mod scale;

@@ -46,7 +46,8 @@ fn chosen() -> Option<String> {
     env::var("HOPTREE_TEST_TRANSPORT").ok()
 }
 
-fn linked() -> Vec<&'static TransportSpec> {
+/// Every transport that is linked.
+pub fn linked() -> Vec<&'static TransportSpec> {
     linked_transports().unwrap()
 }
 

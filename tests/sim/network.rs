@@ -325,7 +325,7 @@ impl Network {
             Event::Frame(link, frame) => self.deliver(pid, link, &frame, outputs),
             Event::Down(link) => self.break_off(pid, link, outputs),
             Event::ChildExited(life, exit) => {
-                self.feed(pid, Input::ChildExited(life, exit), outputs);
+                self.feed(pid, Input::ChildExited(life, exit, None), outputs);
             }
             Event::SpawnFailed(life) => {
                 self.feed(pid, Input::SpawnFailed(life, "no more processes"), outputs);

@@ -394,6 +394,10 @@ impl Node for Controller {
         let own = self.own_deadline().filter(|_| !self.holds_back());
         earliest(own.map(|own| self.clock.real(own)), self.modules.deadline())
     }
+
+    fn starting(&self) -> usize {
+        self.children.starting()
+    }
 }
 
 fn add_help(help: &mut String, usage: &str, what: &str) {

@@ -13,7 +13,11 @@ pub(crate) struct Directory(OwnedFd);
 impl Directory {
     pub(crate) fn open(path: &Path) -> io::Result<Directory> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Directory(rustix::fs::open(path, flags, Mode::empty())?))
+        let directory = Directory(rustix::fs::open(path, flags, Mode::empty())?);
+        if directory.path().exists() {
+            return Ok(directory);
+        }
+        Err(io::Error::other("/proc, through which it is reached, is not mounted"))
     }
 
     /// A path to it that is short, and good as long as it is open here.

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
+use hoptree_system::require_descriptors;
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 use rustix::event::{EventfdFlags, eventfd};
 use serde::de::Error;
@@ -10,6 +11,10 @@ use serde_bytes::ByteBuf;
 
 use crate::descriptor;
 use crate::letter::Letter;
+
+/// How many descriptors must be left to take in a hello, besides the two that it has: one that
+/// [`Mark`] opens, and some for others.
+const DESCRIPTORS_LEFT: usize = 4;
 
 /// The only message at a door: a whole link, as the side that it is sent to uses it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,8 +47,10 @@ impl Hello {
             return Err(io::Error::new(ErrorKind::InvalidData, "it is no hello"));
         }
         let (sender, receiver) = ipc::channel()?;
+        // There must be descriptors for what the library now receives, or it loses what it got, or
+        // panics. Other threads may open something meanwhile.
+        require_descriptors(DESCRIPTORS_LEFT).map_err(io::Error::other)?;
         letter.post(descriptor::of(&sender)?)?;
-        // There must be descriptors for what the library now receives.
         drop(letter);
         receiver.recv().map_err(io::Error::other)
     }

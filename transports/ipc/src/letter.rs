@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
+use hoptree_system::require_descriptors;
 use rustix::cmsg_space;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -44,6 +45,8 @@ impl Letter {
         let is_cut = read.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
         if read.bytes == 0 {
             Err(ErrorKind::UnexpectedEof.into())
+        } else if is_cut && let Err(why) = require_descriptors(ENCLOSED) {
+            Err(io::Error::other(why))
         } else if is_cut || enclosed.len() != ENCLOSED {
             Err(io::Error::new(ErrorKind::InvalidData, "it is too long or has not two descriptors"))
         } else {

@@ -18,7 +18,6 @@ mod link;
 mod porch;
 mod watch;
 
-use std::fmt::Display;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -29,6 +28,7 @@ use hoptree_core::{
     Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, SendError, Transport,
     TransportError, TransportSpec, Waker,
 };
+use hoptree_system::explain;
 use rustc_hash::FxHashMap;
 
 use directory::Directory;
@@ -64,6 +64,8 @@ pub struct Ipc {
     links: FxHashMap<LinkId, Link>,
     /// What became of each call of connect since the last wait, which tells it.
     connected: Vec<Connected>,
+    /// Why the last call of connect that has failed did.
+    refusal: Option<String>,
     watch: Watch,
     /// What the watch has found; kept for its memory.
     ready: Vec<u64>,
@@ -85,13 +87,15 @@ impl Ipc {
     pub fn open(directory: &Path) -> Result<Ipc, TransportError> {
         allocator::keep_pages();
         let opened = Directory::open(directory).map_err(|error| {
-            TransportError(format!("can't use the directory {}: {error}", directory.display()))
+            let (directory, why) = (directory.display(), explain(&error));
+            TransportError(format!("can't use the directory {directory}: {why}"))
         })?;
         Ok(Ipc {
             directory: Arc::new(opened),
             porch: Porch::default(),
             links: FxHashMap::default(),
             connected: Vec::new(),
+            refusal: None,
             watch: Watch::new().map_err(|error| cannot("start", &error))?,
             ready: Vec::with_capacity(READY_MAX),
             link_ids: LinkIds::default(),
@@ -131,7 +135,7 @@ impl Ipc {
             Link::new(hello.sender, hello.receiver, false).and_then(|link| self.enter(id, link));
         if let Err(error) = entered {
             // Both channels are closed, which the peer notices.
-            log::warn!("can't take in one who joins: {error}");
+            log::warn!("can't take in one who joins: {}", explain(&error));
         }
     }
 
@@ -193,7 +197,9 @@ impl Transport for Ipc {
         let link = self.link_ids.next_id();
         let joined = self.join(link, to);
         if let Err(error) = &joined {
-            log::info!("can't connect to {:?}: {error}", to.0);
+            let why = format!("can't connect to {:?}: {}", to.0, explain(error));
+            log::info!("{why}");
+            self.refusal = Some(why);
         }
         self.connected.push(Connected { link, is_up: joined.is_ok() });
         link
@@ -217,6 +223,10 @@ impl Transport for Ipc {
         Ok(())
     }
 
+    fn refusal(&self) -> Option<String> {
+        self.refusal.clone()
+    }
+
     fn waker(&self) -> Waker {
         self.watch.waker()
     }
@@ -232,10 +242,8 @@ impl Transport for Ipc {
     }
 }
 
-fn cannot(what: &str, error: &(impl Display + ?Sized)) -> TransportError {
-    TransportError(format!(
-        "ipc-channel can't {what}: {error}; check the limit of open files (ulimit -n)"
-    ))
+fn cannot(what: &str, error: &io::Error) -> TransportError {
+    TransportError(format!("ipc-channel can't {what}: {}", explain(error)))
 }
 
 #[cfg(test)]

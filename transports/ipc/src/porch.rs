@@ -1,12 +1,13 @@
 //! Peers on their way in.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{io, mem};
 
 use hoptree_core::{Address, LinkId};
+use hoptree_system::explain;
 
 use crate::directory::Directory;
 use crate::door::Door;
@@ -30,6 +31,8 @@ pub(crate) struct Porch {
     door: Option<Door>,
     /// When the door is watched again.
     shut_until: Option<Instant>,
+    /// Whether a failure to let somebody in was logged, since the last who joined.
+    is_logged: bool,
     /// By the links that they may become, so in the order of their coming.
     callers: BTreeMap<LinkId, OwnedFd>,
 }
@@ -55,9 +58,9 @@ impl Porch {
         match door.answer() {
             Ok(caller) => caller,
             Err(error) => {
-                log::warn!("can't let anybody in for a while: {error}");
                 watch.remove(door);
                 self.shut_until = Some(Instant::now() + SHUT_FOR);
+                self.log("who wants to join has to wait", &error);
                 None
             }
         }
@@ -68,16 +71,26 @@ impl Porch {
     pub(crate) fn hear(&mut self, link: LinkId, caller: OwnedFd, watch: &Watch) -> Option<Hello> {
         let heard = self.door.as_ref()?.hear(&caller);
         let error = match heard {
-            Ok(hello) => return Some(hello),
+            Ok(hello) => {
+                self.is_logged = false;
+                return Some(hello);
+            }
             Err(error) => error,
         };
         if error.kind() == io::ErrorKind::WouldBlock && watch.add(&caller, link.0).is_ok() {
             self.callers.insert(link, caller);
             self.send_away_too_many(watch);
         } else {
-            log::warn!("somebody came and did not join: {error}");
+            self.log("somebody came and did not join", &error);
         }
         None
+    }
+
+    /// Who does not get in tries again, so there may be many errors in a row.
+    fn log(&mut self, what: &str, error: &io::Error) {
+        if !mem::replace(&mut self.is_logged, true) {
+            log::warn!("{what}: {}", explain(error));
+        }
     }
 
     /// Somebody who has not said anything, by the link that it may become.

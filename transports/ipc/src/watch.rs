@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hoptree_core::Waker;
@@ -33,7 +32,7 @@ impl Watch {
             bell: Arc::new(Bell::new()?),
             events: Vec::with_capacity(READY_MAX),
         };
-        watch.add(&watch.bell.descriptor, BELL)?;
+        watch.add(&watch.bell.0, BELL)?;
         Ok(watch)
     }
 
@@ -77,31 +76,23 @@ impl Watch {
     }
 }
 
-/// Rings until it is noticed.
-struct Bell {
-    descriptor: OwnedFd,
-    /// Whether it rings, so that ringing it again costs no call of the system.
-    is_rung: AtomicBool,
-}
+/// Rings until it is noticed. Each ring is a call of the system: to leave it to somebody else who is
+/// just about to ring would be to wait for a thread that may have less priority.
+struct Bell(OwnedFd);
 
 impl Bell {
     fn new() -> io::Result<Bell> {
-        let descriptor = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Bell { descriptor, is_rung: AtomicBool::new(false) })
+        Ok(Bell(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?))
     }
 
     fn ring(&self) {
-        if !self.is_rung.swap(true, Ordering::AcqRel) {
-            let written = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
-            debug_assert!(written.is_ok(), "it counts to one, far from where it would block");
-        }
+        // A write fails only when the counter is full, and then it rings anyway.
+        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
     fn quiet(&self) {
-        let read = rustix::io::read(&self.descriptor, &mut [0; 8]);
+        let read = rustix::io::read(&self.0, &mut [0; 8]);
         debug_assert!(read.is_ok(), "it was rung, and only this thread quiets it");
-        // Whoever finds it rung until here is noticed with this ring: what comes after it is read.
-        self.is_rung.swap(false, Ordering::AcqRel);
     }
 }
 

@@ -37,6 +37,7 @@ const CLOSE_LINGER: Duration = Duration::from_millis(100);
 /// A connection to a listener, from its first attempt to its end.
 pub(crate) struct Connection {
     link: LinkId,
+    to: Endpoint,
     window: Window,
     state: State,
 }
@@ -68,11 +69,12 @@ pub(crate) enum Polled {
 
 impl Connection {
     pub(crate) fn open(runtime: &Handle, link: LinkId, to: Endpoint) -> Connection {
+        let place = to.clone();
         let attempt = runtime.spawn(async move {
-            timeout(CONNECT_PATIENCE, join(&to)).await.unwrap_or(Err(ZmqError::Other("timeout")))
+            timeout(CONNECT_PATIENCE, join(&place)).await.unwrap_or(Err(ZmqError::Other("timeout")))
         });
         let state = State::Connecting { attempt, unsent: Vec::new() };
-        Connection { link, window: Window::default(), state }
+        Connection { link, to, window: Window::default(), state }
     }
 
     pub(crate) fn link(&self) -> LinkId {
@@ -109,6 +111,12 @@ impl Connection {
                 polled
             }
         }
+    }
+
+    /// Why it did not come up, if it did not, as far as that can be found out.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        // The library often doesn't say.
+        matches!(self.state, State::Connecting { .. }).then(|| self.to.refusal()).flatten()
     }
 
     /// What counts the frames that this connection holds.

@@ -8,13 +8,14 @@ use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use hoptree_core::{Address, Floor, RoundTrip, TransportError};
+use hoptree_system::explain;
 use hoptree_zmtp::SocketFile;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use zeromq::{DealerSocket, RouterSocket, Socket, SocketRecv, SocketSend, ZmqError, ZmqMessage};
 
-use crate::{cannot, runtime};
+use crate::{cannot, reason, runtime};
 
 pub(crate) const IPC: Floor = Floor {
     about: "ROUTER to DEALER over Unix sockets, one wait for each frame",
@@ -53,12 +54,10 @@ fn open(
     bind: fn(&Runtime) -> Result<Bound, ZmqError>,
 ) -> Result<(Address, RoundTrip), TransportError> {
     let runtime = runtime()?;
-    let (socket, address, file) =
-        bind(&runtime).map_err(|error| cannot("open the near end", &error))?;
+    let (socket, address, file) = bind(&runtime).map_err(failure("open the near end"))?;
     let mut near = Near { socket, peer: None, patience, runtime, _file: file };
-    let round_trip = move |frame: &[u8]| {
-        near.round_trip(frame).map_err(|error| cannot("make a round trip", &error))
-    };
+    let round_trip =
+        move |frame: &[u8]| near.round_trip(frame).map_err(failure("make a round trip"));
     Ok((address, Box::new(round_trip)))
 }
 
@@ -104,5 +103,9 @@ fn echo(to: &Address) -> Result<Infallible, TransportError> {
             socket.send(message).await?;
         }
     });
-    echoing.map_err(|error| cannot("be the far end", &error))
+    echoing.map_err(failure("be the far end"))
+}
+
+fn failure(what: &str) -> impl Fn(ZmqError) -> TransportError {
+    move |error| cannot(what, &reason(&error, explain))
 }

@@ -17,8 +17,8 @@ mod inbox;
 mod listener;
 mod window;
 
-use std::fmt::Display;
 use std::future::poll_fn;
+use std::io;
 use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -30,11 +30,13 @@ use hoptree_core::{
     Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, SendError, Transport,
     TransportError, TransportSpec, Waker,
 };
+use hoptree_system::{explain, keep_spare};
 use hoptree_zmtp::{Endpoint, PROTOCOL};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{unconstrained, yield_now};
 use tokio::time::{Sleep, sleep, sleep_until, timeout};
+use zeromq::ZmqError;
 
 pub use hoptree_zmtp::Place;
 
@@ -98,6 +100,8 @@ struct Sockets {
     /// round of its loop, and most deadlines are later than the one before: so it is left alone
     /// until it has rung or would ring too late.
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Why the last connection that has failed did.
+    refusal: Option<String>,
     /// Whether the library has something to write or to close that nobody else will see to.
     is_restless: bool,
 }
@@ -109,6 +113,7 @@ impl Zeromq {
     ///
     /// When the process may open no more descriptors.
     pub fn open(place: Place) -> Result<Zeromq, TransportError> {
+        keep_spare().map_err(|why| cannot("start", &why))?;
         Ok(Zeromq {
             sockets: Sockets::default(),
             inbox: Inbox::default(),
@@ -168,6 +173,9 @@ impl Sockets {
                 let polled = connection.poll(cx, inbox);
                 more |= matches!(polled, Polled::More | Polled::Risen);
                 self.is_restless |= matches!(polled, Polled::Risen | Polled::Over);
+                if polled == Polled::Over {
+                    self.refusal = connection.refusal().or(self.refusal.take());
+                }
                 polled != Polled::Over
             });
         }
@@ -249,7 +257,7 @@ impl Transport for Zeromq {
             return Ok(listener.address().clone());
         }
         let bound = self.runtime.block_on(Listener::bind(&self.place));
-        let listener = bound.map_err(|error| cannot("listen", &error))?;
+        let listener = bound.map_err(|why| cannot("listen", &why))?;
         Ok(self.sockets.listener.insert(listener).address().clone())
     }
 
@@ -261,7 +269,9 @@ impl Transport for Zeromq {
                 self.sockets.connections.push(connection);
             }
             None => {
-                log::warn!("can't connect to {:?}: no listener says that", to.0);
+                let why = format!("can't connect to {:?}: no listener says that", to.0);
+                log::warn!("{why}");
+                self.sockets.refusal = Some(why);
                 self.inbox.down(link);
             }
         }
@@ -294,6 +304,10 @@ impl Transport for Zeromq {
         });
         inbox.deliver(deliver);
         Ok(())
+    }
+
+    fn refusal(&self) -> Option<String> {
+        self.sockets.refusal.clone()
     }
 
     fn waker(&self) -> Waker {
@@ -353,7 +367,7 @@ fn runtime() -> Result<Runtime, TransportError> {
         .enable_io()
         .enable_time()
         .build()
-        .map_err(|error| cannot("start", &error))
+        .map_err(|error| cannot("start", &explain(&error)))
 }
 
 /// The crate does not say its version.
@@ -361,10 +375,16 @@ fn library() -> String {
     "zeromq 0.7".to_owned()
 }
 
-fn cannot(what: &str, error: &(impl Display + ?Sized)) -> TransportError {
-    TransportError(format!(
-        "zeromq can't {what}: {error}; check the limit of open files (ulimit -n)"
-    ))
+fn cannot(what: &str, why: &str) -> TransportError {
+    TransportError(format!("zeromq can't {what}: {why}"))
+}
+
+/// What an error means to a user, with `explain` for those of the system.
+fn reason(error: &ZmqError, explain: fn(&io::Error) -> String) -> String {
+    match error {
+        ZmqError::Network(error) => explain(error),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -9,12 +9,14 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{FutureExt, StreamExt};
 use hoptree_core::{Address, LinkId, LinkIds};
+use hoptree_system::{explain, explain_listen, require_loopback};
 use hoptree_zmtp::{Place, SocketFile};
 use rustc_hash::FxHashMap;
 use zeromq::util::PeerIdentity;
 use zeromq::{RouterSocket, Socket, SocketEvent, SocketRecv, SocketSend, ZmqError, ZmqMessage};
 
 use crate::inbox::{Inbox, Received};
+use crate::reason;
 use crate::window::Window;
 
 /// How many reports of the library wait to be read. It throws away those for which there is no
@@ -45,10 +47,16 @@ struct Peer {
 }
 
 impl Listener {
-    pub(crate) async fn bind(place: &Place) -> Result<Listener, ZmqError> {
+    /// A text says why not.
+    pub(crate) async fn bind(place: &Place) -> Result<Listener, String> {
         match place {
-            Place::Loopback => Listener::tcp().await,
-            Place::Directory(directory) => Listener::ipc(directory).await,
+            Place::Loopback => {
+                require_loopback()?;
+                Listener::tcp().await.map_err(|error| reason(&error, explain_listen))
+            }
+            Place::Directory(directory) => {
+                Listener::ipc(directory).await.map_err(|error| reason(&error, explain))
+            }
         }
     }
 

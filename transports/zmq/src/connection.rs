@@ -7,6 +7,7 @@ use hoptree_zmtp::Endpoint;
 
 use crate::monitored::{Monitored, Received, Report, retry};
 use crate::poll::Ready;
+use crate::reason;
 
 /// How long frames that were sent before [`Connection::close`] may take to leave.
 const CLOSE_LINGER: Duration = Duration::from_millis(100);
@@ -17,8 +18,10 @@ const CONNECT_MS_MAX: i32 = 30_000;
 /// A connection to a listener, from its first attempt to its end.
 pub(crate) struct Connection {
     link: LinkId,
+    to: Endpoint,
     socket: Monitored,
     state: State,
+    was_up: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,7 @@ impl Connection {
             Ok(socket)
         });
         let socket = socket.map_err(OpenError::Refused)?;
-        Ok(Connection { link, socket, state: State::Connecting })
+        Ok(Connection { link, to: endpoint, socket, state: State::Connecting, was_up: false })
     }
 
     pub(crate) fn link(&self) -> LinkId {
@@ -68,6 +71,12 @@ impl Connection {
 
     pub(crate) fn is_over(&self) -> bool {
         self.state == State::Over
+    }
+
+    /// Why it never came up, as far as that can be found out.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        // libzmq doesn't say.
+        (!self.was_up).then(|| self.to.refusal()).flatten()
     }
 
     pub(crate) fn send(&self, frame: &[u8]) -> Result<(), SendError> {
@@ -130,6 +139,7 @@ impl Connection {
     fn rise(&mut self, deliver: &mut dyn FnMut(Event<'_>)) {
         if self.state == State::Connecting {
             self.state = State::Up;
+            self.was_up = true;
             deliver(Event::Up(self.link));
         }
     }
@@ -150,7 +160,7 @@ impl std::fmt::Display for OpenError {
             OpenError::NotAnAddress => f.write_str(
                 "it is neither tcp://127.0.0.1:PORT nor ipc:///PATH, as a listener says it",
             ),
-            OpenError::Refused(error) => write!(f, "libzmq refused: {error}"),
+            OpenError::Refused(error) => write!(f, "libzmq refused: {}", reason(*error)),
         }
     }
 }

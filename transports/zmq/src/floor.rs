@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use hoptree_core::{Address, Floor, RoundTrip};
 
-use crate::cannot;
 use crate::monitored::retry;
 use crate::poll::milliseconds;
+use crate::{cannot, reason};
 
 pub(crate) const FLOOR: Floor = Floor {
     about: "ROUTER to DEALER over TCP, blocking calls",
-    open: |patience| open(patience).map_err(|error| cannot("open the near end", &error)),
-    echo: |to| echo(to).map_err(|error| cannot("be the far end", &error)),
+    open: |patience| open(patience).map_err(|error| cannot("open the near end", &reason(error))),
+    echo: |to| echo(to).map_err(|error| cannot("be the far end", &reason(error))),
 };
 
 fn open(patience: Duration) -> Result<(Address, RoundTrip), zmq::Error> {
@@ -24,7 +24,7 @@ fn open(patience: Duration) -> Result<(Address, RoundTrip), zmq::Error> {
     let address = Address(endpoint.expect("an endpoint of libzmq is ASCII"));
     let mut near = Near { socket, peer: zmq::Message::new(), message: zmq::Message::new() };
     let round_trip = move |frame: &[u8]| {
-        near.round_trip(frame).map_err(|error| cannot("make a round trip", &error))
+        near.round_trip(frame).map_err(|error| cannot("make a round trip", &reason(error)))
     };
     Ok((address, Box::new(round_trip)))
 }

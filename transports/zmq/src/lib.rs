@@ -14,7 +14,7 @@ mod poll;
 mod roster;
 mod socket;
 
-use std::fmt::Display;
+use std::io;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
@@ -22,6 +22,7 @@ use hoptree_core::{
     TransportError, TransportSpec, Waker,
 };
 
+use hoptree_system::{explain, keep_spare, require_descriptors, require_threads};
 use hoptree_zmtp::PROTOCOL;
 pub use hoptree_zmtp::Place;
 
@@ -57,6 +58,16 @@ inventory::submit! {
     }
 }
 
+/// How many descriptors libzmq needs to start (10), and then for a connection or a listener (8), with
+/// a few more.
+const DESCRIPTORS_TO_START: usize = 24;
+
+/// How many threads libzmq starts.
+const THREADS: usize = 2;
+
+/// What libzmq calls errors of its own begins here; what is below are the system's.
+const OWN_ERRORS_FROM: i32 = 156_384_712;
+
 /// The sockets of one process.
 pub struct Zmq {
     doorbell: Doorbell,
@@ -66,6 +77,8 @@ pub struct Zmq {
     /// Links that could not even begin to connect; the next wait tells. At most one for each call
     /// of connect since the last wait.
     refused: Vec<LinkId>,
+    /// Why the last connection that has failed did.
+    refusal: Option<String>,
     poll: Poll,
     frame: zmq::Message,
     link_ids: LinkIds,
@@ -77,20 +90,25 @@ impl Zmq {
     ///
     /// # Errors
     ///
-    /// When the process may open no more descriptors.
+    /// When the system has no room for its descriptors and threads.
     pub fn open(place: Place) -> Result<Zmq, TransportError> {
-        let doorbell =
-            Doorbell::new().map_err(|error| cannot("open an eventfd", &error.to_string()))?;
+        // The first socket starts libzmq's threads. The process is aborted when one can't be started
+        // or finds no descriptor. So there must be room, and they start now, not once there are
+        // many links.
+        keep_spare()
+            .and_then(|()| require_descriptors(DESCRIPTORS_TO_START))
+            .and_then(|()| require_threads(THREADS))
+            .map_err(|why| cannot("start", &why))?;
+        let doorbell = Doorbell::new().map_err(|error| cannot("start", &explain(&error.into())))?;
         let context = zmq::Context::new();
-        // The first socket starts libzmq's threads, which abort the process when they find no
-        // descriptor left. So they start now, and not once there are many links.
-        context.socket(zmq::PAIR).map_err(|error| cannot("start", &error))?;
+        context.socket(zmq::PAIR).map_err(|error| cannot("start", &reason(error)))?;
         Ok(Zmq {
             doorbell,
             place,
             listener: None,
             connections: Vec::new(),
             refused: Vec::new(),
+            refusal: None,
             poll: Poll::default(),
             frame: zmq::Message::new(),
             link_ids: LinkIds::default(),
@@ -133,7 +151,9 @@ impl Zmq {
                 shares.spend(connection.deliver(ready, frames_max, &mut self.frame, deliver)?);
             }
         }
-        self.connections.retain(|connection| !connection.is_over());
+        for failed in self.connections.extract_if(.., |connection| connection.is_over()) {
+            self.refusal = failed.refusal().or(self.refusal.take());
+        }
         Ok(())
     }
 }
@@ -154,6 +174,7 @@ impl Transport for Zmq {
             Err(error) => {
                 log::warn!("can't connect to {:?}: {error}", to.0);
                 self.refused.push(link);
+                self.refusal = Some(error.to_string());
             }
         }
         link
@@ -178,7 +199,11 @@ impl Transport for Zmq {
         self.poll = poll;
         waited
             .and_then(|()| self.deliver(deliver))
-            .map_err(|error| cannot("wait for its sockets", &error))
+            .map_err(|error| cannot("wait for its sockets", &reason(error)))
+    }
+
+    fn refusal(&self) -> Option<String> {
+        self.refusal.clone()
     }
 
     fn waker(&self) -> Waker {
@@ -232,10 +257,16 @@ fn library() -> String {
     format!("libzmq {major}.{minor}.{patch}")
 }
 
-fn cannot(what: &str, error: &(impl Display + ?Sized)) -> TransportError {
-    TransportError(format!(
-        "libzmq can't {what}: {error}; check the limit of open files (ulimit -n)"
-    ))
+fn cannot(what: &str, why: &str) -> TransportError {
+    TransportError(format!("libzmq can't {what}: {why}"))
+}
+
+/// What an error means to a user.
+fn reason(error: zmq::Error) -> String {
+    match error.to_raw() {
+        system if system < OWN_ERRORS_FROM => explain(&io::Error::from_raw_os_error(system)),
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The links of those who connected to this process: one ROUTER socket.
 
 use hoptree_core::{Address, Event, LinkId, LinkIds, SendError, TransportError};
+use hoptree_system::{explain, explain_listen, require_loopback};
 use hoptree_zmtp::{Place, SocketFile};
 
 use crate::cannot;
@@ -26,15 +27,21 @@ pub(crate) struct Listener {
 impl Listener {
     pub(crate) fn bind(context: &zmq::Context, place: &Place) -> Result<Listener, TransportError> {
         let file = match place {
-            Place::Loopback => None,
+            Place::Loopback => {
+                require_loopback().map_err(|why| cannot("listen", &why))?;
+                None
+            }
             Place::Directory(directory) => {
                 let file = SocketFile::unused_in(directory);
-                Some(file.map_err(|error| cannot("listen", &error))?)
+                Some(file.map_err(|error| cannot("listen", &explain(&error)))?)
             }
         };
         let endpoint = file.as_ref().map_or(LOOPBACK.to_owned(), |file| file.address().0);
         let socket = retry(|| bound(context, &endpoint));
-        let (socket, address) = socket.map_err(|error| cannot("listen", &error))?;
+        let (socket, address) = socket.map_err(|error| {
+            let error = std::io::Error::from_raw_os_error(error.to_raw());
+            cannot("listen", &explain_listen(&error))
+        })?;
         Ok(Listener { socket, address, roster: Roster::default(), _file: file })
     }
 

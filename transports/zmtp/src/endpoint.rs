@@ -5,6 +5,10 @@ use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 use hoptree_core::Address;
+use hoptree_system::{explain, require_loopback};
+use rustix::io::Errno;
+use rustix::net::addr::SocketAddrArg;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 /// The longest path of a Unix socket on Linux.
 pub(crate) const PATH_BYTES_MAX: usize = 107;
@@ -31,6 +35,37 @@ impl Endpoint {
         let at: SocketAddrV4 = address.0.strip_prefix("tcp://")?.parse().ok()?;
         (at.ip().is_loopback() && at.port() != 0).then_some(Endpoint::Tcp(at))
     }
+}
+
+impl Endpoint {
+    /// Why nobody can connect there at this moment, if so. For the libraries do not say it. A
+    /// listener may notice that somebody comes and goes.
+    pub fn refusal(&self) -> Option<String> {
+        let tried = match self {
+            Endpoint::Tcp(at) => {
+                if let Err(why) = require_loopback() {
+                    return Some(why);
+                }
+                try_to_connect(AddressFamily::INET, at)
+            }
+            Endpoint::Ipc(path) => SocketAddrUnix::new(path.as_path())
+                .and_then(|at| try_to_connect(AddressFamily::UNIX, &at)),
+        };
+        match tried {
+            Ok(()) | Err(Errno::INPROGRESS | Errno::AGAIN) => None,
+            Err(Errno::ADDRNOTAVAIL) => Some(format!(
+                "can't connect to {self}: no port is left to do so from \
+                 (net.ipv4.ip_local_port_range, and connections that have just ended)"
+            )),
+            Err(error) => Some(format!("can't connect to {self}: {}", explain(&error.into()))),
+        }
+    }
+}
+
+/// Begins to connect, and gives it up.
+fn try_to_connect(family: AddressFamily, to: &impl SocketAddrArg) -> Result<(), Errno> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    connect(socket_with(family, SocketType::STREAM, flags, None)?, to)
 }
 
 /// As an address says it, and as each library takes it.
@@ -74,5 +109,18 @@ mod tests {
         ] {
             assert_eq!(endpoint(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_keeps_others_from_connecting_is_said() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("socket");
+        let endpoint = Endpoint::Ipc(path.clone());
+        let missing = endpoint.refusal().unwrap();
+        assert!(missing.contains("/socket: No such file"), "{missing}");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(endpoint.refusal(), None);
+        drop(listener);
+        assert!(endpoint.refusal().unwrap().contains("Connection refused"));
     }
 }

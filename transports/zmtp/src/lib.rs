@@ -1,7 +1,7 @@
 //! What the transports that speak ZMTP, the protocol of `ZeroMQ`, have in common, so that each can
 //! connect to the addresses of the others: where a process listens, and how that is written.
 //!
-//! It knows no library and opens no socket.
+//! It knows no library.
 
 mod endpoint;
 mod socket_file;

@@ -1,0 +1,136 @@
+//! What the system does not let happen is an error that says so, and no more than that.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+use hoptree_core::TransportSpec;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use crate::console::Console;
+use crate::deadline::{PATIENCE, eventually, pass};
+use crate::process::Process;
+use crate::transport::linked;
+
+/// What the limit of open files of a process is: the soft one, and the hard one.
+fn file_limits(of: Process) -> (String, String) {
+    let limits = fs::read_to_string(format!("/proc/{}/limits", of.pid())).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let mut figures = line.split_whitespace().map(str::to_owned);
+    (figures.next().unwrap(), figures.next().unwrap())
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised_to_the_highest() {
+    let mut console = Console::start_after("ulimit -Sn 60", &[]);
+    for process in [console.create(1, -1), console.process()] {
+        let (soft, hard) = file_limits(process);
+        assert_eq!(soft, hard);
+    }
+}
+
+#[test]
+fn creates_for_which_there_are_no_descriptors_say_so_and_harm_nothing() {
+    let creates: String = (1..=60).map(|node| format!("create {node}\n")).collect();
+    for TransportSpec { name: transport, .. } in linked() {
+        let mut console = Console::start_after("ulimit -n 64", &["--transport", transport]);
+        console.send_bytes(creates.as_bytes());
+        let replies = console.lines(60);
+        let (made, refused): (Vec<_>, Vec<_>) =
+            replies.iter().partition(|reply| reply.starts_with("Ok: "));
+        assert!(made.len() >= 8, "{transport}: {replies:?}");
+        assert!(!refused.is_empty(), "{transport}: {replies:?}");
+        let reason = "too many open files: the limit of open files is 64 ";
+        assert!(refused.iter().all(|reply| reply.contains(reason)), "{transport}: {refused:?}");
+        console.ask("exec 1 echo here", "Ok:1: here");
+        let finished = console.finish();
+        assert_eq!((finished.status, &*finished.errors), (0, ""), "{transport}");
+    }
+}
+
+/// It has nothing for most of them, and they come all at once.
+#[test]
+fn orphans_for_whom_there_are_no_descriptors_harm_nobody() {
+    for TransportSpec { name: transport, .. } in linked() {
+        let mut console = Console::start(&["--transport", transport]);
+        let parent = console.create(1, -1);
+        let creates: String = (2..=60).map(|node| format!("create {node} 1\n")).collect();
+        console.send_bytes(creates.as_bytes());
+        let orphans: Vec<_> = (2..=60).map(|_| console.expect_pid()).collect();
+        let limit = console.process().descriptors().len() as u64 + 5;
+        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+        prlimit(Pid::from_raw(console.process().pid()), Resource::Nofile, limit).unwrap();
+
+        parent.kill();
+        let looked_after = || orphans.iter().filter(|orphan| orphan.runs()).count() < 10;
+        eventually("those that nobody takes in end", PATIENCE, looked_after);
+        let before = console.process().processor_time();
+        let a_while = Duration::from_millis(500);
+        pass(a_while);
+        let used = console.process().processor_time().saturating_sub(before);
+        assert!(used < a_while / 2, "{transport}: the console is busy with nothing: {used:?}");
+        console.ask("exec 1 echo gone", "Error:1: Node is unavailable");
+        let errors = console.errors();
+        let own = errors.lines().filter(|line| !line.contains("node ")).count();
+        assert!(own < 20, "{transport}: {errors}");
+        assert_eq!(console.finish().status, 0, "{transport}");
+    }
+}
+
+#[test]
+fn a_node_that_can_not_start_says_why_in_the_reply() {
+    let mut console = Console::start(&["--transport", "zmq"]);
+    console.create(1, -1);
+    fs::remove_dir(console.scratch().path()).unwrap();
+    // It needs a directory for its socket, and finds no place for one.
+    console.send("create 2 1 --transport zmq:ipc");
+    let reply = console.line().text;
+    let begin = "Error: node 2 could not start: can't make the directory ";
+    assert!(reply.starts_with(begin) && reply.contains("No such file or directory"), "{reply}");
+    console.ask("ping 2", "Error: Not found");
+    console.create(2, 1);
+    let finished = console.finish();
+    assert_eq!((finished.status, &*finished.errors), (0, ""));
+}
+
+/// The limit is that of a user, and root has none. So it takes root to become somebody who has.
+#[test]
+fn a_process_or_thread_too_many_is_said_to_be_one() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return;
+    }
+    for (transport, most) in [("zmq", 6), ("zmq", 8), ("zeromq", 4), ("ipc", 4), ("ipc", 5)] {
+        let user = 0x4000_0000 + std::process::id() + most;
+        let limits = format!(
+            "cp \"$1\" hoptree; chmod 777 . hoptree; shift; set -- \
+             setpriv --reuid {user} --clear-groups prlimit --nproc={most} ./hoptree \"$@\""
+        );
+        let mut console = Console::start_after(&limits, &["--transport", transport]);
+        console.send_bytes(b"create 1\ncreate 2\ncreate 3\n");
+        let replies = console.lines(3);
+        let refused: Vec<_> = replies.iter().filter(|reply| !reply.starts_with("Ok: ")).collect();
+        assert!(!refused.is_empty(), "{transport}, {most}");
+        let limit = format!("RLIMIT_NPROC is {most}");
+        let named = format!("user {user} may have {most}, ");
+        for reply in refused {
+            assert!(reply.contains(&limit) || reply.contains(&named), "{transport}: {reply}");
+        }
+        assert_eq!(console.finish().status, 0, "{transport}, {most}");
+    }
+}
+
+/// As in a sandbox without a network. Where the system lets no user make one there is nothing to test.
+#[test]
+fn without_a_loopback_interface_there_is_an_error_at_once() {
+    let alone = "unshare -rn true || exit 77; set -- unshare -rn \"$@\"";
+    let mut console = Console::start_after(alone, &["--transport", "zmq"]);
+    console.send("create 1");
+    console.end_input();
+    if console.wait_exit().code() == Some(77) {
+        return;
+    }
+    let reply = console.line().text;
+    assert!(reply.contains("the loopback interface is down"), "{reply}");
+    let mut console = Console::start_after(alone, &["--transport", "zmq:ipc"]);
+    console.create(1, -1);
+}
