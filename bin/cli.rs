@@ -16,8 +16,8 @@ use crate::{control, listing};
 ///
 /// Commands are read from SCRIPT or standard input, one a line; type `help` for what there is.
 ///
-/// Exit status: 0; 1 when the tree can't run, or with --strict when any command failed; 2 for bad
-/// usage; 128+n after signal n.
+/// Exit status: 0; 1 when the tree can't run, the input can't be read to its end or an answer can't
+/// be written, or with --strict when any command failed; 2 for bad usage; 128+n after signal n.
 #[derive(Debug, Parser)]
 #[command(name = "hoptree", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Cli {
@@ -68,8 +68,8 @@ pub struct Options {
     #[arg(long)]
     pub strict: bool,
 
-    /// A file of commands to run instead of standard input; one named like a subcommand is
-    /// written ./NAME.
+    /// A file of commands to run instead of standard input, which is also -; one named like a
+    /// subcommand is written ./NAME.
     pub script: Option<PathBuf>,
 }
 

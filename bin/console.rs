@@ -81,6 +81,11 @@ impl Console {
         Ok(())
     }
 
+    /// Why not all of the input could be read, if so, in words for the user.
+    pub fn input_failure(&self) -> Option<&str> {
+        self.stdin.failure()
+    }
+
     /// Takes the console apart: what is left to end, and the output.
     pub fn into_parts(mut self) -> (Driver<Controller>, LastWords) {
         self.screen.clear();
@@ -105,10 +110,15 @@ impl Console {
             return;
         }
         for _ in 0..LINES_PER_TURN_MAX {
+            let refusal;
             let input = match self.stdin.take() {
                 None => return,
                 Some(Entry::Line(line)) => Input::Line(line),
                 Some(Entry::TooLong) => Input::LineTooLong,
+                Some(Entry::Refused(text)) => {
+                    refusal = text;
+                    Input::LineRefused(&refusal)
+                }
                 Some(Entry::End) => {
                     self.driver.feed(Input::EndOfInput);
                     return;

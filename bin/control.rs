@@ -1,8 +1,6 @@
 //! The control node: what a user starts.
 
-use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use hoptree_core::{Controller, ControllerConfig, Registry, Time, TransportSpec};
@@ -15,6 +13,7 @@ use crate::logging::{self, LogConfig};
 use crate::plugins;
 use crate::process::{Children, Heritage, Lifeline, remove_directory};
 use crate::signals::Signals;
+use crate::source::Source;
 use crate::stdin::Stdin;
 
 /// Runs a console and the tree below it until both have ended, and gives the exit status.
@@ -25,7 +24,7 @@ use crate::stdin::Stdin;
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let transport = plugins::transport(&options.transport)?;
-    let source = Source::open(options)?;
+    let source = Source::open(options.script.as_deref())?;
     let logs = LogConfig { verbosity: options.verbose, dir: options.log_dir.clone() };
     logging::start_control_node(&logs)?;
 
@@ -61,14 +60,13 @@ fn set_up(
             pid: std::process::id(),
             transport: spec.name,
             timeout: options.timeout(),
-            order: options.order(source.terminal),
+            order: options.order(source.is_terminal()),
             commands,
         },
     );
     let driver = Driver::new(controller, transport, Children::new(heritage), signals.clone());
-    let prompting = source.terminal && io::stdout().is_terminal();
-    let stdin = Stdin::read(source.file, source.name, waker.clone())
-        .map_err(Failure::doing("start a thread"))?;
+    let prompting = source.is_terminal() && io::stdout().is_terminal();
+    let stdin = Stdin::read(source, waker.clone()).map_err(Failure::doing("start a thread"))?;
     let console = Console::new(driver, stdin, prompting, signals.clone(), waker);
     Ok((console, signals))
 }
@@ -81,6 +79,7 @@ fn run_to_the_end(
     strict: bool,
 ) -> Result<ExitCode, Failure> {
     let ran = console.run();
+    let unread = console.input_failure().map(str::to_owned);
     let (driver, last_words) = console.into_parts();
     let failed = strict && driver.node().any_failed();
     let children = driver.finish();
@@ -93,33 +92,8 @@ fn run_to_the_end(
         None | Some(io::ErrorKind::BrokenPipe) => {}
         Some(kind) => return Err(Failure::doing("write to stdout")(kind)),
     }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// Where the commands come from.
-struct Source {
-    file: File,
-    name: String,
-    terminal: bool,
-}
-
-impl Source {
-    fn open(options: &Options) -> Result<Source, Failure> {
-        let Some(path) = &options.script else {
-            let file = io::stdin()
-                .as_fd()
-                .try_clone_to_owned()
-                .map_err(Failure::doing("open standard input"))?;
-            let terminal = file.is_terminal();
-            return Ok(Source { file: file.into(), name: "standard input".to_owned(), terminal });
-        };
-        let name = path.display().to_string();
-        match File::open(path).and_then(|file| Ok((file.metadata()?.is_dir(), file))) {
-            Ok((false, file)) => Ok(Source { file, name, terminal: false }),
-            Ok((true, _)) => {
-                Err(Failure::Usage(format!("can't read the script '{name}': it is a directory")))
-            }
-            Err(error) => Err(Failure::Usage(format!("can't read the script '{name}': {error}"))),
-        }
+    if let Some(text) = unread {
+        return Err(Failure::Runtime(text));
     }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

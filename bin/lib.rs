@@ -22,6 +22,7 @@ mod plugins;
 mod process;
 mod prompt;
 mod signals;
+mod source;
 mod stdin;
 mod writer;
 

@@ -54,6 +54,9 @@ pub enum Input<'a> {
     Line(&'a [u8]),
     /// The console read a line of more than [`crate::LINE_BYTES_MAX`] bytes and dropped it.
     LineTooLong,
+    /// The console did not read all of a line and dropped it. The text says why, in words for the
+    /// user.
+    LineRefused(&'a str),
     /// The console will read no more lines.
     EndOfInput,
     /// The user wants the tree to end, now and in order: a signal, or nobody reads the output.

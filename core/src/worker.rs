@@ -534,7 +534,7 @@ impl Node for Worker {
             Input::Timeout => self.timeout(now, out),
             Input::Interrupt => self.end(now, END_GRACE, out),
             Input::JobDone(id, outcome) => self.finish(id, outcome),
-            Input::Line(_) | Input::LineTooLong | Input::EndOfInput => {
+            Input::Line(_) | Input::LineTooLong | Input::LineRefused(_) | Input::EndOfInput => {
                 debug_assert!(false, "a compute node has no console");
             }
             input => {

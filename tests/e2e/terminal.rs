@@ -5,12 +5,14 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
 
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
 
 use crate::deadline::{PATIENCE, eventually};
+use crate::lines::Lines;
 use crate::process::Process;
 
 /// A pseudo-terminal without echo, and hoptree on it.
@@ -23,22 +25,12 @@ struct Terminal {
 
 impl Terminal {
     fn start() -> Terminal {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let near = openpt(flags).unwrap();
-        grantpt(&near).unwrap();
-        unlockpt(&near).unwrap();
-        let far = ioctl_tiocgptpeer(&near, flags).unwrap();
-        let mut modes = tcgetattr(&far).unwrap();
-        modes.local_modes.remove(LocalModes::ECHO);
-        modes.output_modes.remove(OutputModes::OPOST);
-        tcsetattr(&far, OptionalActions::Now, &modes).unwrap();
-
+        let (keyboard, far) = pseudo_terminal();
         let child = Command::new(env!("CARGO_BIN_EXE_hoptree"))
             .stdin(Stdio::from(far.try_clone().unwrap()))
             .stdout(far)
             .spawn()
             .unwrap();
-        let keyboard = File::from(near);
         let screen = Arc::default();
         watch(keyboard.try_clone().unwrap(), Arc::clone(&screen));
         let process = Process::of(child.id().try_into().unwrap()).unwrap();
@@ -76,6 +68,20 @@ fn watch(mut terminal: File, screen: Arc<Mutex<String>>) {
     });
 }
 
+/// Both ends of a terminal without echo.
+fn pseudo_terminal() -> (File, File) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let near = openpt(flags).unwrap();
+    grantpt(&near).unwrap();
+    unlockpt(&near).unwrap();
+    let far = ioctl_tiocgptpeer(&near, flags).unwrap();
+    let mut modes = tcgetattr(&far).unwrap();
+    modes.local_modes.remove(LocalModes::ECHO);
+    modes.output_modes.remove(OutputModes::OPOST);
+    tcsetattr(&far, OptionalActions::Now, &modes).unwrap();
+    (near.into(), far.into())
+}
+
 /// That nothing else is printed when the input is a pipe is what every other test sees.
 #[test]
 fn shows_a_prompt_and_ends_at_control_d() {
@@ -109,4 +115,51 @@ fn shows_replies_as_they_complete() {
     nodes[0].go_on();
     terminal.wait_for("Ok:1: one");
     terminal.wait_for("Ok:2: two");
+}
+
+/// A terminal keeps 4095 bytes of a line and drops the rest, which nothing tells.
+#[test]
+fn a_line_that_the_terminal_has_cut_is_not_run() {
+    let mut terminal = Terminal::start();
+    terminal.type_in("create 1\n");
+    terminal.wait_for("Ok: ");
+    let command = "exec 1 echo ";
+    let longest = "x".repeat(4094 - command.len());
+    terminal.type_in(&format!("{command}{longest}\n"));
+    terminal.wait_for(&format!("Ok:1: {longest}"));
+
+    for length in [4095, 4096, 9000] {
+        terminal.type_in(&format!("{command}{}\n", "y".repeat(length - command.len())));
+        terminal.type_in(&format!("exec 1 echo after {length}\n"));
+        terminal.wait_for(&format!("Ok:1: after {length}"));
+    }
+    assert!(!terminal.shows("yyy"));
+    let refusals = terminal.screen.lock().unwrap().matches("no more than 4095 bytes").count();
+    assert_eq!(refusals, 3);
+
+    // Control-D hands over what has been typed: so this line is whole.
+    let part = "z".repeat(3000);
+    terminal.type_in(&format!("{command}{part}\x04{part}\n"));
+    terminal.wait_for(&format!("Ok:1: {part}{part}"));
+}
+
+#[test]
+fn a_terminal_that_hangs_up_does_not_end_the_input() {
+    let (keyboard, far) = pseudo_terminal();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hoptree"))
+        .stdin(far)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = Lines::of(child.stdout.take().unwrap());
+    (&keyboard).write_all(b"create 1\nping 1\nremove 1").unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    assert_eq!(output.wait_for(1, deadline).unwrap().text, "Ok: 1");
+    drop(keyboard);
+    let finished = child.wait_with_output().unwrap();
+    assert_eq!(finished.status.code(), Some(1));
+    let errors = String::from_utf8(finished.stderr).unwrap();
+    assert!(errors.contains("can't read standard input: "), "{errors}");
+    assert_eq!(output.from(2).len(), 0, "half a line is not run");
 }

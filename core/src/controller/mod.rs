@@ -336,6 +336,7 @@ impl Node for Controller {
                 let text = format!("the line is longer than {LINE_BYTES_MAX} bytes");
                 self.answer_at_once(now, Reply::Error(&text));
             }
+            Input::LineRefused(text) => self.answer_at_once(now, Reply::Error(text)),
             Input::EndOfInput => self.reading = Reading::Ended,
             Input::Interrupt => {
                 self.reading = Reading::Ended;
