@@ -1,6 +1,6 @@
 //! The console: lines in, replies and notices out, around the driver of the control node.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::time::Duration;
 
 use hoptree_core::{Controller, Input, TransportError, Waker};
@@ -9,7 +9,7 @@ use crate::driver::{Driver, Patience};
 use crate::prompt::Prompt;
 use crate::signals::Signals;
 use crate::stdin::{Entry, Stdin};
-use crate::writer::Writer;
+use crate::writer::{Unbuffered, Writer};
 
 /// How many lines are fed in one turn, which keeps it short. The node itself wants no more when they
 /// are for one node and a large frame has come of them.
@@ -47,15 +47,12 @@ impl Console {
         signals: Signals,
         waker: Waker,
     ) -> Console {
+        let stdout = Unbuffered(io::stdout());
+        let stdout = Writer::new("stdout", STDOUT_ROOM_BYTES, stdout, move || waker.wake());
         Console {
             driver,
             stdin,
-            stdout: Writer::new(
-                "stdout",
-                STDOUT_ROOM_BYTES,
-                || Ok(io::stdout()),
-                move || waker.wake(),
-            ),
+            stdout,
             prompt: Prompt::new(prompting),
             signals,
             screen: Vec::new(),
@@ -139,8 +136,8 @@ impl Console {
         }
         if let Some(signal) = self.signals.interrupt() {
             log::info!("ending after signal {signal}");
-        } else if let Some(kind) = self.stdout.failure() {
-            log::info!("ending after stdout failed: {kind}");
+        } else if let Some(error) = self.stdout.failure() {
+            log::info!("ending after stdout failed: {error}");
         } else if self.stdout.backlog() > STDOUT_BYTES_MAX {
             log::error!("nobody reads stdout: {STDOUT_BYTES_MAX} bytes are waiting");
         } else {
@@ -170,7 +167,7 @@ pub struct LastWords {
 impl LastWords {
     /// Writes the rest, for as long as that takes, or as somebody has patience: once
     /// interrupted it gives up soon. Says why something could not be written, if so.
-    pub fn speak(self) -> Option<ErrorKind> {
+    pub fn speak(self) -> Option<io::Error> {
         while !self.stdout.drain(LAST_WORDS_TIME_MAX) {
             if self.interrupted || self.signals.interrupt().is_some() {
                 break;

@@ -9,7 +9,7 @@ use crate::cli::Options;
 use crate::console::Console;
 use crate::driver::Driver;
 use crate::failure::Failure;
-use crate::logging::{self, LogConfig};
+use crate::logging;
 use crate::plugins;
 use crate::process::{Children, Heritage, Lifeline, remove_directory};
 use crate::signals::Signals;
@@ -25,7 +25,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let transport = plugins::transport(&options.transport)?;
     let source = Source::open(options.script.as_deref())?;
-    let logs = LogConfig { verbosity: options.verbose, dir: options.log_dir.clone() };
+    let logs = options.logs();
     logging::start_control_node(&logs)?;
 
     let (heritage, lifeline) = Heritage::found(transport.name, options.timeout(), logs)?;
@@ -89,8 +89,9 @@ fn run_to_the_end(
     ran.map_err(Failure::doing("go on"))?;
     match unwritten {
         // A reader that has seen enough has closed it, which is fine.
-        None | Some(io::ErrorKind::BrokenPipe) => {}
-        Some(kind) => return Err(Failure::doing("write to stdout")(kind)),
+        None => {}
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Some(error) => return Err(Failure::doing("write to stdout")(error)),
     }
     if let Some(text) = unread {
         return Err(Failure::Runtime(text));

@@ -15,6 +15,7 @@ mod control;
 mod driver;
 mod failure;
 mod listing;
+mod logfile;
 mod logging;
 mod node;
 mod offload;

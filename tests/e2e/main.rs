@@ -25,6 +25,7 @@ mod failure;
 mod flow;
 mod heartbeat;
 mod input;
+mod logs;
 mod many;
 mod ordering;
 mod scale;
