@@ -40,16 +40,22 @@ pub struct Console {
 impl Console {
     /// A console that feeds `driver` from `stdin` and shows what it prints, with a prompt if
     /// `prompting`. The waker is that of the driver's transport.
+    ///
+    /// # Errors
+    ///
+    /// When the thread that writes can't be started. It has to run from now on: when there is
+    /// something to write, the tree may have used up what there may be of threads.
     pub fn new(
         driver: Driver<Controller>,
         stdin: Stdin,
         prompting: bool,
         signals: Signals,
         waker: Waker,
-    ) -> Console {
+    ) -> io::Result<Console> {
         let stdout = Unbuffered(io::stdout());
         let stdout = Writer::new("stdout", STDOUT_ROOM_BYTES, stdout, move || waker.wake());
-        Console {
+        stdout.start()?;
+        Ok(Console {
             driver,
             stdin,
             stdout,
@@ -57,7 +63,7 @@ impl Console {
             signals,
             screen: Vec::new(),
             interrupted: false,
-        }
+        })
     }
 
     /// Runs the loop until the tree has ended.

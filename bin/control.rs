@@ -52,7 +52,7 @@ fn set_up(
     let transport = plugins::open(spec, &heritage.directory)?;
     let waker = transport.waker();
     let signals =
-        Signals::of_control_node(waker.clone()).map_err(Failure::doing("handle signals"))?;
+        Signals::of_control_node(waker.clone()).map_err(Failure::starting("handle signals"))?;
     let controller = Controller::new(
         Time::ZERO,
         ControllerConfig {
@@ -66,8 +66,10 @@ fn set_up(
     );
     let driver = Driver::new(controller, transport, Children::new(heritage), signals.clone());
     let prompting = source.is_terminal() && io::stdout().is_terminal();
-    let stdin = Stdin::read(source, waker.clone()).map_err(Failure::doing("start a thread"))?;
-    let console = Console::new(driver, stdin, prompting, signals.clone(), waker);
+    let stdin = Stdin::read(source, waker.clone())
+        .map_err(Failure::starting("start a thread for the input"))?;
+    let console = Console::new(driver, stdin, prompting, signals.clone(), waker)
+        .map_err(Failure::starting("start a thread for stdout"))?;
     Ok((console, signals))
 }
 

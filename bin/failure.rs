@@ -24,6 +24,18 @@ impl Failure {
         move |error| Failure::Runtime(format!("can't {what}: {error}"))
     }
 
+    /// As [`Failure::doing`], of what needs a thread: the system's own words don't say what there is
+    /// too much of.
+    pub fn starting(what: &str) -> impl Fn(io::Error) -> Failure {
+        move |error| match error.kind() {
+            io::ErrorKind::WouldBlock => Failure::Runtime(format!(
+                "can't {what}: too many processes and threads (raise the limit RLIMIT_NPROC with \
+                 ulimit -u, or that of the container)"
+            )),
+            _ => Failure::doing(what)(error),
+        }
+    }
+
     /// What is wrong.
     pub fn into_text(self) -> String {
         match self {
@@ -40,5 +52,20 @@ impl Failure {
         // When stderr is gone there is nobody left to tell.
         let _ = writeln!(io::stderr(), "hoptree: {text}");
         ExitCode::from(status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_too_many_names_the_limit() {
+        let text = |errno: Errno| Failure::starting("start a thread")(errno.into()).into_text();
+        assert!(text(Errno::AGAIN).starts_with("can't start a thread: too many processes"));
+        assert!(text(Errno::AGAIN).contains("RLIMIT_NPROC"));
+        assert!(text(Errno::NOMEM).starts_with("can't start a thread: Cannot allocate memory"));
     }
 }

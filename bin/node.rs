@@ -42,7 +42,7 @@ fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<(), Failure
     let parent_address = parent.clone();
     let parent = transport.connect(parent);
     let signals = Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())
-        .map_err(Failure::doing("handle signals"))?;
+        .map_err(Failure::starting("handle signals"))?;
     let worker = Worker::new(
         Time::ZERO,
         WorkerConfig {

@@ -8,6 +8,7 @@ use hoptree as _;
 use hoptree_core::{Registry, linked_transports};
 
 use crate::console::Console;
+use crate::deadline::{PATIENCE, eventually};
 use crate::scratch::Scratch;
 
 /// Runs `hoptree` with these arguments and no input.
@@ -179,6 +180,35 @@ fn a_script_that_is_cut_while_it_is_read_is_1_and_runs_no_part_of_a_line() {
     lines.for_each(|line| assert_eq!(line, answer));
     assert_eq!(console.wait_exit().code(), Some(1));
     assert!(console.errors().contains("while it was read"), "{}", console.errors());
+}
+
+/// The tree may have used up, by the time that there is something to write, all threads that there
+/// may be.
+#[test]
+fn the_thread_that_writes_runs_from_the_beginning() {
+    let console = Console::start(&[]);
+    let runs = |name: &str| console.process().threads().iter().any(|thread| thread == name);
+    eventually("its threads run", PATIENCE, || {
+        ["stdin", "stdout", "signals"].iter().all(|name| runs(name))
+    });
+}
+
+#[test]
+fn an_answer_that_can_t_be_written_is_1_and_says_why() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let mut console = Console::start_writing_to(full(), &[]);
+    console.send("create 1\nping 1\nremove 1");
+    console.end_input();
+    assert_eq!(console.wait_exit().code(), Some(1));
+    let errors = console.errors();
+    assert!(errors.contains("can't write to stdout: No space left on device"), "{errors}");
+
+    let listed = Command::new(env!("CARGO_BIN_EXE_hoptree"))
+        .arg("commands")
+        .stdout(full())
+        .output()
+        .unwrap();
+    assert_eq!(listed.status.code(), Some(1));
 }
 
 #[test]
