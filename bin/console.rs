@@ -1,14 +1,16 @@
 //! The console: lines in, replies and notices out, around the driver of the control node.
 
-use std::io;
+use std::borrow::Cow;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use hoptree_core::{Controller, Input, TransportError, Waker};
 
 use crate::driver::{Driver, Patience};
-use crate::prompt::Prompt;
+use crate::prompt::{Prompt, obeys_escapes};
 use crate::signals::Signals;
 use crate::stdin::{Entry, Stdin};
+use crate::visible::visible;
 use crate::writer::{Unbuffered, Writer};
 
 /// How many lines are fed in one turn, which keeps it short. The node itself wants no more when they
@@ -31,6 +33,8 @@ pub struct Console {
     driver: Driver<Controller>,
     stdin: Stdin,
     stdout: Writer,
+    /// Whether stdout is a terminal.
+    on_terminal: bool,
     prompt: Prompt,
     signals: Signals,
     screen: Vec<u8>,
@@ -59,7 +63,8 @@ impl Console {
             driver,
             stdin,
             stdout,
-            prompt: Prompt::new(prompting),
+            on_terminal: io::stdout().is_terminal(),
+            prompt: Prompt::new(prompting, obeys_escapes()),
             signals,
             screen: Vec::new(),
             interrupted: false,
@@ -157,8 +162,10 @@ impl Console {
     fn show(&mut self) {
         let wants_line = !self.interrupted && self.driver.node().wants_line();
         self.screen.clear();
-        self.prompt.show(self.driver.printed(), wants_line, &mut self.screen);
-        self.driver.printed().clear();
+        let printed = self.driver.printed();
+        let text = if self.on_terminal { visible(printed) } else { Cow::Borrowed(&printed[..]) };
+        self.prompt.show(&text, wants_line, &mut self.screen);
+        printed.clear();
         self.stdout.write_at_once(io::stdout(), &self.screen);
     }
 }

@@ -25,6 +25,7 @@ mod prompt;
 mod signals;
 mod source;
 mod stdin;
+mod visible;
 mod writer;
 
 use std::process::ExitCode;

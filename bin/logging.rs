@@ -4,7 +4,7 @@
 //! that a quiet node has none.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, WriteLogger};
 
 use crate::failure::Failure;
 use crate::logfile::LogFile;
+use crate::visible::visible;
 use crate::writer::{Unbuffered, Writer};
 
 /// How much may wait to be written, for each of stderr and the file. Lines beyond that are dropped
@@ -115,8 +116,9 @@ fn outlive_signals() {
 
 fn to_stderr(tag: &str, level: LevelFilter) -> Box<dyn SharedLogger> {
     let config = plain().set_time_level(LevelFilter::Off).build();
-    let stderr = Unbuffered(io::stderr());
-    WriteLogger::new(level, config, Lines::new(format!("hoptree: {tag}: "), stderr))
+    let mut lines = Lines::new(format!("hoptree: {tag}: "), Unbuffered(io::stderr()));
+    lines.on_terminal = io::stderr().is_terminal();
+    WriteLogger::new(level, config, lines)
 }
 
 fn to_file(tag: &str, level: LevelFilter, file: LogFile) -> Box<dyn SharedLogger> {
@@ -135,6 +137,8 @@ fn plain() -> ConfigBuilder {
 struct Lines {
     tag: String,
     line: Vec<u8>,
+    /// Whether a terminal shows them.
+    on_terminal: bool,
     dropped: u64,
     writer: Writer,
 }
@@ -142,7 +146,7 @@ struct Lines {
 impl Lines {
     fn new(tag: String, file: impl Write + Send + 'static) -> Lines {
         let writer = Writer::new("log", BACKLOG_BYTES_MAX, file, || ());
-        Lines { tag, line: Vec::new(), dropped: 0, writer }
+        Lines { tag, line: Vec::new(), on_terminal: false, dropped: 0, writer }
     }
 
     fn end_line(&mut self) {
@@ -150,7 +154,8 @@ impl Lines {
             self.dropped += 1;
         } else {
             self.tell_dropped();
-            self.writer.write(&self.line);
+            let line = &self.line[..];
+            self.writer.write(&if self.on_terminal { visible(line) } else { line.into() });
         }
         self.line.clear();
     }
@@ -213,6 +218,16 @@ mod tests {
             lines.write_all(part.as_bytes()).unwrap();
         }
         let expected = "node 7: [WARN] first\nnode 7: second\nnode 7: third\n";
+        assert_eq!(read(&mut pipe, expected.len()), expected);
+    }
+
+    #[test]
+    fn a_terminal_is_shown_what_can_be_seen() {
+        let (mut pipe, mut lines) = lines();
+        lines.write_all(b"\x1b[2J\n").unwrap();
+        lines.on_terminal = true;
+        lines.write_all(b"\x1b[2J\n").unwrap();
+        let expected = "node 7: \x1b[2J\nnode 7: \\x1b[2J\n";
         assert_eq!(read(&mut pipe, expected.len()), expected);
     }
 

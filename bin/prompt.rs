@@ -1,5 +1,7 @@
 //! The console's prompt at a terminal.
 
+use std::env;
+
 /// What asks for the next command.
 const PROMPT: &[u8] = b"> ";
 
@@ -11,13 +13,16 @@ const ERASE: &[u8] = b"\r\x1b[K";
 #[derive(Debug, Default)]
 pub struct Prompt {
     enabled: bool,
+    /// Whether the terminal obeys escape sequences.
+    escapes: bool,
     stands: bool,
 }
 
 impl Prompt {
-    /// A prompt that is shown only when `enabled`, and otherwise changes nothing in the output.
-    pub fn new(enabled: bool) -> Prompt {
-        Prompt { enabled, stands: false }
+    /// A prompt that is shown only when `enabled`, and otherwise changes nothing in the output. No
+    /// escape sequence is written unless the terminal obeys `escapes`.
+    pub fn new(enabled: bool, escapes: bool) -> Prompt {
+        Prompt { enabled, escapes, ..Prompt::default() }
     }
 
     /// The user has ended the line that the prompt stood on.
@@ -28,7 +33,7 @@ impl Prompt {
     /// Adds to `screen` what shows `text`, whole lines, and then the prompt, if it is `wanted`.
     pub fn show(&mut self, text: &[u8], wanted: bool, screen: &mut Vec<u8>) {
         if self.stands && !text.is_empty() {
-            screen.extend_from_slice(ERASE);
+            self.erase(screen);
             self.stands = false;
         }
         screen.extend_from_slice(text);
@@ -45,6 +50,22 @@ impl Prompt {
             self.stands = false;
         }
     }
+
+    fn erase(&self, screen: &mut Vec<u8>) {
+        if self.escapes {
+            screen.extend_from_slice(ERASE);
+            return;
+        }
+        // As far as can be known: what has been typed since is not.
+        screen.push(b'\r');
+        screen.resize(screen.len() + PROMPT.len(), b' ');
+        screen.push(b'\r');
+    }
+}
+
+/// Whether the user's terminal obeys escape sequences, as far as its name tells.
+pub fn obeys_escapes() -> bool {
+    env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb")
 }
 
 #[cfg(test)]
@@ -59,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_disabled_prompt_changes_nothing() {
-        let mut prompt = Prompt::new(false);
+        let mut prompt = Prompt::new(false, true);
         assert_eq!(shown(&mut prompt, "", true), "");
         assert_eq!(shown(&mut prompt, "Ok\n", true), "Ok\n");
         let mut screen = Vec::new();
@@ -69,7 +90,7 @@ mod tests {
 
     #[test]
     fn it_is_shown_once_and_anew_after_each_line() {
-        let mut prompt = Prompt::new(true);
+        let mut prompt = Prompt::new(true, true);
         assert_eq!(shown(&mut prompt, "", true), "> ");
         assert_eq!(shown(&mut prompt, "", true), "");
         prompt.line_ended();
@@ -79,7 +100,7 @@ mod tests {
 
     #[test]
     fn text_replaces_a_standing_prompt() {
-        let mut prompt = Prompt::new(true);
+        let mut prompt = Prompt::new(true, true);
         shown(&mut prompt, "", true);
         assert_eq!(shown(&mut prompt, "Ok: 1\n", true), "\r\x1b[KOk: 1\n> ");
         assert_eq!(shown(&mut prompt, "Ok: 1\n", false), "\r\x1b[KOk: 1\n");
@@ -87,8 +108,15 @@ mod tests {
     }
 
     #[test]
+    fn a_terminal_that_obeys_no_escapes_gets_none() {
+        let mut prompt = Prompt::new(true, false);
+        shown(&mut prompt, "", true);
+        assert_eq!(shown(&mut prompt, "Ok\n", true), "\r  \rOk\n> ");
+    }
+
+    #[test]
     fn the_end_leaves_no_prompt_behind() {
-        let mut prompt = Prompt::new(true);
+        let mut prompt = Prompt::new(true, true);
         shown(&mut prompt, "", true);
         let mut screen = Vec::new();
         prompt.end(&mut screen);

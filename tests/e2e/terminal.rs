@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
 
+use crate::console::Console;
 use crate::deadline::{PATIENCE, eventually};
 use crate::lines::Lines;
 use crate::process::Process;
@@ -25,8 +26,14 @@ struct Terminal {
 
 impl Terminal {
     fn start() -> Terminal {
+        Terminal::start_as("xterm")
+    }
+
+    /// A terminal of this type.
+    fn start_as(name: &str) -> Terminal {
         let (keyboard, far) = pseudo_terminal();
         let child = Command::new(env!("CARGO_BIN_EXE_hoptree"))
+            .env("TERM", name)
             .stdin(Stdio::from(far.try_clone().unwrap()))
             .stdout(far)
             .spawn()
@@ -162,4 +169,28 @@ fn a_terminal_that_hangs_up_does_not_end_the_input() {
     let errors = String::from_utf8(finished.stderr).unwrap();
     assert!(errors.contains("can't read standard input: "), "{errors}");
     assert_eq!(output.from(2).len(), 0, "half a line is not run");
+}
+
+#[test]
+fn what_can_t_be_seen_is_written_out() {
+    let mut terminal = Terminal::start();
+    terminal.type_in("create 1\nexec 1 echo \x1b[31m\u{202e}red\n\x1b[A\n");
+    terminal.wait_for("Ok:1: \\x1b[31m\\u{202e}red");
+    terminal.wait_for("unknown command '\\x1b[A'");
+    assert!(!terminal.shows("\x1b[31m") && !terminal.shows("\x1b[A"));
+
+    // Other programs get the bytes as they are.
+    let finished = Console::run(&[], "create 1\nexec 1 echo \x1b[31m\u{202e}red\n");
+    assert_eq!(finished.lines()[1], "Ok:1: \x1b[31m\u{202e}red");
+}
+
+#[test]
+fn a_terminal_that_obeys_no_escapes_gets_none() {
+    for name in ["dumb", ""] {
+        let mut terminal = Terminal::start_as(name);
+        terminal.type_in("create 1\nexec 1 wait-for 1\nexec 1 echo hello\n");
+        terminal.wait_for("Ok:1: hello");
+        terminal.wait_for("Ok:1\n");
+        assert!(!terminal.shows("\x1b"));
+    }
 }
