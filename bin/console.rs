@@ -123,6 +123,10 @@ impl Console {
                 None => return,
                 Some(Entry::Line(line)) => Input::Line(line),
                 Some(Entry::TooLong) => Input::LineTooLong,
+                Some(Entry::Typed(line)) => {
+                    self.prompt.line_begun(&line);
+                    continue;
+                }
                 Some(Entry::Refused(text)) => {
                     refusal = text;
                     Input::LineRefused(&refusal)
@@ -164,9 +168,12 @@ impl Console {
         self.screen.clear();
         let printed = self.driver.printed();
         let text = if self.on_terminal { visible(printed) } else { Cow::Borrowed(&printed[..]) };
-        self.prompt.show(&text, wants_line, &mut self.screen);
+        let prompted = self.prompt.show(&text, wants_line, &mut self.screen);
         printed.clear();
         self.stdout.write_at_once(io::stdout(), &self.screen);
+        if prompted {
+            self.stdin.reveal();
+        }
     }
 }
 

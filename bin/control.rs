@@ -15,6 +15,7 @@ use crate::process::{Children, Heritage, Lifeline, remove_directory};
 use crate::signals::Signals;
 use crate::source::Source;
 use crate::stdin::Stdin;
+use crate::terminal;
 
 /// Runs a console and the tree below it until both have ended, and gives the exit status.
 ///
@@ -60,12 +61,12 @@ fn set_up(
             pid: std::process::id(),
             transport: spec.name,
             timeout: options.timeout(),
-            order: options.order(source.is_terminal()),
+            order: options.order(source.terminal().is_some()),
             commands,
         },
     );
     let driver = Driver::new(controller, transport, Children::new(heritage), signals.clone());
-    let prompting = source.is_terminal() && io::stdout().is_terminal();
+    let prompting = source.terminal().is_some() && io::stdout().is_terminal();
     let stdin = Stdin::read(source, waker.clone())
         .map_err(Failure::starting("start a thread for the input"))?;
     let console = Console::new(driver, stdin, prompting, signals.clone(), waker)
@@ -81,6 +82,7 @@ fn run_to_the_end(
     strict: bool,
 ) -> Result<ExitCode, Failure> {
     let ran = console.run();
+    terminal::leave();
     let unread = console.input_failure().map(str::to_owned);
     let (driver, last_words) = console.into_parts();
     let failed = strict && driver.node().any_failed();

@@ -25,6 +25,7 @@ mod prompt;
 mod signals;
 mod source;
 mod stdin;
+mod terminal;
 mod visible;
 mod writer;
 

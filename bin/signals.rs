@@ -17,6 +17,7 @@ use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::low_level;
 
 use crate::process::remove_directory;
+use crate::terminal;
 
 /// A second request to end that comes sooner is taken for an echo of the first: some programs
 /// signal a process, and then its group.
@@ -126,6 +127,7 @@ impl Watcher {
             flags.child.store(true, Ordering::Release);
         } else if let Some(first) = self.interrupted {
             if first.elapsed() >= ECHO_TIME {
+                terminal::leave();
                 low_level::exit(128 + signal);
             }
         } else {

@@ -1,15 +1,16 @@
 //! Where the console's commands come from.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Read, Seek};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use memchr::memchr;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::failure::Failure;
+use crate::terminal::Terminal;
 
 /// What some editors put at the beginning of a file in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -29,7 +30,7 @@ pub const TERMINAL_LINE_BYTES: usize = 4095;
 pub struct Source {
     file: File,
     name: String,
-    terminal: bool,
+    terminal: Option<Arc<Terminal>>,
     /// How long a file was when it was opened, when it has a length.
     length: u64,
     begun: bool,
@@ -60,12 +61,12 @@ impl Source {
     /// An open file, which the user knows as `name`.
     pub fn of(file: File, name: String) -> Source {
         let length = file.metadata().map_or(0, |it| if it.is_file() { it.len() } else { 0 });
-        Source { terminal: file.is_terminal(), file, name, length, begun: false }
+        Source { terminal: Terminal::enter(&file), file, name, length, begun: false }
     }
 
-    /// Whether somebody types at it.
-    pub fn is_terminal(&self) -> bool {
-        self.terminal
+    /// The terminal that somebody types it at, if so.
+    pub fn terminal(&self) -> Option<&Arc<Terminal>> {
+        self.terminal.as_ref()
     }
 
     /// Reads some of what follows, and says how much. Nothing is the end.
@@ -88,9 +89,8 @@ impl Source {
     ///
     /// A line of just that length can't be told from one that was cut.
     pub fn has_cut(&self, read: &[u8]) -> bool {
-        self.terminal
-            && memchr(b'\n', read).unwrap_or(read.len()) >= TERMINAL_LINE_BYTES
-            && tcgetattr(&self.file).is_ok_and(|it| it.local_modes.contains(LocalModes::ICANON))
+        memchr(b'\n', read).unwrap_or(read.len()) >= TERMINAL_LINE_BYTES
+            && self.terminal.as_ref().is_some_and(|terminal| terminal.is_canonical())
     }
 
     /// Reads until a byte order mark would be complete, and leaves it out.
@@ -137,7 +137,7 @@ impl Source {
     /// Fails when nobody has ended the input: a terminal has hung up, or a file ends before the end
     /// that it had.
     fn check_end(&mut self) -> io::Result<()> {
-        if self.terminal && has_hung_up(&self.file) {
+        if self.terminal.is_some() && has_hung_up(&self.file) {
             return Err(io::Error::other("the terminal has hung up"));
         }
         if self.length == 0 {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
@@ -9,6 +10,7 @@ use hoptree_core::{LINE_BYTES_MAX, Waker};
 use memchr::{memchr, memrchr};
 
 use crate::source::{Source, TERMINAL_LINE_BYTES};
+use crate::terminal::Terminal;
 
 /// How much is read in one go.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -24,6 +26,7 @@ const STACK_BYTES: usize = 64 * 1024;
 /// The lines of standard input or a script, as far as they have been read.
 pub struct Stdin {
     pieces: Receiver<Piece>,
+    terminal: Option<Arc<Terminal>>,
     lines: Vec<u8>,
     /// Where in `lines` the next line begins.
     at: usize,
@@ -39,6 +42,8 @@ pub enum Entry<'a> {
     Line(&'a [u8]),
     /// A line of more than [`LINE_BYTES_MAX`] bytes, which was dropped.
     TooLong,
+    /// The beginning of a line that is being typed: in place of what was told of it before.
+    Typed(Vec<u8>),
     /// A line that can't be run for another reason, which the user is told.
     Refused(String),
     /// There are no more, or they can't be read.
@@ -51,6 +56,7 @@ enum Piece {
     /// Whole lines with their line ends, except perhaps the very last of the input.
     Lines(Vec<u8>),
     TooLong,
+    Typed(Vec<u8>),
     /// A line of which the terminal has dropped a part.
     Cut,
     End,
@@ -62,15 +68,34 @@ impl Stdin {
     /// Reads `source` from now on. The waker is used whenever there is something new.
     pub fn read(source: Source, waker: Waker) -> io::Result<Stdin> {
         let (sender, pieces) = sync_channel(CHUNKS_MAX);
+        let terminal = source.terminal().cloned();
         thread::Builder::new()
             .name("stdin".to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || forward(source, &sender, &waker))?;
-        Ok(Stdin::new(pieces))
+        Ok(Stdin::new(pieces, terminal))
     }
 
-    fn new(pieces: Receiver<Piece>) -> Stdin {
-        Stdin { pieces, lines: Vec::new(), at: 0, next: None, ended: false, failure: None }
+    fn new(pieces: Receiver<Piece>, terminal: Option<Arc<Terminal>>) -> Stdin {
+        Stdin {
+            pieces,
+            terminal,
+            lines: Vec::new(),
+            at: 0,
+            next: None,
+            ended: false,
+            failure: None,
+        }
+    }
+
+    /// Asks for what is being typed, if anything is: it follows as [`Entry::Typed`]. Does nothing
+    /// while there are lines to take, behind which it is.
+    pub fn reveal(&mut self) {
+        if !self.is_ready()
+            && let Some(terminal) = &self.terminal
+        {
+            terminal.reveal();
+        }
     }
 
     /// Why there was an end before that of the input, if so, in words for the user.
@@ -103,6 +128,7 @@ impl Stdin {
             None => {}
             Some(Piece::Lines(lines)) => (self.lines, self.at) = (lines, 0),
             Some(Piece::TooLong) => return Some(Entry::TooLong),
+            Some(Piece::Typed(line)) => return Some(Entry::Typed(line)),
             Some(Piece::Cut) => return Some(Entry::Refused(cut_line())),
             Some(Piece::End) => {
                 self.ended = true;
@@ -141,23 +167,35 @@ fn cut_line() -> String {
 fn forward(mut source: Source, pieces: &SyncSender<Piece>, waker: &Waker) {
     let mut cutter = Cutter::default();
     let mut bytes = vec![0; READ_BYTES_MAX];
-    loop {
+    let mut ended = false;
+    while !ended {
         let cut = match source.read(&mut bytes) {
-            Ok(length) if source.has_cut(&bytes[..length]) => cutter.refuse(&bytes[..length]),
-            Ok(length) => cutter.cut(&bytes[..length]),
+            Ok(length) => cut(&mut cutter, &source, &bytes[..length]),
             // A line that has begun is no line.
             Err(text) => [None, None, Some(Piece::Failed(text))],
         };
         for piece in cut.into_iter().flatten() {
-            let ended = matches!(piece, Piece::End | Piece::Failed(_));
+            ended = matches!(piece, Piece::End | Piece::Failed(_));
             if pieces.send(piece).is_err() {
                 return;
             }
             waker.wake();
-            if ended {
-                return;
-            }
         }
+    }
+}
+
+/// The pieces that are complete with what was read.
+fn cut(cutter: &mut Cutter, source: &Source, read: &[u8]) -> [Option<Piece>; 3] {
+    if source.has_cut(read) {
+        return cutter.refuse(read);
+    }
+    match source.terminal() {
+        Some(terminal) if !read.is_empty() && terminal.is_canonical() => {
+            let pieces = cutter.type_in(read, terminal);
+            terminal.lend_keys(!cutter.partial.is_empty());
+            pieces
+        }
+        _ => cutter.cut(read),
     }
 }
 
@@ -198,6 +236,18 @@ impl Cutter {
         ]
     }
 
+    /// The pieces that are complete with what was typed. The beginning of a line is one: a terminal
+    /// hands it over only when it is told to.
+    fn type_in(&mut self, read: &[u8], terminal: &Terminal) -> [Option<Piece>; 3] {
+        let mut lines = mem::take(&mut self.partial);
+        terminal.edit(&mut lines, read);
+        // No bytes would be the end of the input.
+        let [whole, too_long, _] =
+            if lines.is_empty() { [None, None, None] } else { self.cut(&lines) };
+        let typed = !read.ends_with(b"\n") && !self.skipping;
+        [whole, too_long, typed.then(|| Piece::Typed(self.partial.clone()))]
+    }
+
     /// Drops the line that these bytes belong to.
     fn refuse(&mut self, bytes: &[u8]) -> [Option<Piece>; 3] {
         self.partial = Vec::new();
@@ -224,7 +274,7 @@ mod tests {
             cutter.cut(chunk).into_iter().flatten().for_each(|piece| sender.send(piece).unwrap());
         }
         cutter.cut(b"").into_iter().flatten().for_each(|piece| sender.send(piece).unwrap());
-        let mut stdin = Stdin::new(pieces);
+        let mut stdin = Stdin::new(pieces, None);
         let mut entries = Vec::new();
         while let Some(entry) = stdin.take() {
             entries.push(match entry {
@@ -232,6 +282,7 @@ mod tests {
                 Entry::Line(line) => String::from_utf8_lossy(line).into_owned(),
                 Entry::TooLong => "TOO LONG".to_owned(),
                 Entry::Refused(text) => text,
+                Entry::Typed(line) => String::from_utf8(line).unwrap(),
                 Entry::End => "END".to_owned(),
             });
         }
