@@ -11,15 +11,16 @@ use hoptree_core::Order;
 use crate::bench::{self, Cores, Measure};
 use crate::ending::Ending;
 use crate::failure::Failure;
+use crate::logging::LogConfig;
 use crate::{control, listing};
 
 /// A tree of worker processes, driven from one console over a message queue.
 ///
 /// Commands are read from SCRIPT or standard input, one a line; type `help` for what there is.
 ///
-/// Exit status: 0; 1 when the tree can't run, or with --strict when any command failed; 2 for bad
-/// usage. SIGINT, SIGTERM and SIGHUP end the tree, and then hoptree dies by the signal, which a shell
-/// shows as 128+n.
+/// Exit status: 0; 1 when the tree can't run, the input can't be read to its end or an answer can't
+/// be written, or with --strict when any command failed; 2 for bad usage. SIGINT, SIGTERM and SIGHUP
+/// end the tree, and then hoptree dies by the signal, which a shell shows as 128+n.
 #[derive(Debug, Parser)]
 #[command(name = "hoptree", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Cli {
@@ -60,18 +61,23 @@ pub struct Options {
 
     /// Log more of the control node to stderr: -v info, -vv debug, -vvv trace.
     #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    verbose: u8,
 
     /// Write logs at level debug into DIR: control.log and a file for each node.
     #[arg(long, value_name = "DIR")]
-    pub log_dir: Option<PathBuf>,
+    log_dir: Option<PathBuf>,
+
+    /// How long a log file may get before it is renamed to FILE.1 and another one begun, as 500K, 10M
+    /// or 2G; three such are kept beside each.
+    #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = log_size)]
+    log_size: u64,
 
     /// Exit with status 1 when any command failed.
     #[arg(long)]
     pub strict: bool,
 
-    /// A file of commands to run instead of standard input; one named like a subcommand is
-    /// written ./NAME.
+    /// A file of commands to run instead of standard input, which is also -; one named like a
+    /// subcommand is written ./NAME.
     pub script: Option<PathBuf>,
 }
 
@@ -142,6 +148,15 @@ impl Options {
         Duration::from_millis(self.timeout_ms)
     }
 
+    /// What is to be logged, and where.
+    pub fn logs(&self) -> LogConfig {
+        LogConfig {
+            verbosity: self.verbose,
+            dir: self.log_dir.clone(),
+            file_bytes_max: self.log_size,
+        }
+    }
+
     /// The order of the replies, for a console that is a terminal, or is not.
     pub fn order(&self, terminal: bool) -> Order {
         match self.order {
@@ -151,6 +166,24 @@ impl Options {
             None => Order::Input,
         }
     }
+}
+
+/// The size of a log file in bytes.
+fn log_size(text: &str) -> Result<u64, String> {
+    const MIN: u64 = 64 * 1024;
+    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let unit = match text[digits.len()..].trim_start().to_ascii_uppercase().as_str() {
+        "" | "B" => Some(1),
+        "K" | "KB" | "KIB" => Some(1 << 10),
+        "M" | "MB" | "MIB" => Some(1 << 20),
+        "G" | "GB" | "GIB" => Some(1 << 30),
+        _ => None,
+    };
+    let number = digits.parse::<u64>().ok().filter(|_| !digits.starts_with('+'));
+    number
+        .and_then(|number| number.checked_mul(unit?))
+        .filter(|bytes| *bytes >= MIN)
+        .ok_or_else(|| "expected a size of at least 64K, such as 500K, 10M or 2G".to_owned())
 }
 
 /// Does what the command line says, and gives the program's exit status.
@@ -239,6 +272,24 @@ mod tests {
     }
 
     #[test]
+    fn sizes_are_written_as_people_do() {
+        for (text, bytes) in [
+            ("65536", 65_536),
+            ("100k", 102_400),
+            ("500 KiB", 512_000),
+            ("10M", 10_485_760),
+            ("10mb", 10_485_760),
+            ("2G", 2_147_483_648),
+        ] {
+            assert_eq!(log_size(text), Ok(bytes), "{text}");
+        }
+        let huge = format!("{}G", u64::MAX);
+        for text in ["", "M", "0", "1K", "-10M", "+10M", "1.5M", "10X", "M10", "ten", &huge] {
+            assert!(log_size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_script_named_like_a_subcommand_needs_a_path() {
         assert!(parse("hoptree commands").unwrap().task.is_some());
         let cli = parse("hoptree ./commands").unwrap();
@@ -252,6 +303,8 @@ mod tests {
             "hoptree --timeout 86400001",
             "hoptree --timeout soon",
             "hoptree --order random",
+            "hoptree --log-size 10",
+            "hoptree --log-size much",
             "hoptree --no-such-option",
             "hoptree one.txt two.txt",
             "hoptree bench --measure patience",

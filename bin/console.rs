@@ -1,15 +1,17 @@
 //! The console: lines in, replies and notices out, around the driver of the control node.
 
-use std::io::{self, ErrorKind};
+use std::borrow::Cow;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use hoptree_core::{Controller, Input, TransportError, Waker};
 
 use crate::driver::{Driver, Patience};
-use crate::prompt::Prompt;
+use crate::prompt::{Prompt, obeys_escapes};
 use crate::signals::Signals;
 use crate::stdin::{Entry, Stdin};
-use crate::writer::Writer;
+use crate::visible::visible;
+use crate::writer::{Unbuffered, Writer};
 
 /// How many lines are fed in one turn, which keeps it short. The node itself wants no more when they
 /// are for one node and a large frame has come of them.
@@ -28,6 +30,8 @@ pub struct Console {
     driver: Driver<Controller>,
     stdin: Stdin,
     stdout: Writer,
+    /// Whether stdout is a terminal.
+    on_terminal: bool,
     prompt: Prompt,
     signals: Signals,
     screen: Vec<u8>,
@@ -39,28 +43,32 @@ pub struct Console {
 impl Console {
     /// A console that feeds `driver` from `stdin` and shows what it prints, with a prompt if
     /// `prompting`. The waker is that of the driver's transport.
+    ///
+    /// # Errors
+    ///
+    /// When the thread that writes can't be started. It has to run from now on: when there is
+    /// something to write, the tree may have used up what there may be of threads.
     pub fn new(
         driver: Driver<Controller>,
         stdin: Stdin,
         prompting: bool,
         signals: Signals,
         waker: Waker,
-    ) -> Console {
-        Console {
+    ) -> io::Result<Console> {
+        let stdout = Unbuffered(io::stdout());
+        let stdout = Writer::new("stdout", STDOUT_ROOM_BYTES, stdout, move || waker.wake());
+        stdout.start()?;
+        Ok(Console {
             driver,
             stdin,
-            stdout: Writer::new(
-                "stdout",
-                STDOUT_ROOM_BYTES,
-                || Ok(io::stdout()),
-                move || waker.wake(),
-            ),
-            prompt: Prompt::new(prompting),
+            stdout,
+            on_terminal: io::stdout().is_terminal(),
+            prompt: Prompt::new(prompting, obeys_escapes()),
             signals,
             screen: Vec::new(),
             blocked: false,
             interrupted: false,
-        }
+        })
     }
 
     /// Runs the loop until the tree has ended.
@@ -80,6 +88,11 @@ impl Console {
         }
         self.show();
         Ok(())
+    }
+
+    /// Why not all of the input could be read, if so, in words for the user.
+    pub fn input_failure(&self) -> Option<&str> {
+        self.stdin.failure()
     }
 
     /// Takes the console apart: what is left to end, and the output.
@@ -106,10 +119,19 @@ impl Console {
             return;
         }
         for _ in 0..LINES_PER_TURN_MAX {
+            let refusal;
             let input = match self.stdin.take() {
                 None => return,
                 Some(Entry::Line(line)) => Input::Line(line),
                 Some(Entry::TooLong) => Input::LineTooLong,
+                Some(Entry::Typed(line)) => {
+                    self.prompt.line_begun(&line);
+                    continue;
+                }
+                Some(Entry::Refused(text)) => {
+                    refusal = text;
+                    Input::LineRefused(&refusal)
+                }
                 Some(Entry::End) => {
                     self.driver.feed(Input::EndOfInput);
                     return;
@@ -139,8 +161,8 @@ impl Console {
         }
         if let Some(signal) = self.signals.interrupt() {
             log::info!("ending after signal {signal}");
-        } else if let Some(kind) = self.stdout.failure() {
-            log::info!("ending after stdout failed: {kind}");
+        } else if let Some(error) = self.stdout.failure() {
+            log::info!("ending after stdout failed: {error}");
         } else {
             return;
         }
@@ -152,9 +174,14 @@ impl Console {
     fn show(&mut self) {
         let wants_line = !self.interrupted && self.driver.node().wants_line();
         self.screen.clear();
-        self.prompt.show(self.driver.printed(), wants_line, &mut self.screen);
-        self.driver.printed().clear();
+        let printed = self.driver.printed();
+        let text = if self.on_terminal { visible(printed) } else { Cow::Borrowed(&printed[..]) };
+        let prompted = self.prompt.show(&text, wants_line, &mut self.screen);
+        printed.clear();
         self.stdout.write_at_once(io::stdout(), &self.screen);
+        if prompted {
+            self.stdin.reveal();
+        }
     }
 }
 
@@ -168,7 +195,7 @@ pub struct LastWords {
 impl LastWords {
     /// Writes the rest, for as long as that takes, or as somebody has patience: once
     /// interrupted it gives up soon. Says why something could not be written, if so.
-    pub fn speak(self) -> Option<ErrorKind> {
+    pub fn speak(self) -> Option<io::Error> {
         while !self.stdout.drain(LAST_WORDS_TIME_MAX) {
             if self.interrupted || self.signals.interrupt().is_some() {
                 break;

@@ -1,8 +1,6 @@
 //! The control node: what a user starts.
 
-use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use hoptree_core::{Controller, ControllerConfig, Registry, Time, TransportSpec};
@@ -12,14 +10,16 @@ use crate::console::Console;
 use crate::driver::Driver;
 use crate::ending::Ending;
 use crate::failure::Failure;
-use crate::logging::{self, LogConfig};
+use crate::logging;
 use crate::plugins;
 use crate::process::{
     Children, DirectoryLock, Heritage, Lifeline, remove_abandoned, remove_directory,
     temporary_directory,
 };
 use crate::signals::Signals;
+use crate::source::Source;
 use crate::stdin::Stdin;
+use crate::terminal;
 
 /// Runs a console and the tree below it until both have ended.
 ///
@@ -29,8 +29,8 @@ use crate::stdin::Stdin;
 pub fn run(options: &Options) -> Result<Ending, Failure> {
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let transport = plugins::transport(&options.transport)?;
-    let source = Source::open(options)?;
-    let logs = LogConfig { verbosity: options.verbose, dir: options.log_dir.clone() };
+    let source = Source::open(options.script.as_deref())?;
+    let logs = options.logs();
     logging::start_control_node(&logs)?;
 
     if transport.has_socket_files {
@@ -68,15 +68,16 @@ fn set_up(
             pid: std::process::id(),
             transport: spec.name,
             timeout: options.timeout(),
-            order: options.order(source.terminal),
+            order: options.order(source.terminal().is_some()),
             commands,
         },
     );
     let driver = Driver::new(controller, transport, Children::new(heritage), signals.clone());
-    let prompting = source.terminal && io::stdout().is_terminal();
-    let stdin = Stdin::read(source.file, source.name, waker.clone())
-        .map_err(Failure::refused("start a thread"))?;
-    let console = Console::new(driver, stdin, prompting, signals.clone(), waker);
+    let prompting = source.terminal().is_some() && io::stdout().is_terminal();
+    let stdin = Stdin::read(source, waker.clone())
+        .map_err(Failure::refused("start a thread for the input"))?;
+    let console = Console::new(driver, stdin, prompting, signals.clone(), waker)
+        .map_err(Failure::refused("start a thread for stdout"))?;
     Ok((console, signals, lock))
 }
 
@@ -88,6 +89,8 @@ fn run_to_the_end(
     strict: bool,
 ) -> Result<ExitCode, Failure> {
     let ran = console.run();
+    terminal::leave();
+    let unread = console.input_failure().map(str::to_owned);
     let (driver, last_words) = console.into_parts();
     let failed = strict && driver.node().any_failed();
     let children = driver.finish();
@@ -97,36 +100,12 @@ fn run_to_the_end(
     ran.map_err(Failure::doing("go on"))?;
     match unwritten {
         // A reader that has seen enough has closed it, which is fine.
-        None | Some(io::ErrorKind::BrokenPipe) => {}
-        Some(kind) => return Err(Failure::doing("write to stdout")(kind)),
+        None => {}
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Some(error) => return Err(Failure::doing("write to stdout")(error)),
+    }
+    if let Some(text) = unread {
+        return Err(Failure::Runtime(text));
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// Where the commands come from.
-struct Source {
-    file: File,
-    name: String,
-    terminal: bool,
-}
-
-impl Source {
-    fn open(options: &Options) -> Result<Source, Failure> {
-        let Some(path) = &options.script else {
-            let file = io::stdin()
-                .as_fd()
-                .try_clone_to_owned()
-                .map_err(Failure::refused("open standard input"))?;
-            let terminal = file.is_terminal();
-            return Ok(Source { file: file.into(), name: "standard input".to_owned(), terminal });
-        };
-        let name = path.display().to_string();
-        match File::open(path).and_then(|file| Ok((file.metadata()?.is_dir(), file))) {
-            Ok((false, file)) => Ok(Source { file, name, terminal: false }),
-            Ok((true, _)) => {
-                Err(Failure::Usage(format!("can't read the script '{name}': it is a directory")))
-            }
-            Err(error) => Err(Failure::Usage(format!("can't read the script '{name}': {error}"))),
-        }
-    }
 }

@@ -1,9 +1,10 @@
 //! Why the program can't do what it was started for.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use crate::visible::visible;
 use hoptree_system::explain_thread;
 
 /// A reason to end, in words for the user.
@@ -52,8 +53,11 @@ impl Failure {
             Failure::Usage(text) => (text, 2),
             Failure::Runtime(text) => (text, 1),
         };
+        let line = format!("hoptree: {text}\n");
+        let line = line.as_bytes();
+        let on_terminal = io::stderr().is_terminal();
         // When stderr is gone there is nobody left to tell.
-        let _ = writeln!(io::stderr(), "hoptree: {text}");
+        let _ = io::stderr().write_all(&if on_terminal { visible(line) } else { line.into() });
         ExitCode::from(status)
     }
 }

@@ -16,6 +16,7 @@ mod driver;
 mod ending;
 mod failure;
 mod listing;
+mod logfile;
 mod logging;
 mod node;
 mod offload;
@@ -24,7 +25,10 @@ mod plugins;
 mod process;
 mod prompt;
 mod signals;
+mod source;
 mod stdin;
+mod terminal;
+mod visible;
 mod writer;
 
 use std::process::ExitCode;

@@ -3,19 +3,22 @@
 //! Writing a log line never blocks. The thread that does the writing starts with the first line, so
 //! that a quiet node has none.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::fs;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hoptree_core::Life;
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
+use signal_hook::consts::{SIGUSR1, SIGXFSZ};
 use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, WriteLogger};
 
 use crate::failure::Failure;
-use crate::writer::Writer;
+use crate::logfile::LogFile;
+use crate::visible::visible;
+use crate::writer::{Unbuffered, Writer};
 
 /// How much may wait to be written, for each of stderr and the file. Lines beyond that are dropped
 /// and counted.
@@ -34,6 +37,8 @@ pub struct LogConfig {
     pub verbosity: u8,
     /// The directory for log files, if there are to be any.
     pub dir: Option<PathBuf>,
+    /// How long each of them may get before another one is begun.
+    pub file_bytes_max: u64,
 }
 
 impl LogConfig {
@@ -66,10 +71,11 @@ pub fn start_control_node(config: &LogConfig) -> Result<(), Failure> {
             )));
         }
         let path = dir.join("control.log");
-        let file = fs::create_dir_all(dir).and_then(|()| append(&path)).map_err(|error| {
+        let mut file = LogFile::new(path.clone(), config.file_bytes_max);
+        fs::create_dir_all(dir).and_then(|()| file.make()).map_err(|error| {
             Failure::Usage(format!("can't write logs to {}: {error}", path.display()))
         })?;
-        loggers.push(to_file("control node", config.file_level(), move || Ok(file)));
+        loggers.push(to_file("control node", config.file_level(), file));
     }
     start(loggers);
     Ok(())
@@ -81,12 +87,8 @@ pub fn start_compute_node(config: &LogConfig, life: Life) {
     let mut loggers = vec![to_stderr(&tag, LevelFilter::Warn)];
     if let Some(dir) = &config.dir {
         let path = dir.join(format!("node-{}-{}.log", life.node, std::process::id()));
-        loggers.push(to_file(&tag, config.file_level(), move || {
-            append(&path).inspect_err(|error| {
-                // A log line about it would come back here; this thread may as well block.
-                let _ = writeln!(io::stderr(), "hoptree: can't log to {}: {error}", path.display());
-            })
-        }));
+        let file = LogFile::new(path, config.file_bytes_max);
+        loggers.push(to_file(&tag, config.file_level(), file));
     }
     start(loggers);
 }
@@ -97,27 +99,32 @@ pub fn finish() {
 }
 
 fn start(loggers: Vec<Box<dyn SharedLogger>>) {
+    outlive_signals();
     // Fails only where a logger has been set before, which then stays.
     let _ = CombinedLogger::init(loggers);
 }
 
-fn append(path: &PathBuf) -> io::Result<File> {
-    File::options().append(true).create(true).open(path)
+/// Keeps two signals from ending the process. SIGUSR1 asks for log files to be opened anew, which
+/// they are anyway when somebody has moved them. And a file that may not grow says so to whoever
+/// writes to it.
+fn outlive_signals() {
+    for signal in [SIGUSR1, SIGXFSZ] {
+        // An error leaves the signal as it was.
+        let _ = signal_hook::flag::register(signal, Arc::default());
+    }
 }
 
 fn to_stderr(tag: &str, level: LevelFilter) -> Box<dyn SharedLogger> {
     let config = plain().set_time_level(LevelFilter::Off).build();
-    WriteLogger::new(level, config, Lines::new(format!("hoptree: {tag}: "), || Ok(io::stderr())))
+    let mut lines = Lines::new(format!("hoptree: {tag}: "), Unbuffered(io::stderr()));
+    lines.on_terminal = io::stderr().is_terminal();
+    WriteLogger::new(level, config, lines)
 }
 
-fn to_file(
-    tag: &str,
-    level: LevelFilter,
-    open: impl FnOnce() -> io::Result<File> + Send + 'static,
-) -> Box<dyn SharedLogger> {
+fn to_file(tag: &str, level: LevelFilter, file: LogFile) -> Box<dyn SharedLogger> {
     // In UTC: learning the local offset is not safe beside other threads.
     let config = plain().set_time_format_rfc3339().build();
-    WriteLogger::new(level, config, Lines::new(format!("{tag}: "), open))
+    WriteLogger::new(level, config, Lines::new(format!("{tag}: "), file))
 }
 
 fn plain() -> ConfigBuilder {
@@ -130,17 +137,16 @@ fn plain() -> ConfigBuilder {
 struct Lines {
     tag: String,
     line: Vec<u8>,
+    /// Whether a terminal shows them.
+    on_terminal: bool,
     dropped: u64,
     writer: Writer,
 }
 
 impl Lines {
-    fn new<F: AsFd + 'static>(
-        tag: String,
-        open: impl FnOnce() -> io::Result<F> + Send + 'static,
-    ) -> Lines {
-        let writer = Writer::new("log", BACKLOG_BYTES_MAX, open, || ());
-        Lines { tag, line: Vec::new(), dropped: 0, writer }
+    fn new(tag: String, file: impl Write + Send + 'static) -> Lines {
+        let writer = Writer::new("log", BACKLOG_BYTES_MAX, file, || ());
+        Lines { tag, line: Vec::new(), on_terminal: false, dropped: 0, writer }
     }
 
     fn end_line(&mut self) {
@@ -148,7 +154,8 @@ impl Lines {
             self.dropped += 1;
         } else {
             self.tell_dropped();
-            self.writer.write(&self.line);
+            let line = &self.line[..];
+            self.writer.write(&if self.on_terminal { visible(line) } else { line.into() });
         }
         self.line.clear();
     }
@@ -187,6 +194,7 @@ impl Write for Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::{BufRead, BufReader, Read};
     use std::thread;
 
@@ -194,7 +202,7 @@ mod tests {
 
     fn lines() -> (File, Lines) {
         let (read, write) = rustix::pipe::pipe().unwrap();
-        (read.into(), Lines::new("node 7: ".to_owned(), || Ok(write)))
+        (read.into(), Lines::new("node 7: ".to_owned(), Unbuffered(write)))
     }
 
     fn read(pipe: &mut File, length: usize) -> String {
@@ -210,6 +218,16 @@ mod tests {
             lines.write_all(part.as_bytes()).unwrap();
         }
         let expected = "node 7: [WARN] first\nnode 7: second\nnode 7: third\n";
+        assert_eq!(read(&mut pipe, expected.len()), expected);
+    }
+
+    #[test]
+    fn a_terminal_is_shown_what_can_be_seen() {
+        let (mut pipe, mut lines) = lines();
+        lines.write_all(b"\x1b[2J\n").unwrap();
+        lines.on_terminal = true;
+        lines.write_all(b"\x1b[2J\n").unwrap();
+        let expected = "node 7: \x1b[2J\nnode 7: \\x1b[2J\n";
         assert_eq!(read(&mut pipe, expected.len()), expected);
     }
 
@@ -249,7 +267,7 @@ mod tests {
 
     #[test]
     fn levels() {
-        let config = |verbosity| LogConfig { verbosity, dir: None };
+        let config = |verbosity| LogConfig { verbosity, ..LogConfig::default() };
         assert_eq!(config(0).stderr_level(), LevelFilter::Warn);
         assert_eq!(config(0).file_level(), LevelFilter::Debug);
         assert_eq!(config(9).stderr_level(), LevelFilter::Trace);

@@ -18,6 +18,7 @@ use signal_hook::low_level;
 
 use crate::ending::die_by;
 use crate::process::{is_ignored, remove_directory};
+use crate::terminal;
 
 /// A second request to end that comes sooner is taken for an echo of the first: some programs
 /// signal a process, and then its group.
@@ -130,6 +131,7 @@ impl Watcher {
             flags.child.store(true, Ordering::Release);
         } else if let Some(first) = self.interrupted {
             if first.elapsed() >= ECHO_TIME {
+                terminal::leave();
                 die_by(signal);
             }
         } else {

@@ -1,14 +1,16 @@
 //! The console's input: lines, read by a thread of its own.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io;
 use std::mem;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
 use hoptree_core::{LINE_BYTES_MAX, Waker};
 use memchr::{memchr, memrchr};
-use rustix::event::{PollFd, PollFlags, poll};
+
+use crate::source::{Source, TERMINAL_LINE_BYTES};
+use crate::terminal::Terminal;
 
 /// How much is read in one go.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -24,11 +26,13 @@ const STACK_BYTES: usize = 64 * 1024;
 /// The lines of standard input or a script, as far as they have been read.
 pub struct Stdin {
     pieces: Receiver<Piece>,
+    terminal: Option<Arc<Terminal>>,
     lines: Vec<u8>,
     /// Where in `lines` the next line begins.
     at: usize,
     next: Option<Piece>,
     ended: bool,
+    failure: Option<String>,
 }
 
 /// What the console is told.
@@ -38,7 +42,11 @@ pub enum Entry<'a> {
     Line(&'a [u8]),
     /// A line of more than [`LINE_BYTES_MAX`] bytes, which was dropped.
     TooLong,
-    /// There are no more.
+    /// The beginning of a line that is being typed: in place of what was told of it before.
+    Typed(Vec<u8>),
+    /// A line that can't be run for another reason, which the user is told.
+    Refused(String),
+    /// There are no more, or they can't be read.
     End,
 }
 
@@ -48,19 +56,51 @@ enum Piece {
     /// Whole lines with their line ends, except perhaps the very last of the input.
     Lines(Vec<u8>),
     TooLong,
+    Typed(Vec<u8>),
+    /// A line of which the terminal has dropped a part.
+    Cut,
     End,
+    /// Nothing more can be read, for the reason in the text.
+    Failed(String),
 }
 
 impl Stdin {
-    /// Reads `source`, which the user knows as `name`, from now on. The waker is used whenever
-    /// there is something new.
-    pub fn read(source: File, name: String, waker: Waker) -> io::Result<Stdin> {
+    /// Reads `source` from now on. The waker is used whenever there is something new.
+    pub fn read(source: Source, waker: Waker) -> io::Result<Stdin> {
         let (sender, pieces) = sync_channel(CHUNKS_MAX);
+        let terminal = source.terminal().cloned();
         thread::Builder::new()
             .name("stdin".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || forward(source, &name, &sender, &waker))?;
-        Ok(Stdin { pieces, lines: Vec::new(), at: 0, next: None, ended: false })
+            .spawn(move || forward(source, &sender, &waker))?;
+        Ok(Stdin::new(pieces, terminal))
+    }
+
+    fn new(pieces: Receiver<Piece>, terminal: Option<Arc<Terminal>>) -> Stdin {
+        Stdin {
+            pieces,
+            terminal,
+            lines: Vec::new(),
+            at: 0,
+            next: None,
+            ended: false,
+            failure: None,
+        }
+    }
+
+    /// Asks for what is being typed, if anything is: it follows as [`Entry::Typed`]. Does nothing
+    /// while there are lines to take, behind which it is.
+    pub fn reveal(&mut self) {
+        if !self.is_ready()
+            && let Some(terminal) = &self.terminal
+        {
+            terminal.reveal();
+        }
+    }
+
+    /// Why there was an end before that of the input, if so, in words for the user.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 
     /// Whether [`Stdin::take`] has something. Does not block.
@@ -88,8 +128,15 @@ impl Stdin {
             None => {}
             Some(Piece::Lines(lines)) => (self.lines, self.at) = (lines, 0),
             Some(Piece::TooLong) => return Some(Entry::TooLong),
+            Some(Piece::Typed(line)) => return Some(Entry::Typed(line)),
+            Some(Piece::Cut) => return Some(Entry::Refused(cut_line())),
             Some(Piece::End) => {
                 self.ended = true;
+                return Some(Entry::End);
+            }
+            Some(Piece::Failed(text)) => {
+                self.ended = true;
+                self.failure = Some(text);
                 return Some(Entry::End);
             }
         }
@@ -108,39 +155,47 @@ fn first_line(lines: &[u8]) -> (&[u8], usize) {
     (line.strip_suffix(b"\r").unwrap_or(line), length)
 }
 
+/// What the user is told of a line of which the terminal has dropped a part.
+fn cut_line() -> String {
+    format!(
+        "the line was not run: a terminal takes no more than {TERMINAL_LINE_BYTES} bytes of a line, \
+         and may have dropped the rest; put it into a script, or pipe it in"
+    )
+}
+
 /// The thread: reads up to the end, or until nobody wants more.
-fn forward(mut source: File, name: &str, pieces: &SyncSender<Piece>, waker: &Waker) {
+fn forward(mut source: Source, pieces: &SyncSender<Piece>, waker: &Waker) {
     let mut cutter = Cutter::default();
     let mut bytes = vec![0; READ_BYTES_MAX];
-    loop {
-        let length = read_some(&mut source, &mut bytes).unwrap_or_else(|error| {
-            log::error!("can't read {name}, which is taken for its end: {error}");
-            0
-        });
-        for piece in cutter.cut(&bytes[..length]) {
-            let ended = piece == Piece::End;
+    let mut ended = false;
+    while !ended {
+        let cut = match source.read(&mut bytes) {
+            Ok(length) => cut(&mut cutter, &source, &bytes[..length]),
+            // A line that has begun is no line.
+            Err(text) => [None, None, Some(Piece::Failed(text))],
+        };
+        for piece in cut.into_iter().flatten() {
+            ended = matches!(piece, Piece::End | Piece::Failed(_));
             if pieces.send(piece).is_err() {
                 return;
             }
             waker.wake();
-            if ended {
-                return;
-            }
         }
     }
 }
 
-/// One read, waited for also when somebody has made the file non-blocking.
-fn read_some(source: &mut File, bytes: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match source.read(bytes) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                // Interrupted or not, the read is tried again.
-                let _ = poll(&mut [PollFd::new(source, PollFlags::IN)], None);
-            }
-            done => return done,
+/// The pieces that are complete with what was read.
+fn cut(cutter: &mut Cutter, source: &Source, read: &[u8]) -> [Option<Piece>; 3] {
+    if source.has_cut(read) {
+        return cutter.refuse(read);
+    }
+    match source.terminal() {
+        Some(terminal) if !read.is_empty() && terminal.is_canonical() => {
+            let pieces = cutter.type_in(read, terminal);
+            terminal.lend_keys(!cutter.partial.is_empty());
+            pieces
         }
+        _ => cutter.cut(read),
     }
 }
 
@@ -155,7 +210,7 @@ struct Cutter {
 
 impl Cutter {
     /// The pieces that are complete with these bytes; no bytes are the end of the input.
-    fn cut(&mut self, mut bytes: &[u8]) -> impl Iterator<Item = Piece> + use<> {
+    fn cut(&mut self, mut bytes: &[u8]) -> [Option<Piece>; 3] {
         let ended = bytes.is_empty();
         if self.skipping {
             let end = memchr(b'\n', bytes);
@@ -179,13 +234,31 @@ impl Cutter {
             too_long.then_some(Piece::TooLong),
             ended.then_some(Piece::End),
         ]
-        .into_iter()
-        .flatten()
+    }
+
+    /// The pieces that are complete with what was typed. The beginning of a line is one: a terminal
+    /// hands it over only when it is told to.
+    fn type_in(&mut self, read: &[u8], terminal: &Terminal) -> [Option<Piece>; 3] {
+        let mut lines = mem::take(&mut self.partial);
+        terminal.edit(&mut lines, read);
+        // No bytes would be the end of the input.
+        let [whole, too_long, _] =
+            if lines.is_empty() { [None, None, None] } else { self.cut(&lines) };
+        let typed = !read.ends_with(b"\n") && !self.skipping;
+        [whole, too_long, typed.then(|| Piece::Typed(self.partial.clone()))]
+    }
+
+    /// Drops the line that these bytes belong to.
+    fn refuse(&mut self, bytes: &[u8]) -> [Option<Piece>; 3] {
+        self.partial = Vec::new();
+        let told = mem::replace(&mut self.skipping, !bytes.ends_with(b"\n"));
+        [(!told).then_some(Piece::Cut), None, None]
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
     use std::sync::mpsc;
     use std::time::Duration;
@@ -198,16 +271,18 @@ mod tests {
         let (sender, pieces) = sync_channel(1000);
         let mut cutter = Cutter::default();
         for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
-            cutter.cut(chunk).for_each(|piece| sender.send(piece).unwrap());
+            cutter.cut(chunk).into_iter().flatten().for_each(|piece| sender.send(piece).unwrap());
         }
-        cutter.cut(b"").for_each(|piece| sender.send(piece).unwrap());
-        let mut stdin = Stdin { pieces, lines: Vec::new(), at: 0, next: None, ended: false };
+        cutter.cut(b"").into_iter().flatten().for_each(|piece| sender.send(piece).unwrap());
+        let mut stdin = Stdin::new(pieces, None);
         let mut entries = Vec::new();
         while let Some(entry) = stdin.take() {
             entries.push(match entry {
                 Entry::Line(line) if line.len() > 100 => line.len().to_string(),
                 Entry::Line(line) => String::from_utf8_lossy(line).into_owned(),
                 Entry::TooLong => "TOO LONG".to_owned(),
+                Entry::Refused(text) => text,
+                Entry::Typed(line) => String::from_utf8(line).unwrap(),
                 Entry::End => "END".to_owned(),
             });
         }
@@ -254,7 +329,7 @@ mod tests {
     fn memory_is_bounded_by_the_longest_line() {
         let mut cutter = Cutter::default();
         for _ in 0..100 {
-            for piece in cutter.cut(&[b'x'; READ_BYTES_MAX]) {
+            for piece in cutter.cut(&[b'x'; READ_BYTES_MAX]).into_iter().flatten() {
                 assert_eq!(piece, Piece::TooLong);
             }
             assert!(cutter.partial.capacity() <= 2 * (LINE_BYTES_MAX + READ_BYTES_MAX));
@@ -267,7 +342,7 @@ mod tests {
         let mut write = File::from(write);
         let (woken, wakes) = mpsc::channel();
         let waker = Waker::new(move || woken.send(()).unwrap());
-        let mut stdin = Stdin::read(read.into(), "test".to_owned(), waker).unwrap();
+        let mut stdin = Stdin::read(Source::of(read.into(), "it".to_owned()), waker).unwrap();
         for line in ["one\n", "two\nthr", "ee\n"] {
             write.write_all(line.as_bytes()).unwrap();
             wakes.recv_timeout(Duration::from_secs(10)).unwrap();
@@ -283,12 +358,26 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_can_t_be_read_has_ended() {
-        let directory = File::open("/").unwrap();
+    fn a_line_that_was_cut_is_refused_once_and_the_next_one_runs() {
+        let mut cutter = Cutter::default();
+        assert_eq!(cutter.cut(b"beginning, "), [None, None, None]);
+        assert_eq!(cutter.refuse(b"rest"), [Some(Piece::Cut), None, None]);
+        assert_eq!(cutter.refuse(b"more of it"), [None, None, None]);
+        assert_eq!(cutter.cut(b"and more\nnext"), [None, None, None]);
+        assert_eq!(cutter.cut(b"\n")[0], Some(Piece::Lines(b"next\n".to_vec())));
+        assert_eq!(cutter.refuse(b"all of it\n"), [Some(Piece::Cut), None, None]);
+        assert_eq!(cutter.cut(b"next\n")[0], Some(Piece::Lines(b"next\n".to_vec())));
+    }
+
+    #[test]
+    fn an_input_that_fails_is_not_one_that_ends() {
+        let directory = Source::of(File::open("/").unwrap(), "'/'".to_owned());
         let (woken, wakes) = mpsc::channel();
         let waker = Waker::new(move || woken.send(()).unwrap());
-        let mut stdin = Stdin::read(directory, "/".to_owned(), waker).unwrap();
+        let mut stdin = Stdin::read(directory, waker).unwrap();
+        assert_eq!(stdin.failure(), None);
         wakes.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(stdin.take(), Some(Entry::End));
+        assert!(stdin.failure().is_some_and(|text| text.contains("Is a directory")));
     }
 }

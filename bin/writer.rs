@@ -1,6 +1,6 @@
 //! Output that must not stop the loop: a terminal may be stopped, and a reader slow.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::mem;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -22,8 +22,8 @@ const KEPT_BYTES_MAX: usize = 1024 * 1024;
 
 const STACK_BYTES: usize = 64 * 1024;
 
-/// A file that a thread of its own writes to. The thread starts with the first block, and ends with
-/// the program or when the file takes no more.
+/// A file that a thread of its own writes to. The thread ends with the program, or when the file
+/// takes no more.
 ///
 /// The writer itself bounds nothing: whoever writes asks for [`Writer::backlog`] or
 /// [`Writer::has_room`] first, and has a bound.
@@ -39,33 +39,33 @@ struct Shared {
     notify: Box<dyn Fn() + Send + Sync>,
 }
 
-/// Opens the file, in the writer's thread.
-type Open = Box<dyn FnOnce() -> io::Result<Box<dyn AsFd>> + Send>;
-
 struct State {
-    /// How to open the file, until the thread has been started.
-    open: Option<Open>,
+    /// Where it goes, until the thread has taken it.
+    file: Option<Box<dyn Write + Send>>,
+    started: bool,
     pending: Vec<u8>,
     /// How much of the block that the thread has taken is not written yet.
     in_hand: usize,
     room_wanted: bool,
-    failure: Option<ErrorKind>,
+    failure: Option<io::Error>,
 }
 
 impl Writer {
-    /// A writer to the file that `open` will open in the writer's thread.
+    /// A writer to `file`, which nobody else needs to flush. Its thread starts with
+    /// [`Writer::start`], or else with the first block that it can be started at.
     ///
     /// `notify` is called from that thread when there is room again after [`Writer::has_room`] has
     /// denied it, which means no more than `room_bytes` in the backlog, and when the file has
     /// failed.
-    pub fn new<File: AsFd + 'static>(
+    pub fn new(
         name: &'static str,
         room_bytes: usize,
-        open: impl FnOnce() -> io::Result<File> + Send + 'static,
+        file: impl Write + Send + 'static,
         notify: impl Fn() + Send + Sync + 'static,
     ) -> Writer {
         let state = State {
-            open: Some(Box::new(|| Ok(Box::new(open()?)))),
+            file: Some(Box::new(file)),
+            started: false,
             pending: Vec::new(),
             in_hand: 0,
             room_wanted: false,
@@ -81,6 +81,24 @@ impl Writer {
         Writer { shared: Arc::new(shared) }
     }
 
+    /// Starts the thread, so that none need be started when there is something to write.
+    ///
+    /// # Errors
+    ///
+    /// When the system lets none be started.
+    pub fn start(&self) -> io::Result<()> {
+        let mut state = self.shared.lock();
+        if !state.started {
+            let shared = Arc::clone(&self.shared);
+            thread::Builder::new()
+                .name(shared.name.to_owned())
+                .stack_size(STACK_BYTES)
+                .spawn(move || shared.run())?;
+            state.started = true;
+        }
+        Ok(())
+    }
+
     /// Hands a block over. Does not block; does nothing once the file has failed.
     pub fn write(&self, block: &[u8]) {
         let mut state = self.shared.lock();
@@ -88,27 +106,15 @@ impl Writer {
             return;
         }
         state.pending.extend_from_slice(block);
-        match state.open.take() {
-            None => {
-                // The thread would only wait for the lock.
-                drop(state);
-                self.shared.changed.notify_all();
-            }
-            Some(open) => {
-                let shared = Arc::clone(&self.shared);
-                let started = thread::Builder::new()
-                    .name(shared.name.to_owned())
-                    .stack_size(STACK_BYTES)
-                    .spawn(move || shared.run(open));
-                if let Err(error) = started {
-                    state.fail(error.kind());
-                }
-            }
-        }
+        // The thread would only wait for the lock.
+        drop(state);
+        self.shared.changed.notify_all();
+        // The block waits until there can be a thread.
+        let _ = self.start();
     }
 
     /// Writes a short block at once, without the thread, as far as `file` takes it without a wait
-    /// and nothing is before it, and hands over the rest. The file is the one that `open` opens.
+    /// and nothing is before it, and hands over the rest. The file is the one that the thread writes to.
     pub fn write_at_once(&self, file: impl AsFd, block: &[u8]) {
         let is_next = (1..=SHORT_BYTES_MAX).contains(&block.len()) && self.backlog() == 0;
         let written = if is_next { write_without_wait(file, block) } else { 0 };
@@ -128,12 +134,16 @@ impl Writer {
     }
 
     /// Why the file takes no more, if it does not.
-    pub fn failure(&self) -> Option<ErrorKind> {
-        self.shared.lock().failure
+    pub fn failure(&self) -> Option<io::Error> {
+        self.shared.lock().failure.as_ref().map(copy)
     }
 
     /// Waits until all is written, or can't be, for at most `within`; says whether that is so.
     pub fn drain(&self, within: Duration) -> bool {
+        if self.backlog() > 0 {
+            // Without a thread, nothing is written, and time passes.
+            let _ = self.start();
+        }
         let until = Instant::now() + within;
         let mut state = self.shared.lock();
         while state.backlog() > 0 {
@@ -154,8 +164,8 @@ impl State {
         self.pending.len() + self.in_hand
     }
 
-    fn fail(&mut self, kind: ErrorKind) {
-        self.failure = Some(kind);
+    fn fail(&mut self, error: io::Error) {
+        self.failure = Some(error);
         self.pending = Vec::new();
         self.in_hand = 0;
     }
@@ -167,21 +177,24 @@ impl Shared {
     }
 
     /// The writer's thread.
-    fn run(&self, open: Open) {
-        let Err(error) = open().and_then(|file| self.write_all(&*file));
-        self.lock().fail(error.kind());
+    fn run(&self) {
+        let Some(mut file) = self.lock().file.take() else { return };
+        let Err(error) = self.write_all(&mut *file);
+        self.lock().fail(error);
         self.changed.notify_all();
         (self.notify)();
     }
 
-    fn write_all(&self, file: &dyn AsFd) -> io::Result<std::convert::Infallible> {
+    fn write_all(&self, file: &mut dyn Write) -> io::Result<std::convert::Infallible> {
         let mut block = Vec::new();
         loop {
             self.take(&mut block);
             let mut rest = &block[..];
             while !rest.is_empty() {
-                let written = write_some(file, &rest[..rest.len().min(WRITE_BYTES_MAX)])?;
-                rest = &rest[written..];
+                match file.write(&rest[..rest.len().min(WRITE_BYTES_MAX)])? {
+                    0 => return Err(ErrorKind::WriteZero.into()),
+                    written => rest = &rest[written..],
+                }
                 self.note_progress(rest.len());
             }
         }
@@ -223,19 +236,35 @@ fn write_without_wait(file: impl AsFd, bytes: &[u8]) -> usize {
     rustix::io::pwritev2(file, &bytes, WHERE_IT_IS, ReadWriteFlags::NOWAIT).unwrap_or(0)
 }
 
-/// One write, waited for also when somebody has made the file non-blocking.
-fn write_some(file: &dyn AsFd, bytes: &[u8]) -> io::Result<usize> {
-    loop {
-        match rustix::io::write(file, bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => return Ok(written),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                // Interrupted or not, the write is tried again.
-                let _ = poll(&mut [PollFd::new(&file, PollFlags::OUT)], None);
+/// An error that says the same.
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error.kind().into(),
+    }
+}
+
+/// An open file that is written to without a buffer. A write is waited for also when somebody has
+/// made the file non-blocking.
+pub struct Unbuffered<F>(pub F);
+
+impl<F: AsFd> Write for Unbuffered<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match rustix::io::write(&self.0, bytes) {
+                Ok(written) => return Ok(written),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    // Interrupted or not, the write is tried again.
+                    let _ = poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None);
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
         }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -257,7 +286,7 @@ mod tests {
     #[test]
     fn what_is_written_arrives() {
         let (mut read, write) = pipe();
-        let writer = Writer::new("test", 100, || Ok(write), || ());
+        let writer = Writer::new("test", 100, Unbuffered(write), || ());
         assert!(writer.drain(Duration::ZERO));
         writer.write(b"one\n");
         writer.write(b"two\n");
@@ -265,14 +294,14 @@ mod tests {
         read.read_exact(&mut bytes).unwrap();
         assert_eq!(&bytes, b"one\ntwo\n");
         assert!(writer.drain(LONG));
-        assert_eq!((writer.backlog(), writer.failure()), (0, None));
+        assert!(writer.backlog() == 0 && writer.failure().is_none());
     }
 
     #[test]
     fn what_fits_is_written_at_once_and_in_order() {
         let (mut read, write) = pipe();
         let same = write.try_clone().unwrap();
-        let writer = Writer::new("test", 100, || Ok(write), || ());
+        let writer = Writer::new("test", 100, Unbuffered(write), || ());
         // More than a pipe takes, in blocks of which the last does not fit in whole.
         let block = vec![b'x'; SHORT_BYTES_MAX - 1];
         let blocks = 100;
@@ -291,7 +320,7 @@ mod tests {
     fn a_slow_reader_is_counted_and_its_progress_told() {
         let (mut read, write) = pipe();
         let (notify, told) = mpsc::channel();
-        let writer = Writer::new("test", 100, || Ok(write), move || notify.send(()).unwrap());
+        let writer = Writer::new("test", 100, Unbuffered(write), move || notify.send(()).unwrap());
         let block = vec![b'x'; 4 * WRITE_BYTES_MAX];
         writer.write(&block);
         assert!(!writer.has_room() && writer.backlog() > 100);
@@ -309,19 +338,44 @@ mod tests {
         let (read, write) = pipe();
         drop(read);
         let (notify, told) = mpsc::channel();
-        let writer = Writer::new("test", 100, || Ok(write), move || notify.send(()).unwrap());
+        let writer = Writer::new("test", 100, Unbuffered(write), move || notify.send(()).unwrap());
         writer.write(b"x");
         told.recv_timeout(LONG).unwrap();
-        assert_eq!(writer.failure(), Some(ErrorKind::BrokenPipe));
+        assert_eq!(writer.failure().unwrap().kind(), ErrorKind::BrokenPipe);
         writer.write(b"x");
         assert!(writer.drain(Duration::ZERO));
+    }
+
+    /// As in a program at its limit of threads.
+    #[test]
+    fn without_a_thread_what_is_written_waits_for_one() {
+        let (mut read, write) = pipe();
+        let writer = Writer::new("test", 100, Unbuffered(write), || ());
+        writer.shared.lock().pending.extend_from_slice(b"before\n");
+        assert!(writer.backlog() == 7 && writer.failure().is_none());
+        writer.write(b"after\n");
+        assert!(writer.drain(LONG));
+        let mut bytes = [0; 13];
+        read.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"before\nafter\n");
+    }
+
+    #[test]
+    fn what_can_t_be_written_says_why() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let writer = Writer::new("test", 100, Unbuffered(full), || ());
+        writer.start().unwrap();
+        writer.start().unwrap();
+        writer.write(b"x");
+        assert!(writer.drain(LONG));
+        assert_eq!(writer.failure().unwrap().raw_os_error(), Some(Errno::NOSPC.raw_os_error()));
     }
 
     #[test]
     fn a_file_that_is_not_blocking_is_waited_for() {
         let (mut read, write) = pipe();
         rustix::io::ioctl_fionbio(&write, true).unwrap();
-        let writer = Writer::new("test", 100, || Ok(write), || ());
+        let writer = Writer::new("test", 100, Unbuffered(write), || ());
         let block = vec![b'x'; 4 * WRITE_BYTES_MAX];
         writer.write(&block);
         let mut bytes = vec![0; block.len()];

@@ -28,7 +28,7 @@ impl Crew {
     ///
     /// When the system refuses what a control node needs.
     pub fn new(transport: &str) -> Result<Crew, Failure> {
-        let logs = LogConfig { verbosity: 0, dir: None };
+        let logs = LogConfig::default();
         let (heritage, lifeline) = Heritage::found(transport, PATIENCE, logs)?;
         Ok(Crew { heritage, lifeline })
     }

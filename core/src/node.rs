@@ -63,6 +63,9 @@ pub enum Input<'a> {
     Line(&'a [u8]),
     /// The console read a line of more than [`crate::LINE_BYTES_MAX`] bytes and dropped it.
     LineTooLong,
+    /// The console did not read all of a line and dropped it. The text says why, in words for the
+    /// user.
+    LineRefused(&'a str),
     /// The console will read no more lines.
     EndOfInput,
     /// Whether more was printed than the user reads. While that is so, answers are held back where they

@@ -600,7 +600,11 @@ impl Node for Worker {
             Input::Timeout => self.timeout(now, out),
             Input::Interrupt => self.end(now, END_GRACE, out),
             Input::JobDone(id, outcome) => self.finish(now, id, outcome),
-            Input::Line(_) | Input::LineTooLong | Input::EndOfInput | Input::OutputBlocked(_) => {
+            Input::Line(_)
+            | Input::LineTooLong
+            | Input::LineRefused(_)
+            | Input::EndOfInput
+            | Input::OutputBlocked(_) => {
                 debug_assert!(false, "a compute node has no console");
             }
             input => {

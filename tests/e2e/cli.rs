@@ -1,11 +1,14 @@
 //! The command line, and what it says about what is linked.
 
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use hoptree as _;
 use hoptree_core::{Registry, linked_transports};
 
 use crate::console::Console;
+use crate::deadline::{PATIENCE, eventually};
 use crate::scratch::Scratch;
 
 /// Runs `hoptree` with these arguments and no input.
@@ -122,6 +125,90 @@ fn a_script_is_read_in_place_of_the_input() {
     assert_eq!(status, 0);
     assert_eq!(output.lines().nth(1), Some("Ok:1: scripted"));
     assert_eq!(errors, "");
+}
+
+#[test]
+fn a_dash_is_the_input() {
+    assert_eq!(Console::run(&["-"], "create 1\nexec 1 echo piped\n").lines()[1], "Ok:1: piped");
+}
+
+#[test]
+fn a_byte_order_mark_before_the_first_line_is_skipped() {
+    let script = "\u{feff}create 1\r\nexec 1 echo hi\r\n\u{feff}ping 1\r\n";
+    let scratch = Scratch::new();
+    let path = scratch.file("windows.txt", script);
+    for output in [Console::run(&[], script).output, hoptree(&[&path]).1] {
+        let lines: Vec<_> = output.lines().collect();
+        assert!(lines[0].starts_with("Ok: "), "{output}");
+        assert_eq!(lines[1], "Ok:1: hi");
+        assert!(lines[2].starts_with("Error: unknown command"), "{output}");
+    }
+}
+
+#[test]
+fn an_input_that_can_t_be_read_is_1_and_says_why() {
+    let text: Vec<_> = "create 1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf_16 = Console::run(&[], [&[0xff, 0xfe], &text[..]].concat());
+    assert_eq!((utf_16.status, &*utf_16.output), (1, ""));
+    assert!(utf_16.errors.contains("UTF-16"), "{}", utf_16.errors);
+
+    // A read of a directory fails.
+    let finished = Command::new(env!("CARGO_BIN_EXE_hoptree"))
+        .stdin(File::open("/").unwrap())
+        .output()
+        .unwrap();
+    assert_eq!((finished.status.code(), &*finished.stdout), (Some(1), &b""[..]));
+    let errors = String::from_utf8(finished.stderr).unwrap();
+    assert!(errors.contains("can't read standard input: Is a directory"), "{errors}");
+}
+
+/// What was read before is answered; the line that the failure has cut is not run.
+#[test]
+fn a_script_that_is_cut_while_it_is_read_is_1_and_runs_no_part_of_a_line() {
+    let scratch = Scratch::new();
+    let text = "x".repeat(1000);
+    let lines = format!("exec 1 echo {text}\n").repeat(40_000);
+    let path = scratch.file("long.txt", &format!("create 1\n{lines}"));
+    let (reader, writer) = io::pipe().unwrap();
+    let mut console = Console::start_writing_to(writer, &[&path]);
+    let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().starts_with("Ok: "));
+
+    // Nobody reads the output, so that most of the script can't have been read.
+    File::options().write(true).open(&path).unwrap().set_len(100).unwrap();
+    let answer = format!("Ok:1: {text}");
+    lines.for_each(|line| assert_eq!(line, answer));
+    assert_eq!(console.wait_exit().code(), Some(1));
+    assert!(console.errors().contains("while it was read"), "{}", console.errors());
+}
+
+/// The tree may have used up, by the time that there is something to write, all threads that there
+/// may be.
+#[test]
+fn the_thread_that_writes_runs_from_the_beginning() {
+    let console = Console::start(&[]);
+    let runs = |name: &str| console.process().threads().iter().any(|thread| thread == name);
+    eventually("its threads run", PATIENCE, || {
+        ["stdin", "stdout", "signals"].iter().all(|name| runs(name))
+    });
+}
+
+#[test]
+fn an_answer_that_can_t_be_written_is_1_and_says_why() {
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let mut console = Console::start_writing_to(full(), &[]);
+    console.send("create 1\nping 1\nremove 1");
+    console.end_input();
+    assert_eq!(console.wait_exit().code(), Some(1));
+    let errors = console.errors();
+    assert!(errors.contains("can't write to stdout: No space left on device"), "{errors}");
+
+    let listed = Command::new(env!("CARGO_BIN_EXE_hoptree"))
+        .arg("commands")
+        .stdout(full())
+        .output()
+        .unwrap();
+    assert_eq!(listed.status.code(), Some(1));
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod heartbeat;
 mod inherited;
 mod input;
 mod limits;
+mod logs;
 mod many;
 mod ordering;
 mod scale;

@@ -114,6 +114,14 @@ impl Process {
         Duration::from_nanos(nanoseconds.sum())
     }
 
+    /// The names of its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
+        let names =
+            threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+        names.map(|name| name.trim_end().to_owned()).collect()
+    }
+
     /// The memory that it holds, in bytes.
     pub fn memory(&self) -> u64 {
         self.status("VmRSS").strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024

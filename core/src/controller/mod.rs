@@ -356,6 +356,7 @@ impl Node for Controller {
                 let text = format!("the line is longer than {LINE_BYTES_MAX} bytes");
                 self.answer_at_once(now, Reply::Error(&text));
             }
+            Input::LineRefused(text) => self.answer_at_once(now, Reply::Error(text)),
             Input::EndOfInput => self.reading = Reading::Ended,
             Input::OutputBlocked(is_blocked) => self.output_blocked = is_blocked,
             Input::Interrupt => {
