@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use hoptree_core::{Controller, ControllerConfig, Registry, Time, TransportSpec};
 
-use crate::cli::Options;
+use crate::cli::{Options, subcommand_near};
 use crate::console::Console;
 use crate::driver::Driver;
 use crate::failure::Failure;
@@ -119,7 +119,14 @@ impl Source {
             Ok((true, _)) => {
                 Err(Failure::Usage(format!("can't read the script '{name}': it is a directory")))
             }
-            Err(error) => Err(Failure::Usage(format!("can't read the script '{name}': {error}"))),
+            Err(error) => {
+                let wrong = format!("can't read the script '{name}': {error}");
+                let not_found = error.kind() == io::ErrorKind::NotFound;
+                Err(Failure::Usage(match subcommand_near(path).filter(|_| not_found) {
+                    Some(meant) => format!("{wrong}; did you mean 'hoptree {meant}'?"),
+                    None => wrong,
+                }))
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ mod offload;
 mod processes;
 mod registry;
 mod router;
+mod spelling;
 pub mod testkit;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use node::{Ancestor, Birth, Exit, Input, Node, Output};
 pub use offload::{Job, Stop};
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, RouteTable, Router};
+pub use spelling::nearest;
 pub use time::Time;
 pub use transport::{
     Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkIds, SendError, Transport,

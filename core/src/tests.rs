@@ -132,7 +132,7 @@ fn a_session_from_the_first_line_to_the_last() {
     let mut network = network();
     let replies = network.replies(
         "create 1\nping 1\nexec 1 echo a  b\ncreate 2\nexec 2 echo\nping 2\nping 99\nexec 9 echo\n\
-         create 1\ncreate 3 9\nexec 1 nonsense\nremove 9\n\n# a comment\nfrobnicate",
+         create 1\ncreate 3 9\nexec 1 nonsense\nexec 1 ehco\nremove 9\n\n# a comment\nfrobnicate",
     );
     assert_eq!(
         replies,
@@ -148,6 +148,7 @@ fn a_session_from_the_first_line_to_the_last() {
             "Error: Already exists",
             "Error: Parent not found",
             "Error:1: unknown command 'nonsense': expected one of echo, bytes, never, later, work, where",
+            "Error:1: unknown command 'ehco': did you mean 'echo'?",
             "Error: Not found",
             "Error: unknown command 'frobnicate': 'help' lists what there is",
         ]
