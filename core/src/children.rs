@@ -24,14 +24,14 @@ pub(crate) const END_GRACE: Duration = Duration::from_millis(500);
 pub(crate) const END_GRACE_STEP: Duration = Duration::from_millis(50);
 
 /// How long a peer may take from connecting to its hello.
-const HELLO_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const HELLO_WITHIN: Duration = Duration::from_secs(2);
 
 /// With so much queued for one child it is time to let it leave, so that the child begins while this
 /// node goes on: half a frame, and about half of what the control node has unanswered at a node.
 const TURN_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 
 /// How many lives one message about the tree names at most; keeps it below a piece.
-const LIVES_PER_MESSAGE: usize = 1_000;
+pub(crate) const LIVES_PER_MESSAGE: usize = 1_000;
 
 /// Where messages go that are on their way up: to the parent, or to the control node itself.
 pub(crate) type Up<'a> = dyn FnMut(Message<'_>) + 'a;

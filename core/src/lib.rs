@@ -15,6 +15,8 @@ mod network;
 mod node;
 mod offload;
 mod processes;
+#[cfg(test)]
+mod protocol_page;
 mod registry;
 mod router;
 mod spelling;

@@ -15,20 +15,20 @@ use crate::{FRAME_BYTES_MAX, Life, LinkId, Output, RequestId, Time};
 
 /// How many frames may be unacknowledged before data waits. Together with the next bound it keeps
 /// every library from the point where its send blocks or its queue grows.
-const CREDIT_FRAMES: usize = 64;
+pub(crate) const CREDIT_FRAMES: usize = 64;
 
 /// How many bytes of frames may be unacknowledged before data waits.
-const CREDIT_BYTES: usize = 96 * 1024;
+pub(crate) const CREDIT_BYTES: usize = 96 * 1024;
 
 /// How many frames, and bytes of them, may be unacknowledged before control messages wait as well.
 /// They pass waiting data, and are few, since those that wait are merged.
-const CREDIT_FRAMES_CONTROL: usize = 128;
-const CREDIT_BYTES_CONTROL: usize = 128 * 1024;
+pub(crate) const CREDIT_FRAMES_CONTROL: usize = 128;
+pub(crate) const CREDIT_BYTES_CONTROL: usize = 128 * 1024;
 
 /// After how many frames, or bytes of them, an acknowledgement leaves that found no frame to travel
 /// with. A sender out of credit has at least one of them out, so it is never stuck.
-const ACK_FRAMES: u32 = 16;
-const ACK_BYTES: usize = 16 * 1024;
+pub(crate) const ACK_FRAMES: u32 = 16;
+pub(crate) const ACK_BYTES: usize = 16 * 1024;
 
 /// Which control messages replace one another while they wait.
 #[derive(Clone, Debug, PartialEq, Eq)]

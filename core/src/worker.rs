@@ -25,7 +25,7 @@ const PLACES_PER_MESSAGE: usize = 400;
 
 /// How many bytes of answers may wait for the parent before this node takes in no more: children
 /// get no new credit, and its own requests wait.
-const ANSWERS_WAITING_BYTES: usize = 256 * 1024;
+pub(crate) const ANSWERS_WAITING_BYTES: usize = 256 * 1024;
 
 /// What a compute node is told before it starts.
 #[derive(Debug)]
