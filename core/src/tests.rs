@@ -633,6 +633,18 @@ fn an_old_life_that_hangs_is_ended_and_those_below_it_are_not() {
 }
 
 #[test]
+fn the_picture_of_a_long_chain_is_not_wide() {
+    let mut network = network();
+    let creates: String = (2..=100).map(|id| format!("create {id} {}\n", id - 1)).collect();
+    network.replies(&format!("create 1\n{creates}"));
+    network.enter("tree");
+    let picture = network.printed();
+    assert!(picture[31].starts_with(&format!("{:62}32: pid ", "")), "{picture:?}");
+    assert!(picture[32].starts_with(&format!("{:62}(depth 33) 33: pid ", "")), "{picture:?}");
+    assert!(picture[99].starts_with(&format!("{:62}(depth 100) 100: pid ", "")), "{picture:?}");
+}
+
+#[test]
 fn the_picture_of_the_tree_says_why_a_node_is_unavailable() {
     let mut network = Network::new(Registry::new([&PROBE]).unwrap(), Order::Completion);
     network.replies("create 1\ncreate 2 1\ncreate 3 2\ncreate 4 3");
