@@ -14,6 +14,7 @@ mod console;
 mod control;
 mod driver;
 mod failure;
+mod helper;
 mod listing;
 mod logging;
 mod node;

@@ -6,7 +6,6 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::Waker;
@@ -16,6 +15,7 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::low_level;
 
+use crate::helper::helper;
 use crate::process::remove_directory;
 
 /// A second request to end that comes sooner is taken for an echo of the first: some programs
@@ -77,10 +77,7 @@ impl Signals {
         let signals = Signals(Arc::new(Flags { child: AtomicBool::new(true), ..Flags::default() }));
         let watcher =
             Watcher { signals: signals.clone(), delivery, lifeline, waker, interrupted: None };
-        thread::Builder::new()
-            .name("signals".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(move || watcher.run())?;
+        helper("signals").stack_size(STACK_BYTES).spawn(move || watcher.run())?;
         Ok(signals)
     }
 }

@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::mem;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::thread;
 
 use hoptree_core::{LINE_BYTES_MAX, Waker};
 use memchr::{memchr, memrchr};
 use rustix::event::{PollFd, PollFlags, poll};
+
+use crate::helper::helper;
 
 /// How much is read in one go.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -56,8 +57,7 @@ impl Stdin {
     /// there is something new.
     pub fn read(source: File, name: String, waker: Waker) -> io::Result<Stdin> {
         let (sender, pieces) = sync_channel(CHUNKS_MAX);
-        thread::Builder::new()
-            .name("stdin".to_owned())
+        helper("stdin")
             .stack_size(STACK_BYTES)
             .spawn(move || forward(source, &name, &sender, &waker))?;
         Ok(Stdin { pieces, lines: Vec::new(), at: 0, next: None, ended: false })

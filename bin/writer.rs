@@ -4,11 +4,12 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ReadWriteFlags};
+
+use crate::helper::helper;
 
 /// The most that is written in one go, so that the count of what is left is up to date.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
@@ -96,10 +97,8 @@ impl Writer {
             }
             Some(open) => {
                 let shared = Arc::clone(&self.shared);
-                let started = thread::Builder::new()
-                    .name(shared.name.to_owned())
-                    .stack_size(STACK_BYTES)
-                    .spawn(move || shared.run(open));
+                let started =
+                    helper(shared.name).stack_size(STACK_BYTES).spawn(move || shared.run(open));
                 if let Err(error) = started {
                     state.fail(error.kind());
                 }
