@@ -10,3 +10,8 @@ const PREFIX: &str = "hop-";
 pub fn helper(name: &str) -> thread::Builder {
     thread::Builder::new().name(format!("{PREFIX}{name}"))
 }
+
+/// Whether the thread with this name was started with [`helper`].
+pub fn is_helper(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}

@@ -9,6 +9,7 @@ mod boot;
 mod children;
 mod detach;
 mod directory;
+mod inspection;
 mod lifeline;
 mod strays;
 
@@ -16,6 +17,7 @@ pub use boot::{Boot, Heritage, Role};
 pub use children::Children;
 pub use detach::detach;
 pub use directory::{make_directory, remove_directory};
+pub use inspection::inspect;
 pub use lifeline::Lifeline;
 
 /// The first argument of a process that is a compute node, or has another [`Role`]. A second one,

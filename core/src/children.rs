@@ -13,8 +13,8 @@ use crate::wire::{
     Status, Welcome,
 };
 use crate::{
-    Ancestor, Birth, FRAME_BYTES_MAX, Input, Life, LinkId, Output, Place, RequestId, Time, Token,
-    Watch,
+    Ancestor, Birth, FRAME_BYTES_MAX, Input, Inspection, Life, LinkId, Output, Place, RequestId,
+    Time, Token, Watch,
 };
 
 /// How long a process without children has to end after it was asked to, before it is killed, and
@@ -41,6 +41,7 @@ pub(crate) type Up<'a> = dyn FnMut(Message<'_>) + 'a;
 pub(crate) struct Children {
     /// Whose they are.
     own: Life,
+    pid: u32,
     /// How many links there are between this node and the control node.
     depth: u32,
     /// Who may take a child in when this node is gone, the nearest first.
@@ -154,9 +155,10 @@ impl Child {
 }
 
 impl Children {
-    pub fn new(own: Life, token: Token) -> Children {
+    pub fn new(own: Life, pid: u32, token: Token) -> Children {
         Children {
             own,
+            pid,
             depth: 0,
             ancestors: Vec::new(),
             token,
@@ -202,7 +204,7 @@ impl Children {
 
     fn welcome_of_child(&self) -> Welcome {
         let ancestors = self.ancestors.clone();
-        Welcome { parent: self.own.node, depth: self.depth + 1, ancestors }
+        Welcome { parent: self.own.node, pid: self.pid, depth: self.depth + 1, ancestors }
     }
 
     /// Says which children are silent at the moment.
@@ -390,6 +392,7 @@ impl Children {
             Input::Up(link) => self.connected(now, link),
             Input::Frame(link, frame) => self.received(now, link, frame, out, up),
             Input::Down(link) => self.disconnected(link, out, up),
+            Input::Inspected(link, seen) => self.inspected(now, link, seen, up),
             Input::SpawnFailed(life, why) => self.processes.spawn_failed(life, why, up),
             Input::ChildExited(life, exit) => {
                 let is_linked = self.link_of(life).is_some();
@@ -607,7 +610,7 @@ impl Children {
     }
 
     /// Does what is due.
-    pub fn timeout(&mut self, now: Time, out: &mut Vec<Output>, up: &mut Up<'_>) {
+    pub fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
         if self.wake.is_none_or(|wake| now < wake) {
             return;
         }
@@ -628,8 +631,8 @@ impl Children {
             out.push(Output::Close(link));
         }
         for child in self.links.values_mut() {
-            if child.link.fell_silent(now) {
-                report(Kind::Silent, child.place, up);
+            if child.link.inspect_if_due(now) {
+                out.push(Output::Inspect(child.link.id(), child.pid));
             }
             if child.link.beat_if_due(now) {
                 child.touch(&mut self.touched);
@@ -638,6 +641,15 @@ impl Children {
             self.wake = earliest(self.wake, deadline);
         }
         self.wake = earliest(self.wake, self.processes.kill_overdue(now, out));
+    }
+
+    /// The process of a child of which nothing has come for too long was looked at.
+    fn inspected(&mut self, now: Time, link: LinkId, seen: Inspection, up: &mut Up<'_>) {
+        let Some(child) = self.links.get_mut(&link) else { return };
+        if child.link.judge(now, seen) {
+            report(Kind::Silent, child.place, up);
+        }
+        self.wake = earliest(self.wake, child.link.deadline());
     }
 
     /// When [`Children::timeout`] has something to do.
@@ -756,7 +768,7 @@ mod tests {
 
     /// A node that has taken in an orphan.
     fn adopter() -> Children {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
         let (out, _) = happen(&mut children, Input::Frame(LINK, &settled()));
@@ -766,7 +778,7 @@ mod tests {
 
     #[test]
     fn a_start_that_is_called_off_is_answered() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         let birth = Birth { life: life(), parent: NodeId::CONTROL, ancestors: Vec::new() };
         assert_eq!(ask(&mut children, Kind::Create, 1).0, [Output::Spawn(birth, None)]);
         let (out, told) = ask(&mut children, Kind::Discard, 0);
@@ -779,14 +791,14 @@ mod tests {
     /// The control node would believe that it has ended.
     #[test]
     fn who_has_found_another_parent_is_not_said_to_be_removed() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         let (out, told) = ask(&mut children, Kind::Remove, 1);
         assert_eq!((out, told), (vec![], vec![(Kind::Answer, Status::Unavailable)]));
     }
 
     #[test]
     fn a_child_that_sends_nonsense_is_lost() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         let (_, told) = happen(&mut children, Input::Frame(LINK, &hello()));
@@ -834,7 +846,7 @@ mod tests {
     #[test]
     fn what_is_told_of_a_place_that_a_node_has_left_is_not_passed_on() {
         let leaf = Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) };
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello()));
@@ -856,7 +868,7 @@ mod tests {
 
     #[test]
     fn a_child_that_has_ended_is_lost_when_its_link_is() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello()));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Ancestor, Incarnation, Life, NodeId, Place, RequestId, Token};
 
 /// Changes with every change of what travels; two ends with different versions do not talk.
-pub(crate) const VERSION: u16 = 4;
+pub(crate) const VERSION: u16 = 5;
 
 /// The acknowledgement that every frame begins with, in bytes.
 pub(crate) const FRAME_HEADER_BYTES: usize = 4;
@@ -349,6 +349,8 @@ pub(crate) const ANCESTORS_MAX: usize = 8;
 pub(crate) struct Welcome {
     /// Who the parent is.
     pub parent: NodeId,
+    /// Its process.
+    pub pid: u32,
     /// How many links there are between the child and the control node.
     pub depth: u32,
     /// Who is above the parent, and where they listen, the nearest first.

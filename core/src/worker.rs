@@ -16,8 +16,8 @@ use crate::wire::{
     self, ANCESTORS_MAX, Fan, Hello, Kind, Malformed, Message, Published, Settled, Status, Welcome,
 };
 use crate::{
-    Address, Ancestor, Birth, Facts, Failure, Input, LINE_BYTES_MAX, LinkId, Node, NodeId, Output,
-    Registry, Reply, RequestId, Time, Token, Traffic, VALUE_BYTES_MAX, Watch,
+    Address, Ancestor, Birth, Facts, Failure, Input, Inspection, LINE_BYTES_MAX, LinkId, Node,
+    NodeId, Output, Registry, Reply, RequestId, Time, Token, Traffic, VALUE_BYTES_MAX, Watch,
 };
 
 /// How many places one message about those below names at most; keeps it below a piece.
@@ -82,6 +82,8 @@ struct Parent {
     /// The link stands, as far as is known, and what is sent on it may arrive.
     is_up: bool,
     ancestor: Ancestor,
+    /// Its process, once it has said so.
+    pid: Option<u32>,
 }
 
 impl Parent {
@@ -122,13 +124,13 @@ impl Worker {
             transport,
             clock: Clock::default(),
             since: now,
-            parent: Parent { link: Link::new(parent, now), is_up: true, ancestor },
+            parent: Parent { link: Link::new(parent, now), is_up: true, ancestor, pid: None },
             ancestors: birth.ancestors,
             moves: 0,
             healing: None,
             attempts: Attempts::default(),
             watch: None,
-            children: Children::new(life, token),
+            children: Children::new(life, pid, token),
             modules: Modules::new(commands, timeout),
             partial: FxHashMap::default(),
             waiting: VecDeque::new(),
@@ -339,7 +341,8 @@ impl Worker {
 
     /// Takes in what the parent says of itself and those above it.
     fn place(&mut self, now: Time, welcome: Welcome) {
-        let Welcome { parent, depth, ancestors } = welcome;
+        let Welcome { parent, pid, depth, ancestors } = welcome;
+        self.parent.pid = Some(pid);
         if parent != self.parent.ancestor.node {
             self.parent.ancestor.node = parent;
             self.watch_parent(now);
@@ -382,10 +385,11 @@ impl Worker {
 
     /// Goes on with the search for a parent.
     fn heal(&mut self, now: Time, out: &mut Vec<Output>) {
-        // One that is ending notes the silence as well, or its deadline would stay.
-        if self.parent.is_up && self.parent.link.fell_silent(now) && !self.ending {
-            log::info!("node {} hears nothing from its parent", self.hello.life.node);
-            self.seek(now, self.ancestors.clone(), out);
+        if self.parent.is_up && self.parent.link.inspect_if_due(now) {
+            match self.parent.pid {
+                Some(pid) => out.push(Output::Inspect(self.parent.link.id(), pid)),
+                None => self.parent_inspected(now, Inspection::default(), out),
+            }
         }
         let Some(healing) = &mut self.healing else { return };
         healing.step(now, &mut self.attempts, out);
@@ -401,6 +405,15 @@ impl Worker {
         } else {
             log::error!("node {}: nobody takes it in, so it ends", self.hello.life.node);
             self.end(now, END_GRACE, out);
+        }
+    }
+
+    /// The process of the parent, of which nothing has come for too long, was looked at.
+    fn parent_inspected(&mut self, now: Time, seen: Inspection, out: &mut Vec<Output>) {
+        // One that is ending notes the silence as well, or its deadline would stay.
+        if self.parent.is_up && self.parent.link.judge(now, seen) && !self.ending {
+            log::info!("node {} hears nothing from its parent", self.hello.life.node);
+            self.seek(now, self.ancestors.clone(), out);
         }
     }
 
@@ -435,7 +448,7 @@ impl Worker {
         }
         log::info!("node {} is taken in by node {}", self.hello.life.node, ancestor.node);
         self.moves += 1;
-        self.parent = Parent { link, is_up: true, ancestor };
+        self.parent = Parent { link, is_up: true, ancestor, pid: None };
         self.watch_parent(now);
         let settled = wire::body(&Settled { moves: self.moves });
         self.parent.send(&Message::neighbour(Kind::Settled, &settled));
@@ -465,8 +478,7 @@ impl Worker {
             self.parent.link.beat_if_due(now);
         }
         self.heal(now, out);
-        let parent = &mut self.parent;
-        self.children.timeout(now, out, &mut |message| parent.send(&message));
+        self.children.timeout(now, out);
         let (now, facts) = (self.clock.real(now), self.facts());
         for id in self.modules.timeout(now, &facts) {
             // Nobody waits for it, but the windows count it until it is answered.
@@ -531,6 +543,9 @@ impl Node for Worker {
                 }
             }
             Input::Down(link) if is_parent(link) => self.orphaned(now, out),
+            Input::Inspected(link, seen) if is_parent(link) => {
+                self.parent_inspected(now, seen, out);
+            }
             Input::Timeout => self.timeout(now, out),
             Input::Interrupt => self.end(now, END_GRACE, out),
             Input::JobDone(id, outcome) => self.finish(id, outcome),
@@ -596,7 +611,7 @@ fn read_welcome(link: &mut Link, now: Time, frame: &[u8]) -> Result<Option<Welco
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Incarnation, Life, Place};
+    use crate::{Activity, Incarnation, Life, Place};
 
     const PARENT: LinkId = LinkId(1);
     const CHILD: LinkId = LinkId(2);
@@ -644,6 +659,33 @@ mod tests {
             })
             .collect();
         assert_eq!(asked, [Address("above".to_owned()), address]);
+    }
+
+    #[test]
+    fn a_parent_that_is_kept_from_running_is_not_left() {
+        const MS: Duration = Duration::from_millis(1);
+        let node = NodeId::compute(7).unwrap();
+        let above = Ancestor { node: NodeId::CONTROL, address: Address("above".to_owned()) };
+        let mut worker = worker(Vec::new());
+        worker.watch = Some(Watch { beat_every: 1_000 * MS, silent_after: 40 * MS });
+        let welcome = Welcome { parent: node, pid: 77, depth: 2, ancestors: vec![above] };
+        let welcome = frame(&[Message::neighbour(Kind::Welcome, &wire::body(&welcome))]);
+        worker.handle(Time::ZERO, Input::Frame(PARENT, &welcome), &mut Vec::new());
+
+        let mut turn = |ms: u32, input: Input<'_>| {
+            let mut out = Vec::new();
+            worker.handle(Time::ZERO + ms * MS, input, &mut out);
+            out.retain(|output| !matches!(output, Output::Send(..)));
+            out
+        };
+        assert_eq!(turn(39, Input::Timeout), []);
+        assert_eq!(turn(40, Input::Timeout), [Output::Inspect(PARENT, 77)]);
+        let neighbour = Activity { is_busy: true, ran: Duration::ZERO };
+        let waits = Inspection { neighbour, ..Inspection::default() };
+        assert_eq!(turn(40, Input::Inspected(PARENT, waits)), []);
+        assert_eq!(turn(45, Input::Timeout), [Output::Inspect(PARENT, 77)]);
+        let asked = turn(45, Input::Inspected(PARENT, Inspection::default()));
+        assert!(matches!(&asked[..], [Output::Connect(_, _)]), "{asked:?}");
     }
 
     /// Otherwise it might be relied on at a moment when it does not know where to turn.
