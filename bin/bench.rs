@@ -7,6 +7,7 @@
 //! `docs/benchmarks.md`.
 
 mod alarm;
+mod busy;
 mod compare;
 mod cores;
 mod create;
@@ -123,6 +124,7 @@ fn report(plan: &Plan, environment: Environment, runs: &Runs<'_>, interrupted: b
         environment,
         interrupted,
         failures: runs.failures(),
+        loads: runs.loads().to_vec(),
         rows: rows.collect(),
     }
 }
@@ -149,5 +151,6 @@ fn figures(plan: &Plan, report: &Report) -> String {
         let measure = plan.measures.iter().find(|measure| measure.name() == rows[0].measure);
         text.extend(measure.map(|measure| table::table(*measure, rows)));
     }
+    text.extend(table::warnings(&report.loads));
     text
 }

@@ -1,12 +1,12 @@
 //! The command line.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use hoptree_core::Order;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use hoptree_core::{Order, nearest};
 
 use crate::bench::{self, Cores, Measure};
 use crate::ending::Ending;
@@ -212,6 +212,16 @@ fn shown(text: Result<String, Failure>) -> Result<Ending, Failure> {
     print(&text?).map(Ending::Status)
 }
 
+/// The subcommand that somebody may have meant who has given this name for a script.
+pub fn subcommand_near(script: &Path) -> Option<String> {
+    let mut program = Cli::command();
+    program.build();
+    let names = program.get_subcommands().map(clap::Command::get_name);
+    // One that is written as a path, ./NAME, was meant for a file.
+    let name = script.to_str().filter(|name| !name.contains('/'))?;
+    nearest(name, names).map(str::to_owned)
+}
+
 /// Writes `text` to stdout. A reader that has seen enough has closed it, which is fine.
 ///
 /// # Errors
@@ -229,8 +239,6 @@ pub fn print(text: &str) -> Result<ExitCode, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
@@ -294,6 +302,19 @@ mod tests {
         assert!(parse("hoptree commands").unwrap().task.is_some());
         let cli = parse("hoptree ./commands").unwrap();
         assert!(cli.task.is_none() && cli.options.script.is_some());
+    }
+
+    #[test]
+    fn a_mistyped_subcommand_is_recognized() {
+        for (script, meant) in [
+            ("trasnports", Some("transports")),
+            ("comands", Some("commands")),
+            ("hlep", Some("help")),
+            ("./benhc", None),
+            ("session.txt", None),
+        ] {
+            assert_eq!(subcommand_near(Path::new(script)).as_deref(), meant, "{script}");
+        }
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Birth, Event, Input, Life, Node, Output, SendError, Time, Transport, TransportError,
+    Birth, Event, Input, Inspection, Life, LinkId, Node, Output, SendError, Time, Transport,
+    TransportError,
 };
 use hoptree_system::require_descriptors;
 
 use crate::offload::Offload;
-use crate::process::Children;
+use crate::process::{Children, inspect};
 use crate::signals::Signals;
 
 /// How many children are started in one turn, so that the transport can take in those that connect
@@ -51,6 +52,9 @@ pub struct Driver<N> {
     fed: bool,
     /// Children to be started; no more than creates can be under way at this node.
     spawns: VecDeque<(Birth, Option<String>)>,
+    /// What was seen of neighbours' processes, to be told in the next turn: what they had sent by
+    /// then is to be heard first.
+    inspected: Vec<(LinkId, Inspection)>,
     printed: Vec<u8>,
     done: bool,
 }
@@ -85,6 +89,7 @@ impl<N: Node> Driver<N> {
             spare: Vec::new(),
             fed: true,
             spawns: VecDeque::new(),
+            inspected: Vec::new(),
             printed: Vec::new(),
             done: false,
         }
@@ -117,13 +122,15 @@ impl<N: Node> Driver<N> {
     ///
     /// When the transport can't go on. The driver is to be finished then.
     pub fn wait(&mut self, patience: Patience) -> Result<(), TransportError> {
-        let until = if patience == Patience::Look || !self.spawns.is_empty() {
+        let inspected = mem::take(&mut self.inspected);
+        let is_expected = !self.spawns.is_empty() || !inspected.is_empty();
+        let until = if patience == Patience::Look || is_expected {
             Some(self.clock.0)
         } else {
             self.node.deadline().and_then(|deadline| self.clock.instant(deadline))
         };
         self.deliver(until)?;
-        let late = self.is_due();
+        let late = self.is_due() || !inspected.is_empty();
         if late {
             // This process may have been stopped for longer than its neighbours' patience: what they
             // sent meanwhile is heard before they are judged.
@@ -135,6 +142,9 @@ impl<N: Node> Driver<N> {
         }
         for (call, outcome) in self.offload.take_done() {
             self.feed(Input::JobDone(call, outcome));
+        }
+        for (link, seen) in inspected {
+            self.feed(Input::Inspected(link, seen));
         }
         Ok(())
     }
@@ -231,6 +241,7 @@ impl<N: Node> Driver<N> {
             Output::Adopt(life, pid) => self.children.adopt(life, pid),
             Output::Spawn(birth, transport) => self.spawns.push_back((birth, transport)),
             Output::Kill(life) => self.kill(life),
+            Output::Inspect(link, pid) => self.inspected.push((link, inspect(pid))),
             Output::Offload(job) => self.offload.begin(job),
             // Seldom more than one a turn, and perhaps long.
             Output::Print(text) if self.printed.is_empty() => self.printed = text,
@@ -442,6 +453,20 @@ mod tests {
         let mut driver = driver(node, fake(usize::MAX, SendError::Gone));
         turn(&mut driver);
         assert_eq!(driver.node.heard.last().map(String::as_str), Some("Timeout"));
+    }
+
+    #[test]
+    fn who_is_inspected_is_heard_first() {
+        let wants = VecDeque::from([vec![Output::Inspect(LINK, u32::MAX)]]);
+        let node = Recorder { wants, ..Recorder::default() };
+        let mut driver = driver(node, fake(0, SendError::Gone));
+        turn(&mut driver);
+        assert!(driver.node.heard.is_empty());
+        driver.transport = Box::new(fake(5, SendError::Gone));
+        turn(&mut driver);
+        let (inspected, frames) = driver.node.heard.split_last().unwrap();
+        assert_eq!(frames, ["frame"; 5]);
+        assert!(inspected.starts_with("Inspected(LinkId(1), "), "{inspected}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod control;
 mod driver;
 mod ending;
 mod failure;
+mod helper;
 mod listing;
 mod logfile;
 mod logging;

@@ -10,6 +10,8 @@ use hoptree_system::explain_thread;
 
 use crate::panic::guard;
 
+use crate::helper::helper;
+
 /// By how much a thread is nicer than the node, which has to relay and to beat meanwhile. That is
 /// about shares of time; how soon the node has a core again is a matter of giving way.
 const NICENESS: i32 = 10;
@@ -102,7 +104,7 @@ impl Offload {
 
 fn start(desk: &Arc<Desk>) -> io::Result<()> {
     let desk = Arc::clone(desk);
-    thread::Builder::new().name("work".to_owned()).spawn(move || desk.serve()).map(drop)
+    helper("work").spawn(move || desk.serve()).map(drop)
 }
 
 impl Desk {

@@ -29,13 +29,10 @@ use hoptree_zmq as _;
 
 use std::path::Path;
 
-use hoptree_core::{Transport, TransportSpec};
+use hoptree_core::{Transport, TransportSpec, nearest};
 
 use crate::failure::Failure;
 use crate::process::{DirectoryLock, make_directory};
-
-/// How far a name may be from that of a transport to be taken for a mistyped one.
-const TYPOS_MAX: usize = 2;
 
 /// The transport called `name`.
 ///
@@ -48,16 +45,11 @@ pub fn transport(name: &str) -> Result<&'static TransportSpec, Failure> {
         return Ok(spec);
     }
     let names: Vec<_> = linked.iter().map(|spec| spec.name).collect();
-    let nearest = names
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), *known))
-        .min()
-        .filter(|(typos, known)| *typos <= TYPOS_MAX && *typos < known.len());
-    Err(Failure::Usage(match nearest {
+    Err(Failure::Usage(match nearest(name, names.iter().copied()) {
         _ if names.is_empty() => {
             "no transport is linked into this build: build it with --features zmq".to_owned()
         }
-        Some((_, known)) => format!("there is no transport '{name}': did you mean '{known}'?"),
+        Some(known) => format!("there is no transport '{name}': did you mean '{known}'?"),
         None => format!("there is no transport '{name}': choose one of {}", names.join(", ")),
     }))
 }

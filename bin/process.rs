@@ -12,6 +12,7 @@ mod detach;
 mod directory;
 mod dispositions;
 mod farewell;
+mod inspection;
 mod lifeline;
 mod strays;
 
@@ -22,6 +23,7 @@ pub use detach::detach;
 pub use directory::{DirectoryLock, make_directory, remove_directory, temporary_directory};
 pub use dispositions::{is_ignored, reset_signals};
 pub use farewell::say as say_farewell;
+pub use inspection::inspect;
 pub use lifeline::Lifeline;
 
 /// The first argument of a process that is a compute node, or has another [`Role`]. A second one,

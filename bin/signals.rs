@@ -6,7 +6,6 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::Waker;
@@ -17,6 +16,7 @@ use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::low_level;
 
 use crate::ending::die_by;
+use crate::helper::helper;
 use crate::process::{is_ignored, remove_directory};
 use crate::terminal;
 
@@ -82,10 +82,7 @@ impl Signals {
         let signals = Signals(Arc::new(Flags { child: AtomicBool::new(true), ..Flags::default() }));
         let watcher =
             Watcher { signals: signals.clone(), delivery, lifeline, waker, interrupted: None };
-        thread::Builder::new()
-            .name("signals".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(move || watcher.run())?;
+        helper("signals").stack_size(STACK_BYTES).spawn(move || watcher.run())?;
         Ok(signals)
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use memchr::memchr;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::cli::subcommand_near;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
 
@@ -54,7 +55,14 @@ impl Source {
         match File::open(path).and_then(|file| Ok((file.metadata()?.is_dir(), file))) {
             Ok((false, file)) => Ok(Source::of(file, name)),
             Ok((true, _)) => Err(Failure::Usage(format!("can't read {name}: it is a directory"))),
-            Err(error) => Err(Failure::Usage(format!("can't read {name}: {error}"))),
+            Err(error) => {
+                let wrong = format!("can't read {name}: {error}");
+                let not_found = error.kind() == ErrorKind::NotFound;
+                Err(Failure::Usage(match subcommand_near(path).filter(|_| not_found) {
+                    Some(meant) => format!("{wrong}; did you mean 'hoptree {meant}'?"),
+                    None => wrong,
+                }))
+            }
         }
     }
 

@@ -4,13 +4,14 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::thread;
 
 use hoptree_core::{LINE_BYTES_MAX, Waker};
 use memchr::{memchr, memrchr};
 
 use crate::source::{Source, TERMINAL_LINE_BYTES};
 use crate::terminal::Terminal;
+
+use crate::helper::helper;
 
 /// How much is read in one go.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -69,10 +70,7 @@ impl Stdin {
     pub fn read(source: Source, waker: Waker) -> io::Result<Stdin> {
         let (sender, pieces) = sync_channel(CHUNKS_MAX);
         let terminal = source.terminal().cloned();
-        thread::Builder::new()
-            .name("stdin".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(move || forward(source, &sender, &waker))?;
+        helper("stdin").stack_size(STACK_BYTES).spawn(move || forward(source, &sender, &waker))?;
         Ok(Stdin::new(pieces, terminal))
     }
 

@@ -4,11 +4,12 @@ use std::io::{self, ErrorKind, IoSlice, Write};
 use std::mem;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ReadWriteFlags};
+
+use crate::helper::helper;
 
 /// The most that is written in one go, so that the count of what is left is up to date.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
@@ -90,10 +91,7 @@ impl Writer {
         let mut state = self.shared.lock();
         if !state.started {
             let shared = Arc::clone(&self.shared);
-            thread::Builder::new()
-                .name(shared.name.to_owned())
-                .stack_size(STACK_BYTES)
-                .spawn(move || shared.run())?;
+            helper(shared.name).stack_size(STACK_BYTES).spawn(move || shared.run())?;
             state.started = true;
         }
         Ok(())

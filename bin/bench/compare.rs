@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use super::report::{self, Environment, Report, Row};
+use super::report::{self, Environment, Load, Report, Row};
 use super::table::{is_alike, number, parameters};
 use crate::failure::Failure;
 
@@ -83,6 +83,9 @@ fn describe(report: &Report, text: &mut String) {
     let _ = writeln!(text, "  {command_line}\n  {date}, {runs}");
     if report.interrupted {
         text.push_str("  it was ended early\n");
+    }
+    for warning in report.loads.iter().filter_map(Load::warning) {
+        let _ = writeln!(text, "  {warning}");
     }
 }
 
@@ -208,6 +211,7 @@ mod tests {
             environment: Environment { runs: 3, ..Environment::default() },
             interrupted: false,
             failures: Vec::new(),
+            loads: Vec::new(),
             rows,
         }
     }

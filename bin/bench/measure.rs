@@ -80,6 +80,20 @@ impl Measure {
         }
     }
 
+    /// Which of its figures suffer when others have the processors.
+    pub fn slowed_by_others(self) -> &'static str {
+        match self {
+            Measure::Throughput => "rates",
+            Measure::Footprint => "processor times",
+            Measure::Heartbeat => "times and false alarms",
+            Measure::Rtt
+            | Measure::Fanout
+            | Measure::Create
+            | Measure::Failure
+            | Measure::Flood => "times",
+        }
+    }
+
     /// How long it may take in one run over one transport. Those of a full run sum up to a minute,
     /// those of a quick one to seven seconds.
     pub fn time(self, quick: bool) -> Duration {

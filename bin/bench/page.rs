@@ -51,7 +51,7 @@ pub fn page(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::Row;
+    use super::super::report::{Load, Row};
     use super::*;
 
     /// The most that a page may have.
@@ -82,6 +82,20 @@ mod tests {
         let page = page(&sample::empty());
         well_formed::check(&page);
         assert!(page.contains("libzmq 4.3.4") && !page.contains("<figure>"));
+    }
+
+    #[test]
+    fn a_busy_machine_is_told() {
+        let load = |spoilt: Option<&str>| Load {
+            measure: "rtt".to_owned(),
+            others: 0.31,
+            stolen: 0.02,
+            spoilt: spoilt.map(str::to_owned),
+        };
+        let page_of = |load: Load| page(&Report { loads: vec![load], ..sample::empty() });
+        let warning = "rtt: the machine was busy (others 31%, host 2%); spoilt: times</p>";
+        assert!(page_of(load(Some("times"))).contains(warning));
+        assert!(!page_of(load(None)).contains("busy"));
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub struct Report {
     pub interrupted: bool,
     /// What could not be measured, and why, in words for the user; empty when all went well.
     pub failures: Vec<String>,
+    /// What others had of the processors, for each measure in the run in which that was most.
+    #[serde(default)]
+    pub loads: Vec<Load>,
     /// The figures. Those to be compared, which differ in their transport alone, follow each other.
     pub rows: Vec<Row>,
 }
@@ -51,6 +54,31 @@ pub struct Environment {
     pub quick: bool,
     /// How many runs were asked for, each with processes of its own.
     pub runs: u32,
+}
+
+/// What others had of the processors while a measure was taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// What `--measure` calls the measure.
+    pub measure: String,
+    /// The share that programs had which are no part of the benchmark.
+    pub others: f64,
+    /// The share that the host of a virtual machine did not give to it.
+    pub stolen: f64,
+    /// Which figures are worth little because of that, in words.
+    pub spoilt: Option<String>,
+}
+
+impl Load {
+    /// What the user is to know, if anything is spoilt.
+    pub fn warning(&self) -> Option<String> {
+        let (measure, spoilt) = (&self.measure, self.spoilt.as_ref()?);
+        let percent = |share: f64| format!("{:.0}%", share * 100.0);
+        let (others, stolen) = (percent(self.others), percent(self.stolen));
+        Some(format!(
+            "{measure}: the machine was busy (others {others}, host {stolen}); spoilt: {spoilt}"
+        ))
+    }
 }
 
 /// One line of figures, those of hoptree itself, with what they are held against.

@@ -3,11 +3,13 @@
 use hoptree_core::TransportSpec;
 
 use super::alarm::{Alarm, Stop};
+use super::busy::Ticks;
 use super::figure::Found;
 use super::ledger::{Ledger, Place};
 use super::measure::Measure;
 use super::plan::Plan;
 use super::progress::Progress;
+use super::report::Load;
 use super::stage::{Stage, Stages};
 
 /// What has come of the runs so far.
@@ -17,6 +19,8 @@ pub struct Runs<'a> {
     progress: Progress,
     ledger: Ledger,
     losses: Vec<Loss>,
+    /// One for each measure.
+    loads: Vec<Load>,
 }
 
 /// What could not be measured any further.
@@ -48,7 +52,14 @@ impl<'a> Runs<'a> {
     /// None so far.
     pub fn new(plan: &'a Plan, alarm: &'a Alarm) -> Runs<'a> {
         let progress = Progress::new(plan.total_time());
-        Runs { plan, alarm, progress, ledger: Ledger::default(), losses: Vec::new() }
+        Runs {
+            plan,
+            alarm,
+            progress,
+            ledger: Ledger::default(),
+            losses: Vec::new(),
+            loads: Vec::new(),
+        }
     }
 
     /// Takes all of them. What fails is left out from then on, and the rest goes on.
@@ -60,7 +71,12 @@ impl<'a> Runs<'a> {
         for run in 0..self.plan.runs {
             for measure in &self.plan.measures {
                 self.progress.begin(run, self.plan.runs, *measure, self.plan.time(*measure));
-                self.measure(run as usize, *measure)?;
+                let before = Ticks::now();
+                let done = self.measure(run as usize, *measure);
+                if let (Some(before), Some(after)) = (before, Ticks::now()) {
+                    self.note_load(after.since(before, *measure));
+                }
+                done?;
             }
         }
         self.progress.finish();
@@ -79,6 +95,21 @@ impl<'a> Runs<'a> {
             format!("{} over {transport}: {why}", measure.name())
         };
         self.losses.iter().map(text).collect()
+    }
+
+    /// What others had of the processors meanwhile.
+    pub fn loads(&self) -> &[Load] {
+        &self.loads
+    }
+
+    /// Keeps the load of a measure in a run, unless it was higher in an earlier one.
+    fn note_load(&mut self, load: Load) {
+        let gone = |load: &Load| load.others + load.stolen;
+        match self.loads.iter_mut().find(|other| other.measure == load.measure) {
+            Some(other) if gone(other) < gone(&load) => *other = load,
+            Some(_) => {}
+            None => self.loads.push(load),
+        }
     }
 
     fn measure(&mut self, run: usize, measure: Measure) -> Result<(), Interrupted> {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::measure::Measure;
-use super::report::Row;
+use super::report::{Load, Row};
 
 /// What the columns mean, once for all tables.
 pub const LEGEND: &str = "\n*: the best median. spread: how far the medians of the runs lie apart. \
@@ -27,6 +27,12 @@ pub fn table(measure: Measure, rows: &[Row]) -> String {
         last = Some(first);
     }
     text
+}
+
+/// What the user is to know of the loads, below all tables; nothing when the machine was at rest.
+pub fn warnings(loads: &[Load]) -> Option<String> {
+    let lines: Vec<_> = loads.iter().filter_map(Load::warning).collect();
+    (!lines.is_empty()).then(|| format!("\n{}\n", lines.join("\n")))
 }
 
 /// What a row is of, beside its measure, its figure and its transport.

@@ -13,8 +13,8 @@ use crate::wire::{
     Status, Welcome,
 };
 use crate::{
-    Ancestor, Birth, FRAME_BYTES_MAX, Input, Life, LinkId, Output, Place, RequestId, Time, Token,
-    Watch,
+    Ancestor, Birth, FRAME_BYTES_MAX, Input, Inspection, Life, LinkId, Output, Place, RequestId,
+    Time, Token, Watch,
 };
 
 /// How long a process without children has to end after it was asked to, before it is killed, and
@@ -24,14 +24,14 @@ pub(crate) const END_GRACE: Duration = Duration::from_millis(500);
 pub(crate) const END_GRACE_STEP: Duration = Duration::from_millis(50);
 
 /// How long a peer may take from connecting to its hello.
-const HELLO_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const HELLO_WITHIN: Duration = Duration::from_secs(2);
 
 /// With so much queued for one child it is time to let it leave, so that the child begins while this
 /// node goes on: half a frame, and about half of what the control node has unanswered at a node.
 const TURN_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 
 /// How many lives one message about the tree names at most; keeps it below a piece.
-const LIVES_PER_MESSAGE: usize = 1_000;
+pub(crate) const LIVES_PER_MESSAGE: usize = 1_000;
 
 /// Where messages go that are on their way up: to the parent, or to the control node itself.
 pub(crate) type Up<'a> = dyn FnMut(Message<'_>) + 'a;
@@ -41,6 +41,7 @@ pub(crate) type Up<'a> = dyn FnMut(Message<'_>) + 'a;
 pub(crate) struct Children {
     /// Whose they are.
     own: Life,
+    pid: u32,
     /// How many links there are between this node and the control node.
     depth: u32,
     /// Who may take a child in when this node is gone, the nearest first.
@@ -176,9 +177,10 @@ impl Child {
 }
 
 impl Children {
-    pub fn new(own: Life, token: Token) -> Children {
+    pub fn new(own: Life, pid: u32, token: Token) -> Children {
         Children {
             own,
+            pid,
             depth: 0,
             ancestors: Vec::new(),
             token,
@@ -224,7 +226,7 @@ impl Children {
 
     fn welcome_of_child(&self) -> Welcome {
         let ancestors = self.ancestors.clone();
-        Welcome { parent: self.own.node, depth: self.depth + 1, ancestors }
+        Welcome { parent: self.own.node, pid: self.pid, depth: self.depth + 1, ancestors }
     }
 
     /// Says which children are silent at the moment.
@@ -420,6 +422,7 @@ impl Children {
             Input::Up(link) => self.connected(now, link),
             Input::Frame(link, frame) => self.received(now, link, frame, out, up),
             Input::Down(link) => self.disconnected(link, out, up),
+            Input::Inspected(link, seen) => self.inspected(now, link, seen, up),
             Input::SpawnFailed(life, why) => self.processes.spawn_failed(life, why, up),
             Input::ChildExited(life, exit, words) => {
                 let is_linked = self.link_of(life).is_some();
@@ -675,7 +678,7 @@ impl Children {
     }
 
     /// Does what is due.
-    pub fn timeout(&mut self, now: Time, out: &mut Vec<Output>, up: &mut Up<'_>) {
+    pub fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
         if self.wake.is_none_or(|wake| now < wake) {
             return;
         }
@@ -696,8 +699,8 @@ impl Children {
             out.push(Output::Close(link));
         }
         for child in self.links.values_mut() {
-            if child.link.fell_silent(now) {
-                report(Kind::Silent, child.place, up);
+            if child.link.inspect_if_due(now) {
+                out.push(Output::Inspect(child.link.id(), child.pid));
             }
             if child.link.beat_if_due(now) {
                 child.touch(&mut self.touched);
@@ -706,6 +709,15 @@ impl Children {
             self.wake = earliest(self.wake, deadline);
         }
         self.wake = earliest(self.wake, self.processes.kill_overdue(now, out));
+    }
+
+    /// The process of a child of which nothing has come for too long was looked at.
+    fn inspected(&mut self, now: Time, link: LinkId, seen: Inspection, up: &mut Up<'_>) {
+        let Some(child) = self.links.get_mut(&link) else { return };
+        if child.link.judge(now, seen) {
+            report(Kind::Silent, child.place, up);
+        }
+        self.wake = earliest(self.wake, child.link.deadline());
     }
 
     /// When [`Children::timeout`] has something to do.
@@ -832,7 +844,7 @@ mod tests {
 
     /// A node that has taken in an orphan.
     fn adopter() -> Children {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
         let (out, _) = happen(&mut children, Input::Frame(LINK, &settled()));
@@ -842,7 +854,7 @@ mod tests {
 
     #[test]
     fn a_start_that_is_called_off_is_answered() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         let birth = Birth { life: life(), parent: NodeId::CONTROL, ancestors: Vec::new() };
         assert_eq!(ask(&mut children, Kind::Create, 1).0, [Output::Spawn(birth, None)]);
         let (out, told) = ask(&mut children, Kind::Discard, 0);
@@ -855,7 +867,7 @@ mod tests {
     /// Otherwise a node would run a line with a hole in it.
     #[test]
     fn the_rest_of_a_request_goes_nowhere_but_where_its_beginning_went() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello()));
@@ -882,7 +894,7 @@ mod tests {
     #[test]
     fn what_is_pending_for_one_whose_way_was_lost_is_answered_though_it_is_found_again() {
         let leaf = Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) };
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello()));
@@ -910,7 +922,7 @@ mod tests {
     /// A long answer that began on a link which has broken would end in the middle of another.
     #[test]
     fn an_answer_that_nobody_awaits_on_its_link_is_dropped() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello()));
@@ -926,7 +938,7 @@ mod tests {
     /// Its connection may break before its first word; it then asks once more, as an orphan.
     #[test]
     fn who_comes_as_an_orphan_but_is_awaited_has_joined() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
@@ -941,7 +953,7 @@ mod tests {
         let own = Life { node: NodeId::compute(4).unwrap(), incarnation: Incarnation(4) };
         let guest = |incarnation| Life { incarnation: Incarnation(incarnation), ..life() };
         for (incarnation, is_taken) in [(3, false), (4, false), (5, true)] {
-            let mut children = Children::new(own, TOKEN);
+            let mut children = Children::new(own, 1, TOKEN);
             happen(&mut children, Input::Up(LINK));
             let hello = hello_of(guest(incarnation), true);
             let (out, _) = happen(&mut children, Input::Frame(LINK, &hello));
@@ -953,7 +965,7 @@ mod tests {
     #[test]
     fn a_beat_for_which_there_was_no_credit_is_planned_when_there_is() {
         let mut children =
-            Children::new(Life { node: NodeId::compute(0).unwrap(), ..life() }, TOKEN);
+            Children::new(Life { node: NodeId::compute(0).unwrap(), ..life() }, 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello()));
@@ -966,7 +978,7 @@ mod tests {
         }
         let sent = u32::try_from(out.len()).unwrap();
         let later = NOW + every;
-        children.timeout(later, &mut Vec::new(), &mut |_| ());
+        children.timeout(later, &mut Vec::new());
         assert_eq!(children.deadline(), Some(NOW + 100 * every), "no beat could leave");
         let up = &mut |_: Message<'_>| ();
         let ack = sent.to_le_bytes();
@@ -981,7 +993,7 @@ mod tests {
             (Some("there is no room"), "node 1 could not start: there is no room"),
             (None, "node 1 ended before it joined: killed by signal 9"),
         ] {
-            let mut children = Children::new(Life::CONTROL, TOKEN);
+            let mut children = Children::new(Life::CONTROL, 1, TOKEN);
             ask(&mut children, Kind::Create, 1);
             assert_eq!(children.starting(), 1);
             let mut answer = String::new();
@@ -998,14 +1010,14 @@ mod tests {
     /// The control node would believe that it has ended.
     #[test]
     fn who_has_found_another_parent_is_not_said_to_be_removed() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         let (out, told) = ask(&mut children, Kind::Remove, 1);
         assert_eq!((out, told), (vec![], vec![(Kind::Answer, Status::Unavailable)]));
     }
 
     #[test]
     fn a_child_that_sends_nonsense_is_lost() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         let (_, told) = happen(&mut children, Input::Frame(LINK, &hello()));
@@ -1053,7 +1065,7 @@ mod tests {
     #[test]
     fn what_is_told_of_a_place_that_a_node_has_left_is_not_passed_on() {
         let leaf = Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) };
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello()));
@@ -1075,7 +1087,7 @@ mod tests {
 
     #[test]
     fn a_child_that_has_ended_is_lost_when_its_link_is() {
-        let mut children = Children::new(Life::CONTROL, TOKEN);
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello()));

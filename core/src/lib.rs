@@ -16,8 +16,11 @@ mod node;
 mod offers;
 mod offload;
 mod processes;
+#[cfg(test)]
+mod protocol_page;
 mod registry;
 mod router;
+mod spelling;
 pub mod testkit;
 #[cfg(test)]
 mod tests;
@@ -34,10 +37,11 @@ pub use command::{
 pub use controller::{Controller, ControllerConfig, Order};
 pub use floor::{Floor, RoundTrip};
 pub use id::{Incarnation, Life, LinkId, NodeId, Place, RequestId, Token};
-pub use node::{Ancestor, Birth, Exit, Input, Node, Output};
+pub use node::{Activity, Ancestor, Birth, Exit, Input, Inspection, Node, Output};
 pub use offload::{Job, Stop};
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, RouteTable, Router};
+pub use spelling::nearest;
 pub use time::Time;
 pub use transport::{
     Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkIds, SendError, Transport,

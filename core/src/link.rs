@@ -11,24 +11,36 @@ use crate::wire::{
     self, FRAME_HEADER_BYTES, Fan, HEADER_BYTES, Kind, Malformed, Message, Messages,
     PIECE_BYTES_MAX,
 };
-use crate::{FRAME_BYTES_MAX, Life, LinkId, Output, RequestId, Time};
+use crate::{Activity, FRAME_BYTES_MAX, Inspection, Life, LinkId, Output, RequestId, Time};
 
 /// How many frames may be unacknowledged before data waits. Together with the next bound it keeps
 /// every library from the point where its send blocks or its queue grows.
-const CREDIT_FRAMES: usize = 64;
+pub(crate) const CREDIT_FRAMES: usize = 64;
 
 /// How many bytes of frames may be unacknowledged before data waits.
-const CREDIT_BYTES: usize = 96 * 1024;
+pub(crate) const CREDIT_BYTES: usize = 96 * 1024;
 
 /// How many frames, and bytes of them, may be unacknowledged before control messages wait as well.
 /// They pass waiting data, and are few, since those that wait are merged.
-const CREDIT_FRAMES_CONTROL: usize = 128;
-const CREDIT_BYTES_CONTROL: usize = 128 * 1024;
+pub(crate) const CREDIT_FRAMES_CONTROL: usize = 128;
+pub(crate) const CREDIT_BYTES_CONTROL: usize = 128 * 1024;
 
 /// After how many frames, or bytes of them, an acknowledgement leaves that found no frame to travel
 /// with. A sender out of credit has at least one of them out, so it is never stuck.
-const ACK_FRAMES: u32 = 16;
-const ACK_BYTES: usize = 16 * 1024;
+pub(crate) const ACK_FRAMES: u32 = 16;
+pub(crate) const ACK_BYTES: usize = 16 * 1024;
+
+/// How much longer than others a peer has at most that is kept from running.
+const RESPITE_MAX: Duration = Duration::from_secs(2);
+
+/// How long a peer is waited for before it is looked at again; an eighth of the time after which it is
+/// overdue, half a beat, when that is less. Each further look comes after as long as all before: looks
+/// take time of the processor, of which there is little then.
+const RESPITE_FIRST_MAX: Duration = Duration::from_millis(50);
+const RESPITE_FIRST_SHARE: u32 = 8;
+
+/// Who has run for this share of a respite has had its chance.
+const RUN_SHARE: u32 = 4;
 
 /// Which control messages replace one another while they wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +109,20 @@ pub(crate) struct Link {
     sent: Time,
     beat_every: Option<Duration>,
     silent_after: Option<Duration>,
+    suspicion: Suspicion,
     silent: bool,
+}
+
+/// What keeps a peer from being held for silent, of which nothing has come for too long: that it may
+/// have been kept from running.
+#[derive(Clone, Copy, Debug, Default)]
+struct Suspicion {
+    /// Its process is being looked at.
+    is_inspected: bool,
+    /// How much longer it has than others.
+    respite: Duration,
+    /// What was seen first.
+    first: Option<Inspection>,
 }
 
 /// A long message in pieces, and what must not overtake it.
@@ -131,6 +156,7 @@ impl Link {
             sent: now,
             beat_every: None,
             silent_after: None,
+            suspicion: Suspicion::default(),
             silent: false,
         }
     }
@@ -235,7 +261,7 @@ impl Link {
         }
         self.acked = ack;
         self.unacked_bytes -= self.unacked.drain(..newly).sum::<usize>();
-        self.heard = now;
+        self.hear(now);
         if !messages.is_empty() {
             self.received = self.received.wrapping_add(1);
             self.unacknowledged_bytes += frame.len();
@@ -388,17 +414,27 @@ impl Link {
     /// Holds the peer for silent when nothing has come from it for `after`. Starts its clock anew.
     pub fn silent_after(&mut self, after: Option<Duration>, now: Time) {
         self.silent_after = after;
-        self.heard = now;
+        self.hear(now);
     }
 
-    /// When [`Link::beat_if_due`] or [`Link::fell_silent`] has something to do.
+    fn hear(&mut self, now: Time) {
+        self.heard = now;
+        self.suspicion = Suspicion::default();
+    }
+
+    /// When [`Link::beat_if_due`] or [`Link::inspect_if_due`] has something to do.
     pub fn deadline(&self) -> Option<Time> {
         // A beat waits for what was to leave before it.
         let next_bytes = self.control.front().map_or(HEADER_BYTES, |(_, message)| message.len());
         let can_beat = self.has_control_credit(FRAME_HEADER_BYTES + next_bytes);
         let beat = self.beat_every.filter(|_| can_beat).map(|every| self.sent + every);
-        let silence = self.silent_after.filter(|_| !self.silent).map(|after| self.heard + after);
-        earliest(beat, silence)
+        let may_be_inspected = !self.silent && !self.suspicion.is_inspected;
+        earliest(beat, self.verdict_at().filter(|_| may_be_inspected))
+    }
+
+    /// When the peer is held for silent, as things stand.
+    fn verdict_at(&self) -> Option<Time> {
+        self.silent_after.map(|after| self.heard + after + self.suspicion.respite)
     }
 
     /// Queues a beat when it is time for one, and says whether it did.
@@ -417,10 +453,29 @@ impl Link {
         }
     }
 
-    /// Whether the peer has just turned out to be silent; true once for each silence.
-    pub fn fell_silent(&mut self, now: Time) -> bool {
-        let silent = self.silent_after.is_some_and(|after| now >= self.heard + after);
-        silent && !std::mem::replace(&mut self.silent, true)
+    /// Whether it is time to look at the peer's process, since nothing has come from it for too long.
+    /// [`Link::judge`] is to follow, and nothing more is due before.
+    pub fn inspect_if_due(&mut self, now: Time) -> bool {
+        let is_due = !self.silent && self.verdict_at().is_some_and(|verdict| now >= verdict);
+        is_due && !std::mem::replace(&mut self.suspicion.is_inspected, true)
+    }
+
+    /// Whether the peer, of whose process this was seen, has just turned out to be silent; true once
+    /// for each silence. One that is kept from running has a respite.
+    pub fn judge(&mut self, now: Time, seen: Inspection) -> bool {
+        let was_inspected = std::mem::take(&mut self.suspicion.is_inspected);
+        let Some(after) = self.silent_after.filter(|_| was_inspected) else { return false };
+        let respite = self.suspicion.respite;
+        let first = *self.suspicion.first.get_or_insert(seen);
+        let is_kept_waiting = is_kept_waiting(first.neighbour, seen.neighbour, respite)
+            || is_kept_waiting(first.delivery, seen.delivery, respite);
+        if !is_kept_waiting || respite >= RESPITE_MAX {
+            return !std::mem::replace(&mut self.silent, true);
+        }
+        let step = respite.max(RESPITE_FIRST_MAX.min(after / RESPITE_FIRST_SHARE));
+        let waited = now.since(self.heard + after);
+        self.suspicion.respite = RESPITE_MAX.min(waited + step);
+        false
     }
 
     /// Whether the peer is held for silent.
@@ -435,12 +490,29 @@ impl Link {
     }
 }
 
+/// Whether those of which this was seen, in the beginning of a respite and now, want to run and have
+/// hardly done so in it.
+fn is_kept_waiting(first: Activity, seen: Activity, respite: Duration) -> bool {
+    let has_run = !respite.is_zero() && seen.ran >= first.ran + respite / RUN_SHARE;
+    seen.is_busy && !has_run
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Incarnation, NodeId};
 
     const NOW: Time = Time::ZERO;
+    const MS: Duration = Duration::from_millis(1);
+    const IDLE: Activity = Activity { is_busy: false, ran: Duration::ZERO };
+    const ASLEEP: Inspection = Inspection { neighbour: IDLE, delivery: IDLE };
+
+    /// What is seen when the neighbour is busy, or else the delivery of its frames, and what they have
+    /// run so far.
+    fn busy(neighbour: bool, ran: Duration) -> Inspection {
+        let activity = |is_busy| Activity { is_busy, ran };
+        Inspection { neighbour: activity(neighbour), delivery: activity(!neighbour) }
+    }
 
     fn life(id: u32) -> Life {
         Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(id) }
@@ -690,10 +762,93 @@ mod tests {
         let mut link = Link::new(LinkId(1), NOW);
         link.silent_after(Some(after), NOW);
         assert_eq!(link.deadline(), Some(NOW + after));
-        assert!(!link.fell_silent(NOW + after - Duration::from_nanos(1)));
-        assert!(link.fell_silent(NOW + after) && !link.fell_silent(NOW + after));
+        assert!(!link.inspect_if_due(NOW + after - Duration::from_nanos(1)));
+        assert!(link.inspect_if_due(NOW + after) && !link.inspect_if_due(NOW + after));
+        assert_eq!(link.deadline(), None);
+        assert!(link.judge(NOW + after, ASLEEP) && !link.judge(NOW + after, ASLEEP));
+        assert!(!link.inspect_if_due(NOW + after));
         assert_eq!(link.deadline(), None);
         assert!(link.broke_silence() && !link.broke_silence());
+    }
+
+    /// Looks at a peer at each moment when that is due, and says when it was held for silent.
+    fn verdict(link: &mut Link, mut seen: impl FnMut(Time) -> Inspection) -> Time {
+        for _ in 0..100 {
+            let now = link.deadline().unwrap();
+            assert!(link.inspect_if_due(now));
+            if link.judge(now, seen(now)) {
+                return now;
+            }
+        }
+        panic!("there is no verdict");
+    }
+
+    fn watching(after: Duration) -> Link {
+        let mut link = Link::new(LinkId(1), NOW);
+        link.silent_after(Some(after), NOW);
+        link
+    }
+
+    #[test]
+    fn who_is_kept_from_running_has_a_respite() {
+        for after in [40 * MS, 4_000 * MS, 86_400_000 * 4 * MS] {
+            for neighbour in [true, false] {
+                let mut looks = 0;
+                let waits = |_| {
+                    looks += 1;
+                    busy(neighbour, 7 * MS)
+                };
+                assert_eq!(verdict(&mut watching(after), waits), NOW + after + RESPITE_MAX);
+                assert!(looks < 12, "{looks} looks");
+            }
+        }
+    }
+
+    #[test]
+    fn who_stops_or_falls_asleep_meanwhile_has_none_left() {
+        let after = 40 * MS;
+        let until = NOW + after + 9 * MS;
+        let seen = |now| if now < until { busy(true, Duration::ZERO) } else { ASLEEP };
+        assert_eq!(verdict(&mut watching(after), seen), NOW + after + 10 * MS);
+    }
+
+    #[test]
+    fn who_runs_and_says_nothing_is_silent_within_another_beat() {
+        for after in [40 * MS, 400 * MS, 40_000 * MS] {
+            for neighbour in [true, false] {
+                let runs = |now: Time| busy(neighbour, now.since(NOW));
+                let silent = verdict(&mut watching(after), runs);
+                assert!(silent > NOW + after && silent <= NOW + after * 5 / 4, "{silent:?}");
+            }
+        }
+    }
+
+    /// Traffic with others is no sign that the neighbour could have run.
+    #[test]
+    fn a_neighbour_is_waited_for_while_frames_of_others_are_delivered() {
+        let after = 40 * MS;
+        let seen = |now: Time| Inspection {
+            neighbour: Activity { is_busy: true, ran: Duration::ZERO },
+            delivery: Activity { is_busy: true, ran: now.since(NOW) },
+        };
+        assert_eq!(verdict(&mut watching(after), seen), NOW + after + RESPITE_MAX);
+    }
+
+    #[test]
+    fn a_sign_of_life_ends_a_respite() {
+        let after = 40 * MS;
+        let mut link = watching(after);
+        assert!(link.inspect_if_due(NOW + after));
+        link.judge(NOW + after, busy(true, Duration::ZERO));
+        let heard = NOW + 44 * MS;
+        link.receive(heard, &empty_frame(0)).unwrap();
+        assert_eq!(link.deadline(), Some(heard + after));
+
+        // Also when it comes between a look and the verdict.
+        assert!(link.inspect_if_due(heard + after));
+        link.receive(heard + after, &empty_frame(0)).unwrap();
+        assert!(!link.judge(heard + after, ASLEEP));
+        assert_eq!(link.deadline(), Some(heard + after * 2));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::offload::Stop;
 use crate::time::earliest;
 use crate::{
     Answer, Args, Call, Change, Command, Context, Facts, Failure, NodeId, Outcome, Registry, Reply,
-    RequestId, Time,
+    RequestId, Time, nearest,
 };
 
 /// One instance of each linked module, and the calls that they have not answered.
@@ -235,7 +235,12 @@ impl Modules {
     }
 
     fn unknown_word(&self, word: &str) -> Failure {
-        Failure(format!("unknown command '{}': expected {}", shown(word), self.words()))
+        let nearest = nearest(word, self.registry.word_spellings());
+        let word = shown(word);
+        Failure(match nearest {
+            Some(known) => format!("unknown command '{word}': did you mean '{known}'?"),
+            None => format!("unknown command '{word}': expected {}", self.words()),
+        })
     }
 
     /// Every word that a user may write after `exec ID`.

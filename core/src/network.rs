@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::time::earliest;
 use crate::{
-    Address, Birth, Controller, ControllerConfig, Exit, Failure, Incarnation, Input, Life, LinkId,
-    Node, NodeId, Order, Output, Registry, RequestId, Time, Token, Worker, WorkerConfig,
+    Address, Birth, Controller, ControllerConfig, Exit, Failure, Incarnation, Input, Inspection,
+    Life, LinkId, Node, NodeId, Order, Output, Registry, RequestId, Time, Token, Worker,
+    WorkerConfig,
 };
 
 /// How long a frame, or the news of an end, is under way.
@@ -306,6 +307,9 @@ impl Network {
             Output::Adopt(life, pid) => {
                 assert_eq!(pid, 1_000 + life.node.to_wire());
                 assert!(self.processes.contains_key(&Some(life)));
+            }
+            Output::Inspect(link, _) => {
+                self.feed(who, Input::Inspected(link, Inspection::default()));
             }
             Output::Spawn(birth, _) => {
                 let life = birth.life;

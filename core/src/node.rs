@@ -1,6 +1,7 @@
 //! The contract of a node: what goes in, what comes out.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -90,8 +91,30 @@ pub enum Input<'a> {
     ChildExited(Life, Exit, Option<&'a str>),
     /// What a job that [`Output::Offload`] asked for has come to. The first is its call.
     JobDone(RequestId, Result<String, Failure>),
+    /// What was seen of the neighbour on this link, as [`Output::Inspect`] has asked for. All that it
+    /// had sent by then, and that has arrived since, has been told before.
+    Inspected(LinkId, Inspection),
     /// [`Node::deadline`] has come. All that happened before it has been told before.
     Timeout,
+}
+
+/// What is seen, at one moment, of a neighbour from which nothing comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// Its process, whose loop is what has run.
+    pub neighbour: Activity,
+    /// The threads of this process that deliver its frames, if there are any beside the node's own.
+    pub delivery: Activity,
+}
+
+/// What a process, or some of its threads, are doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// One of them runs, or could and waits for a processor. Those that are asleep, stopped or gone
+    /// are not busy.
+    pub is_busy: bool,
+    /// How long they have run in all.
+    pub ran: Duration,
 }
 
 /// How a process ended.
@@ -133,6 +156,9 @@ pub enum Output {
     /// End a child's process with SIGKILL. [`Input::ChildExited`] follows. Nothing happens when
     /// there is no such process any more.
     Kill(Life),
+    /// Look what the process with this id, a neighbour's on this link, is doing.
+    /// [`Input::Inspected`] follows.
+    Inspect(LinkId, u32),
     /// Run a job in another thread. [`Input::JobDone`] follows.
     Offload(Job),
     /// Write to the user, at once: whole lines of UTF-8. Only from the control node.

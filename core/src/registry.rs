@@ -71,6 +71,11 @@ impl Registry {
         self.modules().flat_map(|module| module.words)
     }
 
+    /// Every word of `exec` that is claimed as it is written.
+    pub fn word_spellings(&self) -> impl Iterator<Item = &'static str> {
+        self.words.keys().copied()
+    }
+
     /// Every console command of a module, by module.
     pub fn verbs(&self) -> impl Iterator<Item = &'static Verb> {
         self.modules().flat_map(|module| module.verbs)

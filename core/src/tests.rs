@@ -132,7 +132,7 @@ fn a_session_from_the_first_line_to_the_last() {
     let mut network = network();
     let replies = network.replies(
         "create 1\nping 1\nexec 1 echo a  b\ncreate 2\nexec 2 echo\nping 2\nping 99\nexec 9 echo\n\
-         create 1\ncreate 3 9\nexec 1 nonsense\nremove 9\n\n# a comment\nfrobnicate",
+         create 1\ncreate 3 9\nexec 1 nonsense\nexec 1 ehco\nremove 9\n\n# a comment\nfrobnicate",
     );
     assert_eq!(
         replies,
@@ -148,6 +148,7 @@ fn a_session_from_the_first_line_to_the_last() {
             "Error: Already exists",
             "Error: Parent not found",
             "Error:1: unknown command 'nonsense': expected one of echo, bytes, never, later, work, where",
+            "Error:1: unknown command 'ehco': did you mean 'echo'?",
             "Error: Not found",
             "Error: unknown command 'frobnicate': 'help' lists what there is",
         ]
@@ -629,6 +630,18 @@ fn an_old_life_that_hangs_is_ended_and_those_below_it_are_not() {
     assert_eq!(network.replies("exec 2 where\nexec 3 where"), ["Ok:2: 4 4 0 0", "Ok:3: 1 2 1 2"]);
     network.finish();
     assert!(network.alive().is_empty());
+}
+
+#[test]
+fn the_picture_of_a_long_chain_is_not_wide() {
+    let mut network = network();
+    let creates: String = (2..=100).map(|id| format!("create {id} {}\n", id - 1)).collect();
+    network.replies(&format!("create 1\n{creates}"));
+    network.enter("tree");
+    let picture = network.printed();
+    assert!(picture[31].starts_with(&format!("{:62}32: pid ", "")), "{picture:?}");
+    assert!(picture[32].starts_with(&format!("{:62}(depth 33) 33: pid ", "")), "{picture:?}");
+    assert!(picture[99].starts_with(&format!("{:62}(depth 100) 100: pid ", "")), "{picture:?}");
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 24] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Beat,
@@ -423,6 +423,8 @@ pub(crate) const ANCESTORS_MAX: usize = 8;
 pub(crate) struct Welcome {
     /// Who the parent is.
     pub parent: NodeId,
+    /// Its process.
+    pub pid: u32,
     /// How many links there are between the child and the control node.
     pub depth: u32,
     /// Who is above the parent, and where they listen, the nearest first.

@@ -18,8 +18,8 @@ use crate::wire::{
     Status, Welcome,
 };
 use crate::{
-    Address, Ancestor, Birth, Facts, Failure, Input, LINE_BYTES_MAX, LinkId, Node, NodeId, Output,
-    Registry, Reply, RequestId, Time, Token, Traffic, VALUE_BYTES_MAX, Watch,
+    Address, Ancestor, Birth, Facts, Failure, Input, Inspection, LINE_BYTES_MAX, LinkId, Node,
+    NodeId, Output, Registry, Reply, RequestId, Time, Token, Traffic, VALUE_BYTES_MAX, Watch,
 };
 
 /// How many places one message about those below names at most; keeps it below a piece.
@@ -27,7 +27,7 @@ const PLACES_PER_MESSAGE: usize = 400;
 
 /// How many bytes of answers may wait for the parent before this node takes in no more: children
 /// get no new credit, and its own requests wait. As many may wait to be taken before those do.
-const ANSWERS_WAITING_BYTES: usize = 256 * 1024;
+pub(crate) const ANSWERS_WAITING_BYTES: usize = 256 * 1024;
 
 /// What a compute node is told before it starts.
 #[derive(Debug)]
@@ -89,6 +89,8 @@ struct Parent {
     /// The link stands, as far as is known, and what is sent on it may arrive.
     is_up: bool,
     ancestor: Ancestor,
+    /// Its process, once it has said so.
+    pid: Option<u32>,
 }
 
 impl Parent {
@@ -131,13 +133,13 @@ impl Worker {
             transport,
             clock: Clock::default(),
             since: now,
-            parent: Parent { link: Link::new(parent, now), is_up: true, ancestor },
+            parent: Parent { link: Link::new(parent, now), is_up: true, ancestor, pid: None },
             ancestors: birth.ancestors,
             moves: 0,
             healing: None,
             attempts: Attempts::default(),
             watch: None,
-            children: Children::new(life, token),
+            children: Children::new(life, pid, token),
             modules: Modules::new(commands, timeout),
             partial: None,
             waiting: VecDeque::new(),
@@ -398,7 +400,8 @@ impl Worker {
 
     /// Takes in what the parent says of itself and those above it.
     fn place(&mut self, welcome: Welcome) {
-        let Welcome { depth, ancestors, .. } = welcome;
+        let Welcome { pid, depth, ancestors, .. } = welcome;
+        self.parent.pid = Some(pid);
         self.ancestors = ancestors;
         let mut of_children = vec![self.parent.ancestor.clone()];
         of_children.extend_from_slice(&self.ancestors);
@@ -443,10 +446,11 @@ impl Worker {
 
     /// Goes on with the search for a parent.
     fn heal(&mut self, now: Time, out: &mut Vec<Output>) {
-        // One that is ending notes the silence as well, or its deadline would stay.
-        if self.parent.is_up && self.parent.link.fell_silent(now) && !self.ending {
-            log::info!("node {} hears nothing from its parent", self.hello.life.node);
-            self.seek(now, self.ancestors.clone(), out);
+        if self.parent.is_up && self.parent.link.inspect_if_due(now) {
+            match self.parent.pid {
+                Some(pid) => out.push(Output::Inspect(self.parent.link.id(), pid)),
+                None => self.parent_inspected(now, Inspection::default(), out),
+            }
         }
         let Some(healing) = &mut self.healing else { return };
         healing.step(now, &mut self.attempts, out);
@@ -462,6 +466,15 @@ impl Worker {
         } else {
             log::error!("node {}: nobody takes it in, so it ends", self.hello.life.node);
             self.end(now, END_GRACE, out);
+        }
+    }
+
+    /// The process of the parent, of which nothing has come for too long, was looked at.
+    fn parent_inspected(&mut self, now: Time, seen: Inspection, out: &mut Vec<Output>) {
+        // One that is ending notes the silence as well, or its deadline would stay.
+        if self.parent.is_up && self.parent.link.judge(now, seen) && !self.ending {
+            log::info!("node {} hears nothing from its parent", self.hello.life.node);
+            self.seek(now, self.ancestors.clone(), out);
         }
     }
 
@@ -495,7 +508,7 @@ impl Worker {
         }
         log::info!("node {} is taken in by node {}", self.hello.life.node, ancestor.node);
         self.moves += 1;
-        self.parent = Parent { link, is_up: true, ancestor };
+        self.parent = Parent { link, is_up: true, ancestor, pid: None };
         self.watch_parent(now);
         let settled = wire::body(&Settled { moves: self.moves });
         self.parent.link.send_first(&Message::neighbour(Kind::Settled, &settled));
@@ -526,8 +539,7 @@ impl Worker {
             self.parent.link.beat_if_due(now);
         }
         self.heal(now, out);
-        let parent = &mut self.parent;
-        self.children.timeout(now, out, &mut |message| parent.send(&message));
+        self.children.timeout(now, out);
         for (id, bytes) in self.offers.due_again(now) {
             let life = self.hello.life;
             self.parent.send(&Message::new(Kind::Offer, life, id, &wire::body(&(bytes as u64))));
@@ -597,6 +609,9 @@ impl Node for Worker {
                 }
             }
             Input::Down(link) if is_parent(link) => self.orphaned(now, out),
+            Input::Inspected(link, seen) if is_parent(link) => {
+                self.parent_inspected(now, seen, out);
+            }
             Input::Timeout => self.timeout(now, out),
             Input::Interrupt => self.end(now, END_GRACE, out),
             Input::JobDone(id, outcome) => self.finish(now, id, outcome),
@@ -684,8 +699,8 @@ fn read_welcome(
 mod tests {
     use super::*;
     use crate::{
-        Call, Claim, Command, CommandSpec, Context, Example, Incarnation, Life, Outcome, Place,
-        Word,
+        Activity, Call, Claim, Command, CommandSpec, Context, Example, Incarnation, Life, Outcome,
+        Place, Word,
     };
 
     const PARENT: LinkId = LinkId(1);
@@ -805,7 +820,7 @@ mod tests {
         turn(&mut worker, Input::Connecting(1, link));
         turn(&mut worker, Input::Up(link));
         let welcome = |parent| {
-            let welcome = Welcome { parent, depth: 1, ancestors: Vec::new() };
+            let welcome = Welcome { parent, pid: 1, depth: 1, ancestors: Vec::new() };
             frame(&[Message::neighbour(Kind::Welcome, &wire::body(&welcome))])
         };
         let out = turn(&mut worker, Input::Frame(link, &welcome(NodeId::compute(5).unwrap())));
@@ -829,6 +844,35 @@ mod tests {
             })
             .collect();
         assert_eq!(asked, [Address("above".to_owned()), address]);
+    }
+
+    #[test]
+    fn a_parent_that_is_kept_from_running_is_not_left() {
+        const MS: Duration = Duration::from_millis(1);
+        let node = NodeId::compute(7).unwrap();
+        let above = Ancestor { node: NodeId::CONTROL, address: Address("above".to_owned()) };
+        let mut worker = worker(Vec::new());
+        worker.parent.ancestor.node = node;
+        worker.watch = Some(Watch { beat_every: 1_000 * MS, silent_after: 40 * MS });
+        worker.watch_parent(Time::ZERO);
+        let welcome = Welcome { parent: node, pid: 77, depth: 2, ancestors: vec![above] };
+        let welcome = frame(&[Message::neighbour(Kind::Welcome, &wire::body(&welcome))]);
+        worker.handle(Time::ZERO, Input::Frame(PARENT, &welcome), &mut Vec::new());
+
+        let mut turn = |ms: u32, input: Input<'_>| {
+            let mut out = Vec::new();
+            worker.handle(Time::ZERO + ms * MS, input, &mut out);
+            out.retain(|output| !matches!(output, Output::Send(..)));
+            out
+        };
+        assert_eq!(turn(39, Input::Timeout), []);
+        assert_eq!(turn(40, Input::Timeout), [Output::Inspect(PARENT, 77)]);
+        let neighbour = Activity { is_busy: true, ran: Duration::ZERO };
+        let waits = Inspection { neighbour, ..Inspection::default() };
+        assert_eq!(turn(40, Input::Inspected(PARENT, waits)), []);
+        assert_eq!(turn(45, Input::Timeout), [Output::Inspect(PARENT, 77)]);
+        let asked = turn(45, Input::Inspected(PARENT, Inspection::default()));
+        assert!(matches!(&asked[..], [Output::Connect(_, _)]), "{asked:?}");
     }
 
     /// Otherwise it might be relied on at a moment when it does not know where to turn.

@@ -51,6 +51,14 @@ fn there_are_rows_for_each_measure_and_transport() {
         ["zmq", "zmq:ipc"].map(|transport| ((measure, transport), rows))
     });
     assert_eq!(counts, expected.collect());
+    let loads = report["loads"].as_array().unwrap();
+    assert_eq!(loads.len(), ROWS.len());
+    for load in loads {
+        let shares = ["others", "stolen"].map(|key| load[key].as_f64().unwrap());
+        assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)), "{load}");
+        let line = format!("\n{}: the machine was busy (", text(load, "measure"));
+        assert_eq!(finished.output.contains(&line), load["spoilt"].is_string(), "{load}");
+    }
     let page = fs::read_to_string(scratch.path().join("page.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>"), "{page}");
 }

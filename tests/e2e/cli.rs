@@ -39,6 +39,23 @@ fn bad_usage_is_2_and_says_why_on_the_standard_error() {
 }
 
 #[test]
+fn what_was_meant_is_said_when_something_is_mistyped() {
+    let (status, _, errors) = hoptree(&["trasnports"]);
+    assert_eq!(status, 2);
+    assert!(errors.contains("No such file"), "{errors}");
+    assert!(errors.ends_with("; did you mean 'hoptree transports'?\n"), "{errors}");
+    let (_, _, errors) = hoptree(&["no-such-script.txt"]);
+    assert!(!errors.contains("did you mean"), "{errors}");
+
+    let finished = Console::run(&[], "create 1\nexec 1 tiem\ncraete 2\nexec 1 nonsense\n");
+    let lines = finished.lines();
+    assert_eq!(lines[1], "Error:1: unknown command 'tiem': did you mean 'time'?");
+    assert_eq!(lines[2], "Error: unknown command 'craete': did you mean 'create'?");
+    let list = "Error:1: unknown command 'nonsense': expected one of ";
+    assert!(lines[3].starts_with(list), "{}", lines[3]);
+}
+
+#[test]
 fn an_unknown_transport_is_answered_with_the_linked_ones() {
     let (_, _, errors) = hoptree(&["--transport", "pigeon"]);
     let transports = linked_transports().unwrap();

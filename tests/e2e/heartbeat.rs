@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::console::{Console, Exchange};
 use crate::deadline::{AT_ONCE, PATIENCE, TOLERANCE, eventually, pass};
 use crate::load;
+use crate::quota::Quota;
 
 const INTERVAL: Duration = Duration::from_millis(200);
 const SWITCH_ON: &str = "heartbeat 200";
@@ -209,6 +210,36 @@ fn a_tree_that_lives_gives_no_notice() {
         console.ask("exec 6 echo busy", "Ok:6: busy");
         Instant::now() > until
     });
+}
+
+/// Under a quota some processors run out of time before others do: a node may see nothing of another
+/// for most of a period, though it runs itself. Where the user of the tests can't set one, this
+/// tests nothing.
+#[test]
+fn who_waits_for_a_processor_is_not_told_of_and_who_is_stopped_is() {
+    const NODES: i32 = 20;
+    let Some(quota) = Quota::new() else { return };
+    let mut console = Console::start(&[]);
+    let parent = |id: i32| if id == 1 { -1 } else { id / 2 };
+    let nodes: Vec<_> = (1..=NODES).map(|id| console.create(id as u32, parent(id))).collect();
+    quota.admit(&console.process());
+    nodes.iter().for_each(|node| quota.admit(node));
+    quota.limit(Duration::from_millis(10));
+    console.ask("heartbeat 10", "Ok");
+    console.expect_silence(Duration::from_secs(3));
+
+    let last = &nodes[nodes.len() - 1];
+    last.stop();
+    console.expect(&lost(NODES as u32));
+    last.go_on();
+    console.expect(&back(NODES as u32));
+    quota.lift();
+    console.ask("pingall", "Ok: -1");
+    for (id, parent) in [(20, 10), (7, 3)] {
+        console.send(&format!("exec {id} info"));
+        assert!(console.line().text.contains(&format!(" parent={parent} ")));
+    }
+    console.finish();
 }
 
 /// Checks the time of a notice. The last sign of life came somewhere within the exchange.

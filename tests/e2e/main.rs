@@ -13,6 +13,7 @@ mod deadline;
 mod lines;
 mod load;
 mod process;
+mod quota;
 mod scratch;
 mod tcp;
 

@@ -6,8 +6,8 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use hoptree_core::{
-    Address, Birth, Controller, ControllerConfig, Exit, Failure, Input, Life, LinkId, NodeId,
-    Order, Output, Registry, RequestId, Time, Token, Worker, WorkerConfig,
+    Activity, Address, Birth, Controller, ControllerConfig, Exit, Failure, Input, Inspection, Life,
+    LinkId, NodeId, Order, Output, Registry, RequestId, Time, Token, Worker, WorkerConfig,
 };
 
 use crate::checks::Checks;
@@ -53,8 +53,9 @@ pub enum Event {
     Alarm,
     /// There is a reason less for the process not to run.
     GoOn,
-    /// There is one more.
-    Stop,
+    /// Others get the processor, and later the process does.
+    Preempt,
+    Schedule,
     /// A partition is over.
     Heal,
     /// The user reads on.
@@ -229,7 +230,8 @@ impl Network {
             }
             Event::Read => return self.block_output(false),
             Event::GoOn => return self.go_on(pid),
-            Event::Stop => return self.stop(pid),
+            Event::Preempt => return self.preempt(pid),
+            Event::Schedule => return self.schedule(pid),
             _ if !self.is_alive(pid) => return,
             Event::Alarm => return self.alarm(pid),
             _ => {}
@@ -333,8 +335,8 @@ impl Network {
             Event::JobDone(call, outcome) => {
                 self.feed(pid, Input::JobDone(call, outcome), outputs);
             }
-            Event::Up(_) | Event::Alarm | Event::GoOn | Event::Stop | Event::Heal | Event::Read => {
-            }
+            Event::Up(_) | Event::Alarm | Event::Heal | Event::Read => {}
+            Event::GoOn | Event::Preempt | Event::Schedule => {}
         }
     }
 
@@ -479,6 +481,11 @@ impl Network {
                 }
                 self.processes[pid].adopted.push(life);
             }
+            Output::Inspect(link, told) => {
+                let seen = self.inspect(link, told);
+                self.feed(pid, Input::Inspected(link, seen), outputs);
+                return true;
+            }
             Output::Spawn(birth, _) => self.spawn(pid, birth),
             Output::Kill(life) => self.kill_for(pid, life),
             Output::Offload(job) => {
@@ -497,6 +504,22 @@ impl Network {
             Output::Exit => self.end(pid, Exit::Status(0)),
         }
         false
+    }
+
+    /// What the process at the other end of a link is doing, which was told to be this one: whether it
+    /// waits for the processor, or something that it has sent is on its way.
+    fn inspect(&mut self, link: LinkId, told: u32) -> Inspection {
+        let peer = self.ends.peer_of(link).owner;
+        let process = &self.processes[peer];
+        if public(peer) != told {
+            let name = name(process);
+            self.checks.fail(format!("{told} is inspected in place of {name}"));
+        }
+        let waits = process.is_alive() && process.preempted > 0;
+        let is_stopped = process.stops > process.preempted;
+        let is_sending = self.ends.end(link).last_arrival > self.now;
+        let activity = |is_busy| Activity { is_busy, ran: Duration::ZERO };
+        Inspection { neighbour: activity(waits && !is_stopped), delivery: activity(is_sending) }
     }
 
     fn send(&mut self, link: LinkId, frame: Vec<u8>) {
@@ -654,6 +677,17 @@ impl Network {
     pub fn stop(&mut self, pid: Pid) {
         note!(self.now, "{} is stopped", name(&self.processes[pid]));
         self.processes[pid].stops += 1;
+    }
+
+    fn preempt(&mut self, pid: Pid) {
+        self.stop(pid);
+        self.processes[pid].preempted += 1;
+    }
+
+    fn schedule(&mut self, pid: Pid) {
+        let process = &mut self.processes[pid];
+        process.preempted = process.preempted.saturating_sub(1);
+        self.go_on(pid);
     }
 
     pub fn go_on(&mut self, pid: Pid) {

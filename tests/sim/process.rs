@@ -23,6 +23,8 @@ pub struct Process {
     pub ended: Option<Moment>,
     /// How many reasons there are for it not to run.
     pub stops: u32,
+    /// How many of them are that others have the processor.
+    pub preempted: u32,
     /// What came while it did not run.
     pub held: Vec<Event>,
     /// The links whose ends it has.
@@ -55,6 +57,7 @@ impl Process {
             started: now,
             ended: None,
             stops: 0,
+            preempted: 0,
             held: Vec::new(),
             links: Vec::new(),
             adopted: Vec::new(),

@@ -265,9 +265,9 @@ impl Story {
         let mut at = 0;
         for _ in 0..self.network.random.between(3, 15) {
             at += self.network.random.between(0, 10 * MS);
-            self.network.plan_in(at, pid, Event::Stop);
+            self.network.plan_in(at, pid, Event::Preempt);
             at += self.network.random.between(MS, 40 * MS);
-            self.network.plan_in(at, pid, Event::GoOn);
+            self.network.plan_in(at, pid, Event::Schedule);
         }
     }
 

@@ -41,6 +41,7 @@ pub fn on_the_tree(story: &mut Story) {
     pings(story, &living);
     notices(story, &living);
     suspension(story, &living);
+    scarcity(story, &living);
     silence(story, &living);
     tasks(story, &living);
     let places = places(story, &living);
@@ -117,6 +118,38 @@ fn suspension(story: &mut Story, living: &BTreeMap<NodeId, Pid>) {
             story.checks().fail(format!("node {node} has moved when all were stopped"));
         }
     }
+}
+
+/// Everybody gets the processor for a fifth of the time only, each at another moment, as under a
+/// quota: that is longer away than the patience of neighbours, and nobody takes it for silence.
+fn scarcity(story: &mut Story, living: &BTreeMap<NodeId, Pid>) {
+    const PERIOD: Moment = 100 * MS;
+    const SHARE: Moment = 20 * MS;
+    const PERIODS: u64 = 20;
+    let Some(beat) = story.beat else { return };
+    let before = places(story, living);
+    let short_beat = story.network.random.between(10, 20);
+    story.ask([format!("heartbeat {short_beat}")]);
+    let notices = story.checks().counts.notices;
+    for pid in [CONTROL].into_iter().chain(living.values().copied()) {
+        let mut at = story.network.random.below(PERIOD);
+        for _ in 0..PERIODS {
+            story.network.plan_in(at, pid, Event::Preempt);
+            story.network.plan_in(at + PERIOD - SHARE, pid, Event::Schedule);
+            at += PERIOD;
+        }
+    }
+    story.network.run_for((PERIODS + 1) * PERIOD + SETTLED);
+    if story.checks().counts.notices != notices {
+        story.checks().fail("a notice when all had little of the processor".to_owned());
+    }
+    for (node, after) in places(story, living) {
+        if before.get(&node).is_some_and(|before| before.parent != after.parent) {
+            story.checks().fail(format!("node {node} has moved for want of the processor"));
+        }
+    }
+    story.ask([format!("heartbeat {beat}")]);
+    story.network.run_for(SETTLED);
 }
 
 /// A node that is stopped is told of when it has shown nothing for four beats, the last of which may

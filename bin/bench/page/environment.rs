@@ -1,7 +1,7 @@
 //! What the figures of a page depend on.
 
 use super::markup::{Escaped, put};
-use crate::bench::report::{Environment, Report};
+use crate::bench::report::{Environment, Load, Report};
 
 /// Adds what the figures depend on, and what is missing among them.
 pub fn write(report: &Report, out: &mut String) {
@@ -16,8 +16,9 @@ pub fn write(report: &Report, out: &mut String) {
         out.push_str("<p class=\"warning\">The run was ended early: these are the figures of the ");
         out.push_str("rounds that were complete.</p>\n");
     }
-    for failure in &report.failures {
-        put!(out, "<p class=\"warning\">{}</p>\n", Escaped(failure));
+    let busy = report.loads.iter().filter_map(Load::warning);
+    for warning in report.failures.iter().cloned().chain(busy) {
+        put!(out, "<p class=\"warning\">{}</p>\n", Escaped(&warning));
     }
 }
 

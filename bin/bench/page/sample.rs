@@ -40,6 +40,7 @@ pub fn empty() -> Report {
         },
         interrupted: false,
         failures: Vec::new(),
+        loads: Vec::new(),
         rows: Vec::new(),
     }
 }

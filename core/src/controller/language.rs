@@ -4,13 +4,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::modules::split_word;
-use crate::{CONSOLE_VERBS, NodeId, Registry, shown};
+use crate::{CONSOLE_VERBS, NodeId, Registry, nearest, shown};
 
 /// The longest pause that `sleep` takes, in milliseconds: a day.
 const SLEEP_MS_MAX: u64 = 86_400_000;
-
-/// How many letters of a verb may be wrong for another to be suggested.
-const TYPOS_MAX: usize = 2;
 
 /// The console's own verbs: how they are written, and what they do.
 pub(crate) const CONSOLE_HELP: [(&str, &str); 9] = [
@@ -101,16 +98,10 @@ pub(crate) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
 
 /// What the user is told of a verb that nobody knows.
 pub(crate) fn unknown_verb(verb: &str, registry: &Registry) -> String {
-    let typed = shown(verb).to_ascii_lowercase();
-    let nearest = CONSOLE_VERBS
-        .into_iter()
-        .chain(registry.verb_spellings())
-        .map(|known| (strsim::damerau_levenshtein(&typed, known), known))
-        .min()
-        .filter(|(typos, known)| *typos <= TYPOS_MAX && *typos < known.len());
+    let nearest = nearest(verb, CONSOLE_VERBS.into_iter().chain(registry.verb_spellings()));
     let verb = shown(verb);
     match nearest {
-        Some((_, known)) => format!("unknown command '{verb}': did you mean '{known}'?"),
+        Some(known) => format!("unknown command '{verb}': did you mean '{known}'?"),
         None => format!("unknown command '{verb}': 'help' lists what there is"),
     }
 }
@@ -312,6 +303,7 @@ mod tests {
         assert!(unknown_verb("crate", &registry).contains("'create'"));
         assert!(unknown_verb("CREATE", &registry).contains("'create'"));
         assert!(unknown_verb("pnig", &registry).contains("'ping'"));
+        assert!(unknown_verb("quit", &registry).contains("'exit'"));
         assert!(unknown_verb("frobnicate", &registry).contains("'help'"));
         assert!(unknown_verb(&"x".repeat(1_000_000), &registry).len() < 100);
     }

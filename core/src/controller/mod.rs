@@ -101,7 +101,7 @@ impl Controller {
             transport: config.transport,
             since: now,
             clock: Clock::default(),
-            children: Children::new(Life::CONTROL, config.token),
+            children: Children::new(Life::CONTROL, config.pid, config.token),
             modules: Modules::new(config.commands, config.timeout),
             board: Board::new(config.timeout, Replies::new(config.order)),
             reading: Reading::Lines,
@@ -302,8 +302,7 @@ impl Controller {
     }
 
     fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
-        let board = &mut self.board;
-        self.children.timeout(now, out, &mut |message| board.message(now, message));
+        self.children.timeout(now, out);
         self.board.timeout(now);
         let (real, facts) = (self.clock.real(now), self.facts());
         // The deadlines of their commands are the board's.

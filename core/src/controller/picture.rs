@@ -9,6 +9,10 @@ use super::task::Work;
 use super::tree::{Record, State};
 use crate::{NodeId, Time};
 
+/// How deep nodes are drawn further to the right than their parents. Below that their depth is
+/// written, so that the lines of a long chain are no longer than others.
+const DRAWN_DEPTH_MAX: usize = 32;
+
 impl Board {
     /// Every node on a line of its own, below its parent and further to the right.
     pub(super) fn picture(&self, now: Time) -> String {
@@ -27,10 +31,9 @@ impl Board {
                 path.pop();
                 continue;
             };
-            let indent = 2 * (path.len() - 1);
             let line = self.tree.record(node).map(|record| self.line(now, record));
-            let line = line.unwrap_or_default();
-            writeln!(picture, "{:indent$}{node}: {line}", "").expect("a String takes all");
+            write_indent(path.len(), &mut picture);
+            writeln!(picture, "{node}: {}", line.unwrap_or_default()).expect("a String takes all");
             path.push(below.remove(&node).unwrap_or_default().into_iter());
         }
         if picture.is_empty() {
@@ -87,6 +90,15 @@ impl Board {
             Some(node) if !node.is_control() => format!("below node {node}"),
             _ => "it has not answered yet".to_owned(),
         }
+    }
+}
+
+/// Begins the line of a node that is so many links away from the control node.
+fn write_indent(depth: usize, picture: &mut String) {
+    let indent = 2 * (depth.min(DRAWN_DEPTH_MAX) - 1);
+    picture.extend(std::iter::repeat_n(' ', indent));
+    if depth > DRAWN_DEPTH_MAX {
+        write!(picture, "(depth {depth}) ").expect("a String takes all");
     }
 }
 
