@@ -11,7 +11,7 @@ use hoptree_core::{
 use hoptree_system::require_descriptors;
 
 use crate::offload::Offload;
-use crate::process::{Children, inspect};
+use crate::process::{Children, Reaped, inspect};
 use crate::signals::Signals;
 
 /// How many children are started in one turn, so that the transport can take in those that connect
@@ -202,9 +202,13 @@ impl<N: Node> Driver<N> {
 
     fn reap(&mut self) {
         let Driver { node, children, now, outputs, fed, .. } = self;
-        children.reap(|life, exit, words| {
+        children.reap(|reaped| {
             *fed = true;
-            node.handle(*now, Input::ChildExited(life, exit, words), outputs);
+            let input = match reaped {
+                Reaped::Child(life, exit, words) => Input::ChildExited(life, exit, words),
+                Reaped::Orphan(pid, exit) => Input::OrphanExited(pid, exit),
+            };
+            node.handle(*now, input, outputs);
         });
     }
 

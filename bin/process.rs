@@ -18,7 +18,7 @@ mod strays;
 
 pub use abandoned::remove_abandoned;
 pub use boot::{Boot, Heritage, Role};
-pub use children::Children;
+pub use children::{Children, Reaped};
 pub use detach::detach;
 pub use directory::{DirectoryLock, make_directory, remove_directory, temporary_directory};
 pub use dispositions::{is_ignored, reset_signals};

@@ -45,6 +45,15 @@ pub struct Children {
     adopted: BTreeMap<Life, OwnedFd>,
 }
 
+/// A process that has ended.
+#[derive(Debug)]
+pub enum Reaped<'a> {
+    /// That of a life, with its last words if it had any.
+    Child(Life, Exit, Option<&'a str>),
+    /// One that others had started who are gone, by its process id.
+    Orphan(u32, Exit),
+}
+
 impl Children {
     /// No children yet; those to come will be handed `heritage`.
     pub fn new(heritage: Heritage) -> Children {
@@ -125,9 +134,9 @@ impl Children {
         }
     }
 
-    /// Tells each child that has ended since the last call, with its last words if it had any, and
-    /// says whether this process has any left. Orphans that it has inherited are reaped as well and not told. Does not block.
-    pub fn reap(&mut self, mut ended: impl FnMut(Life, Exit, Option<&str>)) -> bool {
+    /// Tells each child that has ended since the last call, and orphans that this process has
+    /// inherited as well, and says whether it has any left. Does not block.
+    pub fn reap(&mut self, mut ended: impl FnMut(Reaped<'_>)) -> bool {
         loop {
             let (pid, status) = match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some(one)) => one,
@@ -136,13 +145,16 @@ impl Children {
                 Err(_) => return false,
             };
             let pid = pid.as_raw_pid();
-            let Some(&life) = self.lives.get(&pid) else { continue };
+            let Some(&life) = self.lives.get(&pid) else {
+                ended(Reaped::Orphan(pid.unsigned_abs(), exit(status)));
+                continue;
+            };
             let farewells = self.farewells.as_mut();
             let words = farewells.and_then(|it| it.take(pid, |pid| self.lives.contains_key(&pid)));
             self.lives.remove(&pid);
             let exit = exit(status);
             log::debug!("{life}, process {pid}, has ended: {exit:?}");
-            ended(life, exit, words.as_deref());
+            ended(Reaped::Child(life, exit, words.as_deref()));
         }
     }
 
@@ -159,7 +171,7 @@ impl Children {
         const PERIOD: Duration = Duration::from_millis(10);
         let start = Instant::now();
         let mut found_none = false;
-        while self.reap(|_, _, _| {}) {
+        while self.reap(|_| {}) {
             let left = strays();
             // A node that ended during the search has left its children to this process behind the
             // search's back. So it takes two to say that nobody is there.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::link::{Link, Merge};
-use crate::processes::Processes;
+use crate::processes::{GONE_WITHIN, Processes};
 use crate::router::{Hop, RouteTable, Router};
 use crate::time::earliest;
 use crate::wire::{
@@ -678,7 +678,7 @@ impl Children {
     }
 
     /// Does what is due.
-    pub fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
+    pub fn timeout(&mut self, now: Time, out: &mut Vec<Output>, up: &mut Up<'_>) {
         if self.wake.is_none_or(|wake| now < wake) {
             return;
         }
@@ -708,7 +708,30 @@ impl Children {
             let deadline = earliest(child.link.deadline(), child.guest_until);
             self.wake = earliest(self.wake, deadline);
         }
-        self.wake = earliest(self.wake, self.processes.kill_overdue(now, out));
+        for (life, request) in self.processes.end_overdue(now, out) {
+            self.leave_behind(life, request, out, up);
+        }
+        self.wake = earliest(self.wake, self.processes.deadline());
+    }
+
+    /// A process that was killed is not gone, and is not waited for any longer.
+    fn leave_behind(
+        &mut self,
+        life: Life,
+        request: Option<RequestId>,
+        out: &mut Vec<Output>,
+        up: &mut Up<'_>,
+    ) {
+        log::warn!("{life} was killed and has not ended");
+        if let Some(link) = self.link_of(life) {
+            out.push(Output::Close(link));
+            self.drop_link(link, up);
+        }
+        if let Some(request) = request {
+            let within = GONE_WITHIN.as_millis();
+            let text = format!("was killed and has not ended within {within} ms");
+            up(Message::answer(self.own, request, Status::Failed, text.as_bytes()));
+        }
     }
 
     /// The process of a child of which nothing has come for too long was looked at.
@@ -978,7 +1001,7 @@ mod tests {
         }
         let sent = u32::try_from(out.len()).unwrap();
         let later = NOW + every;
-        children.timeout(later, &mut Vec::new());
+        children.timeout(later, &mut Vec::new(), &mut |_| ());
         assert_eq!(children.deadline(), Some(NOW + 100 * every), "no beat could leave");
         let up = &mut |_: Message<'_>| ();
         let ack = sent.to_le_bytes();

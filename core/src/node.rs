@@ -89,6 +89,9 @@ pub enum Input<'a> {
     /// The process of a child has ended and has been reaped. The text is what it said of that, in
     /// words for the user, if it did.
     ChildExited(Life, Exit, Option<&'a str>),
+    /// A process has ended and been reaped whose parent, which had started it, is gone: with this
+    /// process id. Only for the control node, to which all such processes come.
+    OrphanExited(u32, Exit),
     /// What a job that [`Output::Offload`] asked for has come to. The first is its call.
     JobDone(RequestId, Result<String, Failure>),
     /// What was seen of the neighbour on this link, as [`Output::Inspect`] has asked for. All that it

@@ -2,6 +2,7 @@
 //! no other parent, and those that it has taken in.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::children::Up;
 use crate::time::earliest;
@@ -28,10 +29,20 @@ enum Process {
     Ending(Ending),
 }
 
+/// How long a process that was killed may take to be gone before whoever waits for that is told so. A
+/// debugger or a control group that is frozen may hold it for ever.
+pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(2);
+
+/// The same when this node is to end itself: what is left is the control node's then, which looks for
+/// it last of all.
+const LEFT_WITHIN: Duration = Duration::from_millis(25);
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Ending {
     /// When it is killed, if it has not ended by itself.
     kill_at: Option<Time>,
+    /// By when it must be gone; it is not waited for any longer.
+    gone_by: Option<Time>,
     /// The request that wants to know of its end.
     request: Option<RequestId>,
     /// It has ended, or that will not be told since it was adopted; the end of its link is still to
@@ -91,8 +102,9 @@ impl Processes {
             Process::Ending(earlier) => earlier.exited,
             Process::Starting(_) | Process::Running => false,
         };
-        *process =
-            Process::Ending(Ending { kill_at: Some(kill_at), request: Some(request), exited });
+        let (kill_at, gone_by) = (Some(kill_at), Some(kill_at + GONE_WITHIN));
+        let request = Some(request);
+        *process = Process::Ending(Ending { kill_at, gone_by, request, exited });
         true
     }
 
@@ -110,8 +122,8 @@ impl Processes {
         });
         let mut to_ask = Vec::new();
         for (life, process) in &mut self.by_life {
-            let ending = match process {
-                Process::Ending(_) => continue,
+            let mut ending = match process {
+                Process::Ending(ending) => *ending,
                 Process::Starting(_) => {
                     out.push(Output::Kill(*life));
                     Ending::default()
@@ -119,9 +131,10 @@ impl Processes {
                 Process::Running | Process::Adopted => {
                     to_ask.push(*life);
                     let exited = matches!(process, Process::Adopted);
-                    Ending { kill_at: Some(kill_at), exited, request: None }
+                    Ending { kill_at: Some(kill_at), exited, ..Ending::default() }
                 }
             };
+            ending.gone_by = earliest(ending.gone_by, Some(kill_at + LEFT_WITHIN));
             *process = Process::Ending(ending);
         }
         to_ask
@@ -173,7 +186,7 @@ impl Processes {
             }
             Some(Process::Ending(ending)) if is_linked => {
                 ending.exited = true;
-                ending.kill_at = None;
+                (ending.kill_at, ending.gone_by) = (None, None);
             }
             Some(Process::Ending(_)) => self.ended(life, up),
             Some(Process::Running | Process::Adopted) => {
@@ -218,18 +231,40 @@ impl Processes {
         }
     }
 
-    /// Kills those that have not ended in time, and says when the next one's time is over.
-    pub fn kill_overdue(&mut self, now: Time, out: &mut Vec<Output>) -> Option<Time> {
-        let mut next = None;
+    /// Kills those that have not ended in time, and gives up those that are not gone even so. Says
+    /// which these are, with the requests that wait for their end.
+    pub fn end_overdue(
+        &mut self,
+        now: Time,
+        out: &mut Vec<Output>,
+    ) -> Vec<(Life, Option<RequestId>)> {
+        let is_due = |time: Option<Time>| time.is_some_and(|time| time <= now);
         for (life, process) in &mut self.by_life {
-            let Process::Ending(ending) = process else { continue };
-            if ending.kill_at.is_some_and(|kill_at| kill_at <= now) {
+            if let Process::Ending(ending) = process
+                && is_due(ending.kill_at)
+            {
                 log::info!("{life} did not end when it was asked to, and is killed");
                 ending.kill_at = None;
                 out.push(Output::Kill(*life));
             }
-            next = earliest(next, ending.kill_at);
         }
-        next
+        let left = self.by_life.extract_if(.., |_, process| match process {
+            Process::Ending(ending) => is_due(ending.gone_by),
+            _ => false,
+        });
+        let request = |process| match process {
+            Process::Ending(ending) => ending.request,
+            _ => None,
+        };
+        left.map(|(life, process)| (life, request(process))).collect()
+    }
+
+    /// When [`Processes::end_overdue`] has something to do.
+    pub fn deadline(&self) -> Option<Time> {
+        let endings = self.by_life.values().filter_map(|process| match process {
+            Process::Ending(ending) => earliest(ending.kill_at, ending.gone_by),
+            _ => None,
+        });
+        endings.min()
     }
 }

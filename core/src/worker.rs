@@ -539,7 +539,8 @@ impl Worker {
             self.parent.link.beat_if_due(now);
         }
         self.heal(now, out);
-        self.children.timeout(now, out);
+        let parent = &mut self.parent;
+        self.children.timeout(now, out, &mut |message| parent.send(&message));
         for (id, bytes) in self.offers.due_again(now) {
             let life = self.hello.life;
             self.parent.send(&Message::new(Kind::Offer, life, id, &wire::body(&(bytes as u64))));
@@ -619,8 +620,9 @@ impl Node for Worker {
             | Input::LineTooLong
             | Input::LineRefused(_)
             | Input::EndOfInput
-            | Input::OutputBlocked(_) => {
-                debug_assert!(false, "a compute node has no console");
+            | Input::OutputBlocked(_)
+            | Input::OrphanExited(..) => {
+                debug_assert!(false, "a compute node has no console, and inherits nobody");
             }
             input => {
                 self.traffic.frames_received += u64::from(matches!(input, Input::Frame(..)));

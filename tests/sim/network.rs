@@ -48,6 +48,7 @@ pub enum Event {
     Frame(LinkId, Vec<u8>),
     Down(LinkId),
     ChildExited(Life, Exit),
+    OrphanExited(u32, Exit),
     SpawnFailed(Life),
     JobDone(RequestId, Result<String, Failure>),
     Alarm,
@@ -105,6 +106,8 @@ pub struct Network {
     still: u32,
     /// How many starts of a process out of a hundred fail.
     pub failing_starts: u64,
+    /// How many processes out of a hundred are held when they end, as by a debugger.
+    pub held_ends: u64,
     by_life: HashMap<Life, Pid>,
     agenda: BinaryHeap<Reverse<Planned>>,
     planned: u64,
@@ -131,6 +134,7 @@ impl Network {
             events: 0,
             still: 0,
             failing_starts: 0,
+            held_ends: 0,
             by_life: HashMap::new(),
             agenda: BinaryHeap::new(),
             planned: 0,
@@ -328,6 +332,9 @@ impl Network {
             Event::Down(link) => self.break_off(pid, link, outputs),
             Event::ChildExited(life, exit) => {
                 self.feed(pid, Input::ChildExited(life, exit, None), outputs);
+            }
+            Event::OrphanExited(public, exit) => {
+                self.feed(pid, Input::OrphanExited(public, exit), outputs);
             }
             Event::SpawnFailed(life) => {
                 self.feed(pid, Input::SpawnFailed(life, "no more processes"), outputs);
@@ -659,8 +666,15 @@ impl Network {
         if pid == CONTROL {
             return self.break_lifeline();
         }
-        let latency = self.random.between(20 * MICROSECOND, 2 * MS);
-        self.plan_in(latency, spawner, Event::ChildExited(life, exit));
+        let mut latency = self.random.between(20 * MICROSECOND, 2 * MS);
+        if self.random.chance(self.held_ends) {
+            latency += 5_000 * MS;
+        }
+        if self.is_alive(spawner) {
+            self.plan_in(latency, spawner, Event::ChildExited(life, exit));
+        } else {
+            self.plan_in(latency, CONTROL, Event::OrphanExited(public(pid), exit));
+        }
     }
 
     /// The control node has ended: everybody's lifeline breaks.

@@ -141,6 +141,7 @@ impl Story {
         let random = &mut self.network.random;
         self.beat = (!random.chance(10)).then(|| random.between(2, 10) * 10);
         self.network.failing_starts = random.below(2) * 5;
+        self.network.held_ends = self.network.random.below(2) * 5;
         if let Some(beat) = self.beat {
             self.ask([format!("heartbeat {beat}")]);
             self.network.run_for(100 * MS);
@@ -167,7 +168,7 @@ impl Story {
 
     /// Every fault comes to its end, and time passes.
     fn calm(&mut self) {
-        self.network.failing_starts = 0;
+        (self.network.failing_starts, self.network.held_ends) = (0, 0);
         self.network.heal();
         self.network.block_output(false);
         self.network.ends.end_delays();

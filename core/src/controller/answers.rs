@@ -12,6 +12,9 @@ use crate::{Change, Life, NodeId, RequestId, Time};
 /// What is printed where a node that is to be created is there.
 pub(crate) const ALREADY_EXISTS: &str = "Already exists";
 
+/// What is printed where a node that is to be removed can't be reached.
+pub(crate) const UNAVAILABLE: &str = "Node is unavailable";
+
 /// What is left of a request whose command has been answered.
 #[derive(Debug)]
 pub(super) struct Late {
@@ -148,11 +151,16 @@ impl Board {
             },
             Some(Work::Remove { node, .. }) => {
                 let node = *node;
-                if status == Status::Ok {
-                    self.removed(request, node);
-                    self.replies.answer(request, Reply::Ok(""));
-                } else {
-                    self.removal_failed(request);
+                match status {
+                    Status::Ok => {
+                        self.removed(request, node);
+                        self.replies.answer(request, Reply::Ok(""));
+                    }
+                    Status::Failed => {
+                        let text = self.left_behind(now, node, body);
+                        self.removal_failed(request, &text);
+                    }
+                    Status::Unavailable => self.removal_failed(request, UNAVAILABLE),
                 }
             }
             Some(Work::Ping { .. } | Work::Verb | Work::Many(_)) | None => {}
@@ -179,10 +187,11 @@ impl Board {
         };
         log::debug!("the answer to request {} came late: dropped", request.0);
         self.settle(now, late.charge, status);
-        if let (Some(life), Status::Ok) = (late.removed, status)
-            && self.tree.life(life.node) == Some(life)
-        {
-            self.removed(request, life.node);
+        let removed = late.removed.filter(|life| self.tree.life(life.node) == Some(*life));
+        match (removed, status) {
+            (Some(life), Status::Ok) => self.removed(request, life.node),
+            (Some(life), Status::Failed) => drop(self.left_behind(now, life.node, &[])),
+            _ => {}
         }
     }
 
@@ -219,7 +228,7 @@ impl Board {
             }
             Work::Remove { node, stage } => {
                 late.removed = self.tree.life(node).filter(|_| stage == Removal::Ending);
-                self.removal_failed(request);
+                self.removal_failed(request, UNAVAILABLE);
             }
             Work::Verb | Work::Many(_) => {
                 self.replies.answer(request, Reply::Error(&no_answer));
@@ -261,10 +270,31 @@ impl Board {
         self.release(request, [node, parent]);
     }
 
-    pub(super) fn removal_failed(&mut self, request: RequestId) {
-        let unavailable = Reply::Error("Node is unavailable");
-        if self.replies.answer(request, unavailable).is_some() {
+    pub(super) fn removal_failed(&mut self, request: RequestId, text: &str) {
+        if self.replies.answer(request, Reply::Error(text)).is_some() {
             self.release(request, self.tree.concerned_by(request));
+        }
+    }
+
+    /// The process of a node was to end and has not, for the reason in `why`: its link is gone all the
+    /// same. Says so to the user.
+    fn left_behind(&mut self, now: Time, node: NodeId, why: &[u8]) -> String {
+        let pid = self.tree.record(node).map_or(0, |record| record.pid);
+        self.lost(now, node);
+        format!("node {node}, process {pid}, {}", String::from_utf8_lossy(why))
+    }
+
+    /// Frees the ids of a node that is known to have ended, and of those below it that are. Who else is
+    /// below them, as far as is known, is taken to hang above them until it is heard of.
+    pub(super) fn bury(&mut self, node: NodeId) {
+        let mut dead = self.tree.subtree(node);
+        dead.retain(|node| self.tree.is_dead(*node));
+        for node in dead {
+            if let Some(life) = self.tree.life(node) {
+                self.owed.remove(&life);
+            }
+            self.tree.bury(node);
+            self.changes.push((node, Change::Ended));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::answers::{ALREADY_EXISTS, Why};
+use super::answers::{ALREADY_EXISTS, UNAVAILABLE, Why};
 use super::board::{Board, Outgoing, Probe};
 use super::replies::Reply;
 use super::task::{Creation, Removal, Task, Work};
@@ -76,7 +76,7 @@ impl Board {
                 if lives {
                     self.end_node(now, request, life);
                 } else {
-                    self.removal_failed(request);
+                    self.removal_failed(request, UNAVAILABLE);
                 }
             }
             _ => {}

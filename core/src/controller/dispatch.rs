@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Controller;
-use super::answers::ALREADY_EXISTS;
+use super::answers::{ALREADY_EXISTS, UNAVAILABLE};
 use super::board::Outgoing;
 use super::gather::{Gather, Gathered, Told};
 use super::language::Target;
@@ -498,7 +498,12 @@ impl Controller {
         let record = self.board.tree.entry(node);
         let refused = match record.state {
             State::Absent => "Not found",
-            _ if !record.reachable => "Node is unavailable",
+            State::Lost if record.exit.is_some() => {
+                self.board.bury(node);
+                self.answer(request, Reply::Ok(""));
+                return true;
+            }
+            _ if !record.reachable => UNAVAILABLE,
             _ => {
                 for node in nodes {
                     self.board.tree.entry(node).held_by = Some(request);

@@ -64,11 +64,7 @@ impl Board {
         let record = self.tree.life_mut(life).filter(|record| record.moves == place.moves);
         let Some(record) = record else { return };
         match kind {
-            Kind::Lost => {
-                record.state = State::Lost;
-                record.since = now;
-                self.lose(now, life.node, Change::Lost);
-            }
+            Kind::Lost => self.lost(now, life.node),
             Kind::Silent => {
                 record.silent = true;
                 self.lose(now, life.node, Change::Silent);
@@ -115,6 +111,18 @@ impl Board {
                 self.lives(now, life, None);
             }
         }
+    }
+
+    /// The link to a node is gone.
+    pub(super) fn lost(&mut self, now: Time, node: NodeId) {
+        let Some(record) = self.tree.record_mut(node) else { return };
+        (record.state, record.since) = (State::Lost, now);
+        self.lose(now, node, Change::Lost);
+    }
+
+    /// A process has ended whose parent is gone: that of a node, perhaps.
+    pub(super) fn orphan_ended(&mut self, pid: u32, exit: Exit) {
+        self.tree.ended(pid, exit);
     }
 
     /// The process of a life has ended, which is not yet to say that its last words have come.

@@ -302,7 +302,8 @@ impl Controller {
     }
 
     fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
-        self.children.timeout(now, out);
+        let board = &mut self.board;
+        self.children.timeout(now, out, &mut |message| board.message(now, message));
         self.board.timeout(now);
         let (real, facts) = (self.clock.real(now), self.facts());
         // The deadlines of their commands are the board's.
@@ -363,6 +364,7 @@ impl Node for Controller {
                 self.muted = true;
             }
             Input::JobDone(call, outcome) => self.finish(now, call, outcome),
+            Input::OrphanExited(pid, exit) => self.board.orphan_ended(pid, exit),
             Input::Timeout => self.timeout(now, out),
             input => {
                 self.traffic.frames_received += u64::from(matches!(input, Input::Frame(..)));

@@ -230,6 +230,34 @@ impl Tree {
         self.forget_if_unused(node);
     }
 
+    /// Whether a node is lost and its process known to have ended.
+    pub fn is_dead(&self, node: NodeId) -> bool {
+        let is_dead = |record: &Record| record.state == State::Lost && record.exit.is_some();
+        self.record(node).is_some_and(is_dead)
+    }
+
+    /// A node is there no more, though those that hung from it may be: they hang from its parent now,
+    /// until more is known.
+    pub fn bury(&mut self, node: NodeId) {
+        let Some(record) = self.record_mut(node) else { return };
+        let (parent, children) = (record.parent, std::mem::take(&mut record.children));
+        for child in children {
+            self.siblings(parent).insert(child);
+            self.entry(child).parent = parent;
+        }
+        self.remove(node);
+    }
+
+    /// Notes that a process has ended, if it is that of a node. The number may have been that of an
+    /// earlier process as well.
+    pub fn ended(&mut self, pid: u32, exit: Exit) {
+        let is_its = |record: &&mut Record| record.state != State::Absent && record.pid == pid;
+        let nodes = self.records.values_mut().filter(is_its);
+        if let Some(record) = nodes.max_by_key(|record| record.incarnation) {
+            record.exit = Some(exit);
+        }
+    }
+
     /// Forgets a node that is absent and that no command concerns.
     pub fn forget_if_unused(&mut self, node: NodeId) {
         let unused = |record: &Record| record.state == State::Absent && record.is_free();
