@@ -1073,6 +1073,34 @@ mod tests {
         assert!(children.is_empty());
     }
 
+    /// A debugger that does not wait for it may keep it for ever.
+    #[test]
+    fn who_was_killed_and_does_not_end_is_not_waited_for_for_ever() {
+        for is_end in [false, true] {
+            let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+            ask(&mut children, Kind::Create, 1);
+            happen(&mut children, Input::Up(LINK));
+            happen(&mut children, Input::Frame(LINK, &hello()));
+            if is_end {
+                children.end(NOW, END_GRACE, &mut Vec::new());
+            } else {
+                ask(&mut children, Kind::Remove, 2);
+            }
+            let (mut out, mut told) = (Vec::new(), Vec::new());
+            let mut up = |message: Message<'_>| told.push((message.kind, message.flags.status()));
+            let mut times = 0;
+            while let Some(time) = children.deadline() {
+                children.timeout(time, &mut out, &mut up);
+                times += 1;
+                assert!(times < 10, "{children:?}");
+            }
+            assert_eq!(out, [Output::Kill(life()), Output::Close(LINK)]);
+            let answer = [(Kind::Forget, Status::Ok), (Kind::Answer, Status::Failed)];
+            assert_eq!(told, answer[..if is_end { 1 } else { 2 }]);
+            assert!(children.is_empty());
+        }
+    }
+
     /// Nobody will tell of its end, and a node that is to end itself would wait for it for ever.
     #[test]
     fn an_adopted_child_that_is_ending_and_discarded_is_waited_for_no_more() {

@@ -130,6 +130,11 @@ impl Checks {
         self.pending.is_empty()
     }
 
+    /// How many commands have no answer.
+    pub fn unanswered_count(&self) -> usize {
+        self.pending.len()
+    }
+
     /// The oldest command without an answer.
     pub fn unanswered(&self) -> String {
         format!("{:?}", self.pending.front())

@@ -108,9 +108,7 @@ impl Story {
             self.enter(line);
             end += PATIENCE_PER_LINE;
         }
-        while self.checks().hold()
-            && !(self.network.typed.is_empty() && self.checks().all_answered())
-        {
+        while self.checks().hold() && !self.is_quiet() {
             if self.network.now >= end {
                 let unanswered = self.checks().unanswered();
                 self.checks().fail(format!("there is no answer to {unanswered}"));
@@ -176,6 +174,28 @@ impl Story {
             self.network.processes[pid].lateness = 0;
         }
         self.network.run_for(FAULT_MS_MAX * MS + CALM);
+        self.await_answers();
+    }
+
+    /// What was typed may wait in a long line: each command for the deadline of those before it, in the
+    /// worst case.
+    fn await_answers(&mut self) {
+        let waiting = self.network.typed.len() + self.checks().unanswered_count();
+        let end = self.network.now + (waiting as Moment + 1) * TIMEOUT.as_nanos() as Moment;
+        while self.checks().hold() && self.network.now < end && !self.is_quiet() {
+            self.network.run_for(10 * MS);
+        }
+        if !self.is_quiet() {
+            let unanswered = self.checks().unanswered();
+            self.checks().fail(format!("unanswered for long: {unanswered}"));
+        }
+        // What an answer has led to may be under way.
+        self.network.run_for(CALM);
+    }
+
+    /// Whether all that was typed is answered.
+    fn is_quiet(&mut self) -> bool {
+        self.network.typed.is_empty() && self.checks().all_answered()
     }
 
     fn anybody(&mut self) -> Option<Pid> {

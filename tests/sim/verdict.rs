@@ -32,10 +32,6 @@ struct Place {
 
 /// Every living node answers, and nobody else is said to live.
 pub fn on_the_tree(story: &mut Story) {
-    if !story.checks().all_answered() {
-        let unanswered = story.checks().unanswered();
-        return story.checks().fail(format!("unanswered for long: {unanswered}"));
-    }
     story.checks().check_all_runs();
     let Some(living) = one_process_each(story) else { return };
     pings(story, &living);

@@ -357,6 +357,23 @@ mod tests {
     }
 
     #[test]
+    fn who_hung_from_one_that_is_buried_hangs_from_the_one_above() {
+        let mut tree = Tree::default();
+        for (id, parent) in [(1, NodeId::CONTROL), (2, node(1)), (3, node(2)), (4, node(2))] {
+            let (life, parent) = (tree.new_life(node(id)), tree.life(parent).unwrap());
+            tree.join(Place { life, parent, moves: 0 }, id, Time::ZERO);
+        }
+        assert!(!tree.is_dead(node(2)));
+        tree.ended(2, Exit::Signal(9));
+        assert!(!tree.is_dead(node(2)), "its last words may be still to come");
+        tree.entry(node(2)).state = State::Lost;
+        assert!(tree.is_dead(node(2)) && !tree.is_dead(node(1)));
+        tree.bury(node(2));
+        assert!(tree.record(node(2)).is_none());
+        assert_eq!(tree.subtree(node(1)), [node(1), node(3), node(4)]);
+    }
+
+    #[test]
     fn a_new_life_below_what_hangs_from_its_old_one_makes_no_circle() {
         let mut tree = Tree::default();
         for (id, parent) in [(1, NodeId::CONTROL), (2, node(1)), (3, node(2)), (1, node(3))] {
