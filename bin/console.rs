@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal};
+use std::mem;
 use std::time::Duration;
 
 use hoptree_core::{Controller, Input, TransportError, Waker};
@@ -21,6 +22,9 @@ pub const LINES_PER_TURN_MAX: usize = 1_024;
 /// is exceeded by what has come by then: by one long answer or two, and by what is on the way on each
 /// of the control node's links, 128 KiB.
 const STDOUT_ROOM_BYTES: usize = 1024 * 1024;
+
+/// More than this is not copied on its way to the output.
+const LONG_BYTES_MIN: usize = 64 * 1024;
 
 /// How long an interrupted program still tries to write what it has.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_millis(200);
@@ -149,7 +153,7 @@ impl Console {
     /// or stopped, stops what is on its way to it, and nothing else.
     fn heed_backlog(&mut self) {
         let blocked = !self.stdout.has_room();
-        if std::mem::replace(&mut self.blocked, blocked) != blocked {
+        if mem::replace(&mut self.blocked, blocked) != blocked {
             self.driver.feed(Input::OutputBlocked(blocked));
         }
     }
@@ -172,6 +176,10 @@ impl Console {
 
     /// Hands over what was printed. Does not block.
     fn show(&mut self) {
+        if !self.on_terminal && self.driver.printed().len() > LONG_BYTES_MIN {
+            let printed = mem::take(self.driver.printed());
+            return self.stdout.write(printed);
+        }
         let wants_line = !self.interrupted && self.driver.node().wants_line();
         self.screen.clear();
         let printed = self.driver.printed();

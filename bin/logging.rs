@@ -155,7 +155,7 @@ impl Lines {
         } else {
             self.tell_dropped();
             let line = &self.line[..];
-            self.writer.write(&if self.on_terminal { visible(line) } else { line.into() });
+            self.writer.write(if self.on_terminal { visible(line) } else { line.into() });
         }
         self.line.clear();
     }

@@ -1,5 +1,6 @@
 //! Output that must not stop the loop: a terminal may be stopped, and a reader slow.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::mem;
 use std::os::fd::AsFd;
@@ -97,13 +98,18 @@ impl Writer {
         Ok(())
     }
 
-    /// Hands a block over. Does not block; does nothing once the file has failed.
-    pub fn write(&self, block: &[u8]) {
+    /// Hands a block over, which is not copied when it is given away and nothing else waits. Does not
+    /// block; does nothing once the file has failed.
+    pub fn write<'b>(&self, block: impl Into<Cow<'b, [u8]>>) {
+        let block = block.into();
         let mut state = self.shared.lock();
         if block.is_empty() || state.failure.is_some() {
             return;
         }
-        state.pending.extend_from_slice(block);
+        match block {
+            Cow::Owned(block) if state.pending.is_empty() => state.pending = block,
+            block => state.pending.extend_from_slice(&block),
+        }
         // The thread would only wait for the lock.
         drop(state);
         self.shared.changed.notify_all();

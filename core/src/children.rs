@@ -421,7 +421,7 @@ impl Children {
         match input {
             Input::Up(link) => self.connected(now, link),
             Input::Frame(link, frame) => self.received(now, link, frame, out, up),
-            Input::Down(link) => self.disconnected(link, out, up),
+            Input::Down(link) => self.disconnected(now, link, out, up),
             Input::Inspected(link, seen) => self.inspected(now, link, seen, up),
             Input::SpawnFailed(life, why) => self.processes.spawn_failed(life, why, up),
             Input::ChildExited(life, exit, words) => {
@@ -456,7 +456,7 @@ impl Children {
             let own = self.own.node;
             log::warn!("node {own}: a peer does not speak our protocol and is cut off: {what}");
             out.push(Output::Close(link));
-            self.disconnected(link, out, up);
+            self.disconnected(now, link, out, up);
         }
     }
 
@@ -620,12 +620,13 @@ impl Children {
     }
 
     /// A link is gone.
-    fn disconnected(&mut self, link: LinkId, out: &mut Vec<Output>, up: &mut Up<'_>) {
+    fn disconnected(&mut self, now: Time, link: LinkId, out: &mut Vec<Output>, up: &mut Up<'_>) {
         self.strangers.remove(&link);
         let Some(place) = self.drop_link(link, up) else { return };
-        if self.processes.unlinked(place.life, out, up) {
+        if self.processes.unlinked(now, place.life, out, up) {
             report(Kind::Lost, place, up);
         }
+        self.wake = earliest(self.wake, self.processes.deadline());
     }
 
     /// Forgets a link: what was pending on it is answered, and who was behind it is told. Says whose
@@ -722,7 +723,7 @@ impl Children {
         out: &mut Vec<Output>,
         up: &mut Up<'_>,
     ) {
-        log::warn!("{life} was killed and has not ended");
+        log::info!("{life} is not waited for any longer");
         if let Some(link) = self.link_of(life) {
             out.push(Output::Close(link));
             self.drop_link(link, up);

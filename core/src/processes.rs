@@ -15,6 +15,8 @@ pub(crate) struct Processes {
     /// Whose children they are of.
     own: Life,
     by_life: BTreeMap<Life, Process>,
+    /// All of them are to end.
+    is_end: bool,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,7 @@ struct Ending {
 
 impl Processes {
     pub fn new(own: Life) -> Processes {
-        Processes { own, by_life: BTreeMap::new() }
+        Processes { own, by_life: BTreeMap::new(), is_end: false }
     }
 
     /// Whether there is none.
@@ -116,6 +118,7 @@ impl Processes {
         is_linked: impl Fn(Life) -> bool,
         out: &mut Vec<Output>,
     ) -> Vec<Life> {
+        self.is_end = true;
         self.by_life.retain(|life, process| match process {
             Process::Running | Process::Adopted => is_linked(*life),
             Process::Starting(_) | Process::Ending(_) => true,
@@ -189,7 +192,8 @@ impl Processes {
                 (ending.kill_at, ending.gone_by) = (None, None);
             }
             Some(Process::Ending(_)) => self.ended(life, up),
-            Some(Process::Running | Process::Adopted) => {
+            // One that was not waited for any longer may end after all.
+            Some(Process::Running | Process::Adopted) | None => {
                 match words {
                     Some(words) => log::error!("{life} has ended: {words}"),
                     None => log::info!("{life} has ended: {exit}"),
@@ -198,14 +202,22 @@ impl Processes {
                 let ended = wire::body(&(life, exit));
                 up(Message::new(Kind::Ended, life, NO_REQUEST, &ended));
             }
-            None => {}
         }
     }
 
     /// The link of a child is gone. Says whether that is a loss: it was not to end.
-    pub fn unlinked(&mut self, life: Life, out: &mut Vec<Output>, up: &mut Up<'_>) -> bool {
-        match self.by_life.get(&life) {
+    pub fn unlinked(
+        &mut self,
+        now: Time,
+        life: Life,
+        out: &mut Vec<Output>,
+        up: &mut Up<'_>,
+    ) -> bool {
+        match self.by_life.get_mut(&life) {
             Some(Process::Ending(ending)) => {
+                if self.is_end {
+                    ending.gone_by = earliest(ending.gone_by, Some(now + LEFT_WITHIN));
+                }
                 if ending.exited {
                     // One that was adopted may have found another parent before it was asked to end.
                     out.push(Output::Kill(life));

@@ -194,12 +194,15 @@ fn a_lost_node_lives_again_below_its_grandchild() {
 }
 
 #[test]
-fn remove_of_a_dead_node_changes_nothing() {
+fn remove_of_a_dead_node_spares_those_below() {
     let mut console = Console::start(&[]);
     let nodes = console.create_chain(2);
     nodes[0].kill();
-    console.ask("remove 1", "Error: Node is unavailable");
-    console.ask("ping 1", "Ok: 0");
+    eventually("its end is known", PATIENCE, || {
+        console.send("remove 1");
+        console.line().text == "Ok"
+    });
+    console.ask("ping 1", "Error: Not found");
     until_back(&mut console, 2);
 }
 
@@ -288,4 +291,68 @@ fn killing_everything_leaves_a_working_console() {
     console.create(1, -1);
     console.ask("exec 1 echo again", "Ok:1: again");
     assert_eq!(console.finish().status, 0);
+}
+
+/// Those that nobody wants again are given up.
+#[test]
+fn a_node_that_is_dead_can_be_removed() {
+    let mut console = Console::start(&[]);
+    let nodes = console.create_chain(5);
+    console.create(9, -1);
+    // The parents of some end with them, so nobody but the control node is told of their ends.
+    nodes[1..4].iter().for_each(Process::kill);
+    eventually("node 5 has found another parent", PATIENCE, || {
+        console.send("ping 5");
+        console.line().text == "Ok: 1"
+    });
+    console.ask("pingall", "Ok: 2;3;4");
+    for id in [2, 3, 4] {
+        eventually("its end is known", PATIENCE, || {
+            console.send(&format!("remove {id}"));
+            let reply = console.line().text;
+            assert!(matches!(&*reply, "Ok" | "Error: Not found" | "Error: Node is unavailable"));
+            reply != "Error: Node is unavailable"
+        });
+        console.ask(&format!("exec {id} echo"), &format!("Error:{id}: Not found"));
+    }
+    console.ask("pingall", "Ok: -1");
+    console.ask("exec 5 echo unharmed", "Ok:5: unharmed");
+    console.create(3, 5);
+}
+
+/// One that hangs, or is only cut off, may come back: it is not changed.
+#[test]
+fn a_node_that_merely_hangs_is_not_given_up() {
+    let mut console = Console::start(&["--timeout", "300"]);
+    let node = console.create(1, -1);
+    node.stop();
+    console.ask("remove 1", "Error: Node is unavailable");
+    node.go_on();
+    console.ask("ping 1", "Ok: 1");
+    console.ask("remove 1", "Ok");
+}
+
+/// A debugger holds it.
+#[test]
+fn a_removal_says_what_it_could_not_end() {
+    let mut console = Console::start(&[]);
+    let node = console.create(1, -1);
+    console.create(2, -1);
+    if !node.trace() {
+        return;
+    }
+    console.ask(
+        "remove 1",
+        &format!(
+            "Error: node 1, process {}, was killed and has not ended within 2000 ms",
+            node.pid()
+        ),
+    );
+    console.ask("ping 1", "Ok: 0");
+    console.ask("exec 2 echo unharmed", "Ok:2: unharmed");
+    node.let_go();
+    eventually("its end is known", PATIENCE, || {
+        console.send("remove 1");
+        console.line().text == "Ok"
+    });
 }

@@ -159,3 +159,129 @@ fn a_reader_that_takes_its_time() {
     assert_eq!(replies.len(), numbers.len());
     assert!(numbers.zip(replies).all(|(number, reply)| reply == format!("Ok:2: number {number}")));
 }
+
+/// What any process may have while long answers are on their way: one or two of them, whatever there
+/// are in all.
+const HELD_MAX: u64 = 100 << 20;
+
+/// The text of a file in which every letter is found, and how long the list of their places is.
+fn letters(count: usize) -> (String, usize) {
+    let places: usize = (0..count).map(|place| place.to_string().len() + 1).sum();
+    ("a".repeat(count), places - 1)
+}
+
+/// Waits until nothing moves any more in a tree, and says how large its largest process was.
+fn settle(processes: &[Process]) -> u64 {
+    let mut largest = 0;
+    let mut look = || {
+        largest = processes.iter().map(Process::memory).chain([largest]).max().unwrap();
+        processes.iter().map(Process::processor_time).sum::<Duration>()
+    };
+    eventually("nothing moves any more", LONG_PATIENCE, || {
+        let before = look();
+        pass(Duration::from_millis(500));
+        look() - before < Duration::from_millis(50)
+    });
+    largest
+}
+
+/// It stops what is on its way to it, and nothing else.
+#[test]
+fn a_reader_that_reads_no_long_answers_for_a_while() {
+    const ANSWERS: usize = 30;
+    let _heavy = load::heavy();
+    let (reader, output) = pipe().unwrap();
+    let mut console = Console::start_writing_to(output, &["--timeout", "60000"]);
+    let (text, length) = letters(1_600_000);
+    let file = console.scratch().file("text", &text);
+    console.send("create 1\ncreate 2 1\nwait");
+    console.send_bytes(format!("exec 2 search @{file} a\n").repeat(ANSWERS).as_bytes());
+    console.end_input();
+    let tree = || [vec![console.process()], console.process().descendants()].concat();
+    eventually("both nodes are there", PATIENCE, || tree().len() == 3);
+    let tree = tree();
+    let largest = settle(&tree);
+    assert!(largest < HELD_MAX, "{largest} bytes");
+    assert!(tree.iter().all(Process::runs), "the tree has ended while nobody read");
+
+    let lines = Lines::of(reader);
+    let finished = console.finish();
+    assert!(lines.wait_for_end(Instant::now() + LONG_PATIENCE));
+    let lengths: Vec<_> = lines.from(2).iter().map(|line| line.text.len()).collect();
+    assert_eq!(lengths, [length + "Ok:2: ".len(); ANSWERS]);
+    assert_eq!((finished.status, finished.errors.as_str()), (0, ""));
+}
+
+/// They come one after the other, in their order.
+#[test]
+fn many_nodes_with_long_answers_at_once() {
+    const NODES: u32 = 8;
+    let _heavy = load::heavy();
+    let mut console = Console::start(&["--timeout", "60000"]);
+    let (text, length) = letters(1_900_000);
+    let file = console.scratch().file("text", &text);
+    let mut tree = vec![console.process()];
+    for node in 1..=NODES {
+        tree.push(console.create(node, if node % 2 == 0 { node as i32 / 2 } else { -1 }));
+    }
+    console.send(&format!("exec * search @{file} a"));
+    let mut largest = 0;
+    for node in 1..=NODES {
+        largest = tree.iter().map(Process::memory).chain([largest]).max().unwrap();
+        let line = console.line_within(LONG_PATIENCE).text;
+        let head = format!("Ok:{node}: 0;1;2;");
+        assert!(line.starts_with(&head), "{}", &line[..line.len().min(80)]);
+        assert_eq!(line.len(), length + "Ok:1: ".len());
+    }
+    assert!(largest < HELD_MAX, "{largest} bytes");
+}
+
+/// They are not all read.
+#[test]
+fn long_lines_for_a_node_that_does_not_come() {
+    const LINES: usize = 300;
+    let _heavy = load::heavy();
+    let mut console = Console::start(&["--order", "completion", "--timeout", "20000"]);
+    let stopped = console.create(1, -1);
+    stopped.stop();
+    console.send("create 2 1");
+    let line = format!("exec 2 echo {}\n", "x".repeat(1_000_000));
+    console.send_bytes(line.repeat(LINES).as_bytes());
+    let largest = settle(&[console.process()]);
+    assert!(largest < HELD_MAX, "{largest} bytes");
+    stopped.go_on();
+    console.expect_pid();
+    for _ in 0..LINES {
+        assert_eq!(console.line_within(LONG_PATIENCE).text.len(), "Ok:2: ".len() + 1_000_000);
+    }
+}
+
+/// They have as much to answer as their common link takes.
+#[test]
+fn four_stopped_nodes_behind_one_link_harm_nobody_else() {
+    let _heavy = load::heavy();
+    let mut console = Console::start(&["--order", "completion", "--timeout", "2000"]);
+    console.create(10, -1);
+    let stopped: Vec<_> = (1..=4).map(|node| console.create(node, 10)).collect();
+    console.create(5, 10);
+    stopped.iter().for_each(Process::stop);
+    for node in 1..=4 {
+        console.send_bytes(format!("exec {node} echo\n").repeat(1_200).as_bytes());
+    }
+    let mut others = BTreeMap::<String, usize>::new();
+    for round in 0..2_000 {
+        console.send(&format!("exec 5 echo {round}"));
+        loop {
+            let line = console.line().text;
+            if line == format!("Ok:5: {round}") {
+                break;
+            }
+            *others.entry(line).or_default() += 1;
+        }
+    }
+    let is_of_stopped = |line: &String| !line.starts_with("Error:5") && !line.starts_with("Ok");
+    assert!(others.keys().all(is_of_stopped), "{others:?}");
+    console.send("create 6 10");
+    while !console.line().text.starts_with("Ok: ") {}
+    stopped.iter().for_each(Process::go_on);
+}

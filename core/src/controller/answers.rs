@@ -7,7 +7,7 @@ use super::replies::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use super::windows::Charge;
 use crate::wire::{self, Kind, Message, Status};
-use crate::{Change, Life, NodeId, RequestId, Time};
+use crate::{Change, Life, NodeId, RequestId, Time, VALUE_BYTES_MAX};
 
 /// What is printed where a node that is to be created is there.
 pub(crate) const ALREADY_EXISTS: &str = "Already exists";
@@ -56,7 +56,7 @@ impl Board {
             self.lives(now, target, Some(link));
         }
         if flags.is_first() {
-            self.partial.insert(request, Vec::new());
+            self.partial.insert(request, Vec::with_capacity(self.intake.taken(request)));
         }
         let Some(body) = self.partial.get_mut(&request) else { return };
         body.extend_from_slice(message.body);
@@ -72,7 +72,8 @@ impl Board {
         let Some(task) = self.replies.task_mut(request) else {
             return self.take(life, request, false);
         };
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let bytes =
+            usize::try_from(bytes).map_or(VALUE_BYTES_MAX, |bytes| bytes.min(VALUE_BYTES_MAX));
         if task.charge.is_some() {
             self.intake.offer(request, Offer { life, bytes });
         }

@@ -495,14 +495,14 @@ impl Controller {
             return false;
         }
         self.board.release(request, nodes.iter().copied());
+        if self.board.tree.is_dead(node) {
+            self.board.bury(node);
+            self.answer(request, Reply::Ok(""));
+            return true;
+        }
         let record = self.board.tree.entry(node);
         let refused = match record.state {
             State::Absent => "Not found",
-            State::Lost if record.exit.is_some() => {
-                self.board.bury(node);
-                self.answer(request, Reply::Ok(""));
-                return true;
-            }
             _ if !record.reachable => UNAVAILABLE,
             _ => {
                 for node in nodes {

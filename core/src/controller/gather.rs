@@ -105,7 +105,7 @@ impl Gather {
             return None;
         }
         let later = lines.split_off(first);
-        let ready: Vec<u8> = std::mem::replace(lines, later).into_values().flatten().collect();
+        let ready = concatenated(std::mem::replace(lines, later));
         self.bytes = lines.values().map(Vec::len).sum();
         Some(ready).filter(|ready| !ready.is_empty())
     }
@@ -113,14 +113,23 @@ impl Gather {
     /// All answers, when there is none to come any more.
     pub fn take(&mut self) -> Option<Gathered> {
         self.awaited.is_empty().then(|| match &mut self.answers {
-            Answers::Lines(lines) => {
-                Gathered::Lines(std::mem::take(lines).into_values().flatten().collect())
-            }
+            Answers::Lines(lines) => Gathered::Lines(concatenated(std::mem::take(lines))),
             Answers::Module(name, answers) => {
                 Gathered::Module(name, std::mem::take(answers).into_iter().collect())
             }
         })
     }
+}
+
+/// All lines, one after the other. A single one is not copied, and each is given back when it has been:
+/// they may be long.
+fn concatenated(lines: BTreeMap<NodeId, Vec<u8>>) -> Vec<u8> {
+    let bytes: usize = lines.values().map(Vec::len).sum();
+    let mut lines = lines.into_values();
+    let mut all = lines.next().unwrap_or_default();
+    all.reserve_exact(bytes - all.len());
+    lines.for_each(|line| all.extend_from_slice(&line));
+    all
 }
 
 fn answer(reply: Reply<'_>) -> Answer {

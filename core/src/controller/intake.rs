@@ -75,6 +75,11 @@ impl Intake {
         self.offers.contains_key(&request)
     }
 
+    /// How long an answer is that was taken, in bytes; 0 for one that comes unasked.
+    pub fn taken(&self, request: RequestId) -> usize {
+        self.taken.get(&request).copied().unwrap_or_default()
+    }
+
     /// Forgets what was offered or taken for a request that is answered, or is not waited for.
     pub fn forget(&mut self, request: RequestId) {
         self.offers.remove(&request);

@@ -26,6 +26,9 @@ const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// one line.
 const UNSENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// A longer text is not grown into, but given what it needs.
+const LONG_BYTES_MIN: usize = 64 * 1024;
+
 /// What is printed when a node takes no more.
 pub(crate) const TOO_MANY: &str = "Too many requests are waiting";
 
@@ -99,6 +102,10 @@ impl Reply<'_> {
 fn write_text(text: &[u8], to: &mut Vec<u8>) {
     if text.is_empty() {
         return;
+    }
+    if text.len() > LONG_BYTES_MIN {
+        // With its line end. It must not take twice its length.
+        to.reserve_exact(text.len() + 3);
     }
     to.extend_from_slice(b": ");
     let start = to.len();
@@ -334,8 +341,8 @@ impl Replies {
             Some(Gathered::Module(module, answers)) => {
                 self.gathered.push(Told { call: command, module, answers });
             }
-            Some(Gathered::Lines(mut lines)) if self.is_next(command) => {
-                self.printed.append(&mut lines);
+            Some(Gathered::Lines(lines)) if self.is_next(command) => {
+                self.print(lines);
                 self.complete(command, State::Free);
             }
             Some(Gathered::Lines(lines)) => {
@@ -348,10 +355,19 @@ impl Replies {
     fn print_ready(&mut self, command: RequestId) {
         let Some(Task { work: Work::Many(gather), .. }) = self.task_mut(command) else { return };
         let before = gather.bytes();
-        let Some(mut ready) = gather.take_ready() else { return };
+        let Some(ready) = gather.take_ready() else { return };
         let after = gather.bytes();
         self.held_bytes = self.held_bytes - before + after;
-        self.printed.append(&mut ready);
+        self.print(ready);
+    }
+
+    /// Prints whole lines, which are not copied when nothing else was printed.
+    fn print(&mut self, lines: Vec<u8>) {
+        if self.printed.is_empty() {
+            self.printed = lines;
+        } else {
+            self.printed.extend_from_slice(&lines);
+        }
     }
 
     /// What modules are to be told since the last call.
@@ -413,8 +429,9 @@ impl Replies {
             let slot = &mut self.slots[index_of(request)];
             let State::Answered(text) = &mut slot.state else { return };
             self.held_bytes -= text.len();
-            self.printed.append(text);
+            let text = std::mem::take(text);
             slot.state = State::Free;
+            self.print(text);
             self.release(request);
         }
     }

@@ -195,7 +195,7 @@ impl Tree {
             // Its silence was that of a link which is gone, and on which nothing will be heard.
             record.silent = false;
         }
-        (record.state, record.exit) = (State::Up, None);
+        record.state = State::Up;
         (record.parent, record.moves) = (parent, place.moves);
     }
 
@@ -230,10 +230,9 @@ impl Tree {
         self.forget_if_unused(node);
     }
 
-    /// Whether a node is lost and its process known to have ended.
+    /// Whether a node can't be reached and its process is known to have ended.
     pub fn is_dead(&self, node: NodeId) -> bool {
-        let is_dead = |record: &Record| record.state == State::Lost && record.exit.is_some();
-        self.record(node).is_some_and(is_dead)
+        self.record(node).is_some_and(|record| !record.reachable && record.exit.is_some())
     }
 
     /// A node is there no more, though those that hung from it may be: they hang from its parent now,
@@ -366,7 +365,7 @@ mod tests {
         assert!(!tree.is_dead(node(2)));
         tree.ended(2, Exit::Signal(9));
         assert!(!tree.is_dead(node(2)), "its last words may be still to come");
-        tree.entry(node(2)).state = State::Lost;
+        tree.entry(node(2)).reachable = false;
         assert!(tree.is_dead(node(2)) && !tree.is_dead(node(1)));
         tree.bury(node(2));
         assert!(tree.record(node(2)).is_none());
