@@ -373,6 +373,9 @@ impl Worker {
                     self.watch = watch;
                     self.watch_parent(now);
                     self.children.watch(now, watch);
+                    // The others may have been told long before, and count from then on.
+                    self.parent.link.beat();
+                    self.children.beat();
                 }
                 Effect::Publish(module, _) | Effect::AskAll(_, module, _) => {
                     log::error!("module {module} spoke to all on a compute node: ignored");
