@@ -206,7 +206,7 @@ fn the_thread_that_writes_runs_from_the_beginning() {
     let console = Console::start(&[]);
     let runs = |name: &str| console.process().threads().iter().any(|thread| thread == name);
     eventually("its threads run", PATIENCE, || {
-        ["stdin", "stdout", "signals"].iter().all(|name| runs(name))
+        ["hop-stdin", "hop-stdout", "hop-signals"].iter().all(|name| runs(name))
     });
 }
 

@@ -106,7 +106,8 @@ fn a_file_that_may_not_grow_is_told_as_such() {
     // What was written before is more than the limit, so nothing more goes.
     console.send("help");
     assert_eq!(console.wait_exit().code(), Some(1), "{}", console.errors());
-    assert_eq!(console.errors(), "hoptree: can't write to stdout: file too large\n");
+    let errors = console.errors();
+    assert_eq!(errors, "hoptree: can't write to stdout: File too large (os error 27)\n");
     assert!(!tree.iter().any(Process::runs));
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -105,13 +105,13 @@ impl Terminal {
         format!("{:?}", tcgetattr(&self.far).unwrap().special_codes)
     }
 
-    fn wait_exit(&mut self) -> Option<i32> {
+    fn wait_exit(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("hoptree exits", PATIENCE, || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
-        status.unwrap().code()
+        status.unwrap()
     }
 }
 
@@ -158,7 +158,7 @@ fn shows_a_prompt_and_ends_at_control_d() {
     terminal.type_in("exec 1 echo hello\n");
     terminal.wait_for("Ok:1: hello");
     terminal.type_in("\x04");
-    assert_eq!(terminal.wait_exit(), Some(0));
+    assert_eq!(terminal.wait_exit().code(), Some(0));
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn the_terminal_is_left_as_it_was() {
                 terminal.type_in("\x04");
             }
         }
-        assert!(terminal.wait_exit().is_some());
+        terminal.wait_exit();
         assert_eq!(terminal.keys(), before, "after {end}");
         nodes[1].go_on();
     }
