@@ -82,9 +82,8 @@ impl Board {
     /// Takes in the long answers that there is room for.
     pub(super) fn take_offers(&mut self, now: Time) {
         while self.intake.has_offers() {
-            let (replies, oldest) = (&self.replies, self.replies.oldest());
-            let is_first = |request| replies.is_first_awaited(request, oldest);
-            let next = self.intake.take_next(is_first, replies.held_bytes());
+            let replies = &self.replies;
+            let next = self.intake.take_next(|| replies.first_awaited(), replies.held_bytes());
             let Some((request, offer)) = next else { return };
             if self.replies.has_room_for(request, offer.bytes) {
                 self.take(offer.life, request, true);

@@ -19,8 +19,8 @@ pub(crate) const TOO_LONG: &[u8] = b"The answers to this command are too long to
 /// The answers to a command for many nodes, as far as they are there.
 #[derive(Debug)]
 pub(crate) struct Gather {
-    /// Whose are still to come.
-    awaited: BTreeSet<NodeId>,
+    /// Whose are still to come, with their requests once these are made.
+    awaited: BTreeMap<NodeId, Option<RequestId>>,
     bytes: usize,
     answers: Answers,
 }
@@ -51,13 +51,13 @@ pub(crate) enum Gathered {
 impl Gather {
     /// What is printed for each of these nodes.
     pub fn lines(nodes: &BTreeSet<NodeId>) -> Gather {
-        Gather { awaited: nodes.clone(), bytes: 0, answers: Answers::Lines(BTreeMap::new()) }
+        Gather { awaited: unasked(nodes), bytes: 0, answers: Answers::Lines(BTreeMap::new()) }
     }
 
     /// What these nodes answer a module.
     pub fn module(name: &'static str, nodes: &BTreeSet<NodeId>) -> Gather {
         let answers = Answers::Module(name, BTreeMap::new());
-        Gather { awaited: nodes.clone(), bytes: 0, answers }
+        Gather { awaited: unasked(nodes), bytes: 0, answers }
     }
 
     /// How many bytes of answers there are.
@@ -65,9 +65,21 @@ impl Gather {
         self.bytes
     }
 
-    /// Whose answer is still to come before those of others can be told.
-    pub fn first_awaited(&self) -> Option<NodeId> {
-        self.awaited.first().copied()
+    /// Notes the request to one of the nodes.
+    pub fn ask(&mut self, node: NodeId, request: RequestId) {
+        if let Some(awaited) = self.awaited.get_mut(&node) {
+            *awaited = Some(request);
+        }
+    }
+
+    /// The request whose answer is still to come before those of others can be told.
+    pub fn first_awaited(&self) -> Option<RequestId> {
+        *self.awaited.first_key_value()?.1
+    }
+
+    /// Whether the answers of others wait for that of this node.
+    pub fn is_first(&self, node: NodeId) -> bool {
+        self.awaited.first_key_value().is_some_and(|(first, _)| *first == node)
     }
 
     /// Whether there is room for an answer of so many bytes.
@@ -100,7 +112,7 @@ impl Gather {
     /// The lines that can be printed already, if they are too many to be kept.
     pub fn take_ready(&mut self) -> Option<Vec<u8>> {
         let Answers::Lines(lines) = &mut self.answers else { return None };
-        let first = self.awaited.first()?;
+        let (first, _) = self.awaited.first_key_value()?;
         if self.bytes < KEPT_BYTES_MAX {
             return None;
         }
@@ -119,6 +131,10 @@ impl Gather {
             }
         })
     }
+}
+
+fn unasked(nodes: &BTreeSet<NodeId>) -> BTreeMap<NodeId, Option<RequestId>> {
+    nodes.iter().map(|node| (*node, None)).collect()
 }
 
 /// All lines, one after the other. A single one is not copied, and each is given back when it has been:
@@ -190,7 +206,8 @@ mod tests {
         for id in [3, 2] {
             gather.add(node(id), Reply::OkOf(node(id), &long));
         }
-        assert_eq!((gather.take_ready(), gather.first_awaited()), (None, Some(node(1))));
+        gather.ask(node(1), RequestId(7));
+        assert_eq!((gather.take_ready(), gather.first_awaited()), (None, Some(RequestId(7))));
         gather.add(node(1), Reply::OkOf(node(1), b"first"));
         let ready = gather.take_ready().unwrap();
         assert!(ready.starts_with(b"Ok:1: first\nOk:2: xx"));

@@ -88,22 +88,18 @@ impl Intake {
         }
     }
 
-    /// The next long answer to be taken, when there is room for it beside those on their way and what
-    /// waits to be printed or gathered, `held`: the one that all others wait for, if it is there, or
-    /// else the oldest. It counts as taken from now on.
+    /// The next long answer to be taken: the oldest, when there is room for it beside those on their way
+    /// and what waits to be printed or gathered, `held`; or else the one that all others wait for, if it
+    /// is there. It counts as taken from now on.
     pub fn take_next(
         &mut self,
-        is_first: impl Fn(RequestId) -> bool,
+        first_awaited: impl FnOnce() -> Option<RequestId>,
         held: usize,
     ) -> Option<(RequestId, Offer)> {
-        let oldest = *self.offers.first_key_value()?.0;
-        let first = self.offers.keys().copied().find(|request| is_first(*request));
-        let request = first.unwrap_or(oldest);
-        let offer = *self.offers.get(&request)?;
-        if first.is_none() && self.taken_bytes + held + offer.bytes > LONG_BYTES_MAX {
-            return None;
-        }
-        self.offers.remove(&request);
+        let (oldest, Offer { bytes, .. }) = self.offers.first_key_value()?;
+        let has_room = self.taken_bytes + held + bytes <= LONG_BYTES_MAX;
+        let request = if has_room { *oldest } else { first_awaited()? };
+        let offer = self.offers.remove(&request)?;
         self.taken.insert(request, offer.bytes);
         self.taken_bytes += offer.bytes;
         Some((request, offer))
@@ -140,19 +136,19 @@ mod tests {
         for request in [3, 1, 2] {
             intake.offer(RequestId(request), offer(long));
         }
-        assert_eq!(intake.take_next(|_| false, 0), Some((RequestId(1), offer(long))));
-        assert_eq!(intake.take_next(|_| false, 0), None, "there is room for one");
-        assert_eq!(intake.take_next(|request| request.0 == 9, 0), None, "that is not there");
+        assert_eq!(intake.take_next(|| None, 0), Some((RequestId(1), offer(long))));
+        assert_eq!(intake.take_next(|| None, 0), None, "there is room for one");
+        assert_eq!(intake.take_next(|| Some(RequestId(9)), 0), None, "that is not there");
         intake.offer(RequestId(1), offer(long));
         assert!(!intake.is_offered(RequestId(1)), "it was taken");
 
         // What the others wait for always comes.
-        let third = intake.take_next(|request| request.0 == 3, long);
+        let third = intake.take_next(|| Some(RequestId(3)), long);
         assert_eq!(third, Some((RequestId(3), offer(long))));
         intake.forget(RequestId(1));
         intake.forget(RequestId(3));
-        assert_eq!(intake.take_next(|_| false, long), None);
-        assert_eq!(intake.take_next(|_| false, 0), Some((RequestId(2), offer(long))));
+        assert_eq!(intake.take_next(|| None, long), None);
+        assert_eq!(intake.take_next(|| None, 0), Some((RequestId(2), offer(long))));
         assert!(!intake.has_offers());
     }
 }

@@ -183,14 +183,11 @@ impl Replies {
 
     /// Whether there is room for an answer of so many bytes where those of several nodes are gathered.
     pub fn has_room_for(&self, request: RequestId, bytes: usize) -> bool {
-        match self.gather_of(request) {
-            Some((_, _, gather)) => gather.has_room_for(bytes),
-            None => true,
-        }
+        self.gather_of(request).is_none_or(|gather| gather.has_room_for(bytes))
     }
 
     /// The command whose reply comes next, as far as the order of the replies goes.
-    pub fn oldest(&self) -> Option<RequestId> {
+    fn oldest(&self) -> Option<RequestId> {
         match self.order {
             Order::Input => self.sequence.front().copied(),
             Order::Completion => {
@@ -200,22 +197,20 @@ impl Replies {
         }
     }
 
-    /// Whether the answer to a request, which is the `oldest` command or a part of it, must come before
-    /// anything else can be printed.
-    pub fn is_first_awaited(&self, request: RequestId, oldest: Option<RequestId>) -> bool {
-        match self.gather_of(request) {
-            Some((command, node, gather)) => {
-                Some(command) == oldest && gather.first_awaited() == Some(node)
-            }
-            None => Some(request) == oldest,
+    /// The request whose answer must come before anything else can be printed.
+    pub fn first_awaited(&self) -> Option<RequestId> {
+        let oldest = self.oldest()?;
+        match &self.task(oldest)?.work {
+            Work::Many(gather) => gather.first_awaited(),
+            _ => Some(oldest),
         }
     }
 
-    /// Where the answer to a part is gathered: its command, and its node.
-    fn gather_of(&self, part: RequestId) -> Option<(RequestId, NodeId, &Gather)> {
-        let Work::Part { command, node, .. } = self.parts.get(&part)?.work else { return None };
+    /// Where the answer to a part is gathered.
+    fn gather_of(&self, part: RequestId) -> Option<&Gather> {
+        let Work::Part { command, .. } = self.parts.get(&part)?.work else { return None };
         match &self.task(command)?.work {
-            Work::Many(gather) => Some((command, node, gather)),
+            Work::Many(gather) => Some(gather),
             _ => None,
         }
     }
@@ -256,6 +251,11 @@ impl Replies {
     /// Takes in a part of a command, which waits for its answer from now on.
     pub fn open_part(&mut self, task: Task) -> RequestId {
         let request = self.detached();
+        if let Work::Part { command, node, .. } = task.work
+            && let Some(Task { work: Work::Many(gather), .. }) = self.task_mut(command)
+        {
+            gather.ask(node, request);
+        }
         self.parts.insert(request, task);
         request
     }
@@ -326,7 +326,7 @@ impl Replies {
         let Work::Part { command, node, .. } = part.work else { return };
         let Some(Task { work: Work::Many(gather), .. }) = self.task_mut(command) else { return };
         let before = gather.bytes();
-        let is_first = gather.first_awaited() == Some(node);
+        let is_first = gather.is_first(node);
         gather.add(node, reply);
         let (after, all) = (gather.bytes(), gather.take());
         self.any_failed |= reply.is_error();
