@@ -319,16 +319,16 @@ impl Story {
         }
     }
 
-    /// Long lines are on their way to a node when one dies that may be a relay on that way.
+    /// Lines, and long ones behind them, are on their way to a node when one dies that may be a relay
+    /// on that way.
     fn break_in(&mut self) {
         let Some(pid) = self.anybody() else { return };
         let node = self.network.processes[pid].life.node;
-        for _ in 0..2 {
-            let (task, bytes) = (self.task(), self.network.random.between(100_000, 600_000));
-            self.enter(format!(
-                "exec {node} read {task} {bytes} {}",
-                text_of(task, bytes as usize)
-            ));
+        for _ in 0..self.network.random.below(80) {
+            self.read(node, 1_000, 12_000);
+        }
+        for (least, most) in [(15_000, 60_000), (100_000, 600_000), (100_000, 600_000)] {
+            self.read(node, least, most);
         }
         let time = self.network.random.below(4 * MS);
         self.network.run_for(time);
@@ -337,6 +337,12 @@ impl Story {
         if relay != CONTROL {
             self.network.end(relay, Exit::Signal(9));
         }
+    }
+
+    /// Enters a task with a text of so many bytes, or a number between.
+    fn read(&mut self, node: NodeId, least: u64, most: u64) {
+        let (task, bytes) = (self.task(), self.network.random.between(least, most) as usize);
+        self.enter(format!("exec {node} read {task} {bytes} {}", text_of(task, bytes)));
     }
 
     fn remove(&mut self) {
@@ -393,10 +399,7 @@ impl Story {
                 let bytes = self.network.random.below(100_000);
                 self.enter(format!("exec {node} do {task} {bytes}"));
             }
-            44..46 => {
-                let bytes = self.network.random.between(10_000, 200_000) as usize;
-                self.enter(format!("exec {node} read {task} {bytes} {}", text_of(task, bytes)));
-            }
+            44..46 => self.read(node, 10_000, 200_000),
             46..52 => {
                 let ms = self.network.random.below(TIMEOUT.as_millis() as u64 + 200);
                 self.enter(format!("exec {node} later {task} {ms}"));
