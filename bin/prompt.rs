@@ -11,7 +11,7 @@ const PROMPT: &[u8] = b"> ";
 const ERASE: &[u8] = b"\r\x1b[K";
 
 /// Keeps track of whether the prompt stands on the screen, and of what is known of the line that is
-/// being typed behind it. Both are erased when text comes, and shown again below it.
+/// being typed behind it. Both are erased, or else left, when text comes, and shown again below it.
 #[derive(Debug, Default)]
 pub struct Prompt {
     enabled: bool,
@@ -75,10 +75,8 @@ impl Prompt {
             screen.extend_from_slice(ERASE);
             return;
         }
-        // As far as can be known: what has been typed since is not.
-        screen.push(b'\r');
-        screen.resize(screen.len() + PROMPT.len() + self.typed.len(), b' ');
-        screen.push(b'\r');
+        // What has been typed since it was shown is not known, so that it could be overwritten.
+        screen.push(b'\n');
     }
 }
 
@@ -147,10 +145,10 @@ mod tests {
     fn a_terminal_that_obeys_no_escapes_gets_none() {
         let mut prompt = Prompt::new(true, false);
         shown(&mut prompt, "", true);
-        assert_eq!(shown(&mut prompt, "Ok\n", true), "\r  \rOk\n> ");
+        assert_eq!(shown(&mut prompt, "Ok\n", true), "\nOk\n> ");
         prompt.line_begun(b"ping");
-        shown(&mut prompt, "", true);
-        assert_eq!(shown(&mut prompt, "Ok\n", true), "\r      \rOk\n> ping");
+        assert_eq!(shown(&mut prompt, "", true), "\n> ping");
+        assert_eq!(shown(&mut prompt, "Ok\n", true), "\nOk\n> ping");
     }
 
     #[test]

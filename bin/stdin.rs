@@ -188,6 +188,7 @@ fn cut(cutter: &mut Cutter, source: &Source, read: &[u8]) -> [Option<Piece>; 3] 
         return cutter.refuse(read);
     }
     match source.terminal() {
+        Some(_) if read.is_empty() && cutter.hand_over() => [None, None, None],
         Some(terminal) if !read.is_empty() && terminal.is_canonical() => {
             let pieces = cutter.type_in(read, terminal);
             terminal.lend_keys(!cutter.partial.is_empty());
@@ -204,9 +205,18 @@ struct Cutter {
     partial: Vec<u8>,
     /// Whether the rest of a line that is too long is being dropped.
     skipping: bool,
+    /// Whether the user has handed the beginning of a line over, with the key that ends the input
+    /// where there is none.
+    handed_over: bool,
 }
 
 impl Cutter {
+    /// Whether the key that ends the input has handed over the beginning of a line instead, as it does
+    /// once.
+    fn hand_over(&mut self) -> bool {
+        !self.partial.is_empty() && !mem::replace(&mut self.handed_over, true)
+    }
+
     /// The pieces that are complete with these bytes; no bytes are the end of the input.
     fn cut(&mut self, mut bytes: &[u8]) -> [Option<Piece>; 3] {
         let ended = bytes.is_empty();
@@ -237,6 +247,7 @@ impl Cutter {
     /// The pieces that are complete with what was typed. The beginning of a line is one: a terminal
     /// hands it over only when it is told to.
     fn type_in(&mut self, read: &[u8], terminal: &Terminal) -> [Option<Piece>; 3] {
+        self.handed_over = false;
         let mut lines = mem::take(&mut self.partial);
         terminal.edit(&mut lines, read);
         // No bytes would be the end of the input.
@@ -321,6 +332,14 @@ mod tests {
             let unended: Vec<_> = huge.chunks(size).collect();
             assert_eq!(entries(&unended), ["TOO LONG", "END"]);
         }
+    }
+
+    /// Control-D behind half a line does not end the input, though the line was read before.
+    #[test]
+    fn half_a_line_is_handed_over_once() {
+        let mut cutter = Cutter { partial: b"ping 7".to_vec(), ..Cutter::default() };
+        assert!(cutter.hand_over() && !cutter.hand_over());
+        assert!(!Cutter::default().hand_over());
     }
 
     #[test]

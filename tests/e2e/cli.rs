@@ -257,3 +257,14 @@ fn libzmq_does_not_say_where_its_sources_were() {
         assert!(!program.windows(sources.len()).any(|bytes| bytes == sources));
     }
 }
+
+/// What is asked of every node on the way to an answer is no command of its own.
+#[test]
+fn a_node_that_can_t_be_reached_is_no_failure_of_pingall() {
+    let mut console = Console::start(&["--strict"]);
+    let node = console.create(2, -1);
+    node.kill();
+    console.ask("ping 2", "Ok: 0");
+    console.ask("pingall", "Ok: 2");
+    assert_eq!(console.finish().status, 0);
+}

@@ -322,7 +322,8 @@ fn the_terminal_is_left_as_it_was() {
             }
             _ => {
                 nodes[1].go_on();
-                terminal.type_in("\x04");
+                // The first hands over what has been typed of the line.
+                terminal.type_in("\x04\x04");
             }
         }
         terminal.wait_exit();

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::gather::{Gather, Gathered, Told};
 use super::task::{Task, Work};
-use crate::wire::NO_REQUEST;
+use crate::wire::{Kind, NO_REQUEST};
 use crate::{NodeId, Order, RequestId};
 
 /// How many commands may wait to be answered or printed before the console stops reading.
@@ -323,13 +323,14 @@ impl Replies {
     }
 
     fn answer_part(&mut self, part: &Task, reply: Reply<'_>) {
-        let Work::Part { command, node, .. } = part.work else { return };
+        let Work::Part { command, node, kind, .. } = part.work else { return };
         let Some(Task { work: Work::Many(gather), .. }) = self.task_mut(command) else { return };
         let before = gather.bytes();
         let is_first = gather.is_first(node);
         gather.add(node, reply);
         let (after, all) = (gather.bytes(), gather.take());
-        self.any_failed |= reply.is_error();
+        // What the answers to its questions come to is for a module to say.
+        self.any_failed |= kind == Kind::Exec && reply.is_error();
         self.held_bytes -= before;
         match all {
             None => {
