@@ -63,7 +63,7 @@ impl Controller {
                 return self.answer_at_once(now, Reply::Error(&wrong));
             }
         };
-        let command = self.open(Work::Many(Gather::lines(&nodes)));
+        let command = self.open(Work::Many(Box::new(Gather::lines(&nodes))));
         self.fan_out(now, command, Kind::Exec, nodes, line.as_bytes());
     }
 
@@ -106,7 +106,7 @@ impl Controller {
             return self.gathered(now, Told { call, module, answers: Vec::new() });
         }
         // Each node has a deadline of its own.
-        (task.work, task.sent) = (Work::Many(gather), None);
+        (task.work, task.sent) = (Work::Many(Box::new(gather)), None);
         let body = wire::body(&Published { module: module.to_owned(), value: question });
         self.fan_out(now, call, Kind::Ask, nodes, &body);
     }

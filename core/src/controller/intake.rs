@@ -82,6 +82,9 @@ impl Intake {
 
     /// Forgets what was offered or taken for a request that is answered, or is not waited for.
     pub fn forget(&mut self, request: RequestId) {
+        if self.offers.is_empty() && self.taken.is_empty() {
+            return;
+        }
         self.offers.remove(&request);
         if let Some(bytes) = self.taken.remove(&request) {
             self.taken_bytes -= bytes;

@@ -23,7 +23,7 @@ pub(crate) enum Work {
     /// A line for a node; empty once it has been sent.
     Exec { node: NodeId, line: Vec<u8> },
     /// The same for many nodes: its parts are tasks of their own.
-    Many(Gather),
+    Many(Box<Gather>),
     /// What a command for many nodes, or a module's question to all, asks of one of them.
     Part { command: RequestId, node: NodeId, kind: Kind, body: Arc<[u8]> },
     /// A question whether a node lives.

@@ -204,6 +204,9 @@ impl Windows {
 
     /// When [`Windows::timeout`] has something to do.
     pub fn deadline(&self) -> Option<Time> {
+        if self.blocked.is_empty() {
+            return None;
+        }
         self.blocked.keys().filter_map(|owner| self.get(*owner)?.tested_until()).min()
     }
 
