@@ -202,12 +202,9 @@ impl Children {
         self.links.is_empty() && self.processes.is_empty()
     }
 
-    /// Notes how far this node is from the control node, and who is above it, and tells the children
-    /// when that is new.
+    /// Notes how far this node is from the control node, and who is above it, and tells all below. They
+    /// are told though it may be nothing new: the way up is.
     pub fn set_place(&mut self, depth: u32, ancestors: Vec<Ancestor>) {
-        if (self.depth, &self.ancestors) == (depth, &ancestors) {
-            return;
-        }
         (self.depth, self.ancestors) = (depth, ancestors);
         let welcome = wire::body(&self.welcome_of_child());
         for child in self.links.values_mut() {

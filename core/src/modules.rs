@@ -28,6 +28,8 @@ pub(crate) struct Modules {
     open: FxHashMap<RequestId, Open>,
     /// When calls were to be answered at the latest, in this order; some have been.
     expiring: VecDeque<(Time, RequestId)>,
+    /// Since when no call expires.
+    paused_since: Option<Time>,
 }
 
 /// A call that is to be answered later.
@@ -50,6 +52,7 @@ impl Modules {
             timeout,
             open: FxHashMap::default(),
             expiring: VecDeque::new(),
+            paused_since: None,
         }
     }
 
@@ -145,6 +148,7 @@ impl Modules {
         }
         let mut expired = Vec::new();
         while let Some((expiry, id)) = self.expiring.front().copied()
+            && self.paused_since.is_none()
             && expiry <= now
         {
             self.expiring.pop_front();
@@ -162,8 +166,23 @@ impl Modules {
 
     /// When there is something to do for [`Modules::timeout`].
     pub fn deadline(&self) -> Option<Time> {
-        let expiry = self.expiring.front().map(|(expiry, _)| *expiry);
+        let expiring = self.expiring.front().filter(|_| self.paused_since.is_none());
+        let expiry = expiring.map(|(expiry, _)| *expiry);
         self.instances.iter().map(|instance| instance.deadline()).fold(expiry, earliest)
+    }
+
+    /// Whether calls are to have all the time that they need: no work is begun for them, or what they
+    /// come to is not taken. What they had left is theirs when that is over.
+    pub fn pause(&mut self, now: Time, is_paused: bool) {
+        match (self.paused_since, is_paused) {
+            (None, true) => self.paused_since = Some(now),
+            (Some(since), false) => {
+                self.paused_since = None;
+                let granted = now.since(since);
+                self.expiring.iter_mut().for_each(|(expiry, _)| *expiry += granted);
+            }
+            _ => {}
+        }
     }
 
     /// What an open call has come to; `None` when it is not open (any more).

@@ -6,36 +6,40 @@ use std::time::Duration;
 use crate::wire::Status;
 use crate::{RequestId, Time};
 
+/// How often they are offered again: whoever has taken notice may have lost the way here.
+const PERIOD: Duration = Duration::from_secs(1);
+
 /// Answers that were offered. Bounded: while there are many bytes of them, no request is run and no
 /// job begun that could add to them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Offers {
     by_request: BTreeMap<RequestId, (Status, String)>,
     bytes: usize,
-    /// How often they are offered again: whoever has taken notice may have lost the way here.
-    period: Duration,
-    /// When that is due.
+    /// When they are offered again.
     again: Option<Time>,
 }
 
 impl Offers {
-    pub fn new(period: Duration) -> Offers {
-        Offers { by_request: BTreeMap::new(), bytes: 0, period, again: None }
-    }
-
     /// Keeps an answer, which is offered now.
     pub fn add(&mut self, now: Time, request: RequestId, status: Status, text: String) {
         self.bytes += text.len();
         self.by_request.insert(request, (status, text));
-        self.again.get_or_insert(now + self.period);
+        self.again.get_or_insert(now + PERIOD);
     }
 
     /// The answer to a request, if it is here.
     pub fn take(&mut self, now: Time, request: RequestId) -> Option<(Status, String)> {
         let (status, text) = self.by_request.remove(&request)?;
         self.bytes -= text.len();
-        self.again = (!self.by_request.is_empty()).then(|| now + self.period);
+        self.again = (!self.by_request.is_empty()).then(|| now + PERIOD);
         Some((status, text))
+    }
+
+    /// Has all offered again as soon as may be.
+    pub fn offer_again(&mut self, now: Time) {
+        if !self.by_request.is_empty() {
+            self.again = Some(now);
+        }
     }
 
     /// Throws all away.
@@ -59,7 +63,7 @@ impl Offers {
         if self.again.is_none_or(|again| now < again) {
             return Vec::new();
         }
-        self.again = Some(now + self.period);
+        self.again = Some(now + PERIOD);
         self.by_request.iter().map(|(request, (_, text))| (*request, text.len())).collect()
     }
 }
@@ -70,18 +74,19 @@ mod tests {
 
     #[test]
     fn what_is_not_taken_is_offered_again() {
-        let period = Duration::from_secs(5);
-        let mut offers = Offers::new(period);
+        let mut offers = Offers::default();
         let (first, second) = (RequestId(1), RequestId(2));
         assert_eq!(offers.deadline(), None);
         offers.add(Time::ZERO, first, Status::Ok, "one".to_owned());
         offers.add(Time::ZERO, second, Status::Failed, "second".to_owned());
         assert_eq!((offers.bytes(), offers.due_again(Time::ZERO)), (9, vec![]));
-        let later = Time::ZERO + period;
+        let later = Time::ZERO + PERIOD;
         assert_eq!(offers.due_again(later), [(first, 3), (second, 6)]);
         assert_eq!(offers.take(later, first), Some((Status::Ok, "one".to_owned())));
         assert_eq!(offers.take(later, first), None);
-        assert_eq!(offers.deadline(), Some(later + period));
+        assert_eq!(offers.deadline(), Some(later + PERIOD));
+        offers.offer_again(later);
+        assert_eq!(offers.due_again(later), [(second, 6)]);
         offers.clear();
         assert_eq!((offers.bytes(), offers.deadline()), (0, None));
     }

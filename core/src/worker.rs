@@ -144,7 +144,7 @@ impl Worker {
             partial: None,
             waiting: VecDeque::new(),
             allowances: FxHashMap::default(),
-            offers: Offers::new(timeout),
+            offers: Offers::default(),
             traffic: Traffic::default(),
             ending: false,
             done: false,
@@ -173,7 +173,7 @@ impl Worker {
                     if welcome.parent != self.parent.ancestor.node {
                         return Err(Malformed("a welcome by another node"));
                     }
-                    self.place(welcome);
+                    self.place(now, welcome);
                 }
                 Kind::Beat => {}
                 Kind::Shutdown => {
@@ -402,7 +402,7 @@ impl Worker {
     }
 
     /// Takes in what the parent says of itself and those above it.
-    fn place(&mut self, welcome: Welcome) {
+    fn place(&mut self, now: Time, welcome: Welcome) {
         let Welcome { pid, depth, ancestors, .. } = welcome;
         self.parent.pid = Some(pid);
         self.ancestors = ancestors;
@@ -413,7 +413,9 @@ impl Worker {
             of_children.drain(ANCESTORS_MAX..of_children.len() - 1);
         }
         self.children.set_place(depth, of_children);
-        // There may be another way up, and what was on the old one may be lost.
+        // There may be another way up, and what was on the old one may be lost: nobody may wait any
+        // more for what is offered.
+        self.offers.offer_again(now);
         let parent = &mut self.parent;
         self.children.report_silent(&mut |message| parent.send(&message));
     }
@@ -518,7 +520,7 @@ impl Worker {
         for places in self.children.places().chunks(PLACES_PER_MESSAGE) {
             self.parent.send(&Message::neighbour(Kind::Below, &wire::body(&places)));
         }
-        self.place(welcome);
+        self.place(now, welcome);
     }
 
     fn end(&mut self, now: Time, grace: Duration, out: &mut Vec<Output>) {
@@ -659,6 +661,7 @@ impl Node for Worker {
             healing.flush(now, out);
         }
         self.traffic.frames_sent += (out.len() - before) as u64;
+        self.modules.pause(self.clock.real(now), !self.has_room_for_outcomes());
         if self.ending && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
             out.push(Output::Exit);
         }

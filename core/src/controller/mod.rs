@@ -385,6 +385,7 @@ impl Node for Controller {
         }
         let before = out.len();
         self.children.flush(now, !self.holds_back(), out);
+        self.modules.pause(self.clock.real(now), self.holds_back());
         self.traffic.frames_sent += (out.len() - before) as u64;
         if self.closing && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
             log::info!("{} answers came too late, or twice, and were dropped", self.board.dropped);

@@ -28,7 +28,7 @@ use hoptree_core::{
     Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, SendError, Transport,
     TransportError, TransportSpec, Waker,
 };
-use hoptree_system::explain;
+use hoptree_system::{explain, require_descriptors};
 use rustc_hash::FxHashMap;
 
 use directory::Directory;
@@ -52,6 +52,9 @@ inventory::submit! {
 
 /// The library does not say its version; what it sends is only its own.
 const LIBRARY: &str = "ipc-channel 0.23";
+
+/// How many descriptors a process needs that has a listener and one link, with a few more.
+const DESCRIPTORS_TO_START: usize = 12;
 
 // Every link that is ready has a share of the frames of a wait.
 const _: () = assert!(READY_MAX <= FRAMES_PER_WAIT_MAX);
@@ -86,6 +89,8 @@ impl Ipc {
     /// When the process may open no more descriptors, or can't use the directory.
     pub fn open(directory: &Path) -> Result<Ipc, TransportError> {
         allocator::keep_pages();
+        // The library panics when it finds none at its start.
+        require_descriptors(DESCRIPTORS_TO_START).map_err(TransportError)?;
         let opened = Directory::open(directory).map_err(|error| {
             let (directory, why) = (directory.display(), explain(&error));
             TransportError(format!("can't use the directory {directory}: {why}"))
