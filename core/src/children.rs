@@ -863,6 +863,15 @@ mod tests {
         frame
     }
 
+    /// A node whose child has joined.
+    fn parent() -> Children {
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+        ask(&mut children, Kind::Create, 1);
+        happen(&mut children, Input::Up(LINK));
+        happen(&mut children, Input::Frame(LINK, &hello()));
+        children
+    }
+
     /// A node that has taken in an orphan.
     fn adopter() -> Children {
         let mut children = Children::new(Life::CONTROL, 1, TOKEN);
@@ -888,10 +897,7 @@ mod tests {
     /// Otherwise a node would run a line with a hole in it.
     #[test]
     fn the_rest_of_a_request_goes_nowhere_but_where_its_beginning_went() {
-        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
-        ask(&mut children, Kind::Create, 1);
-        happen(&mut children, Input::Up(LINK));
-        happen(&mut children, Input::Frame(LINK, &hello()));
+        let mut children = parent();
         let mut out = Vec::new();
         children.flush(NOW, true, &mut out);
         let flags = wire::Flags::new(Status::Ok);
@@ -915,10 +921,7 @@ mod tests {
     #[test]
     fn what_is_pending_for_one_whose_way_was_lost_is_answered_though_it_is_found_again() {
         let leaf = Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) };
-        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
-        ask(&mut children, Kind::Create, 1);
-        happen(&mut children, Input::Up(LINK));
-        happen(&mut children, Input::Frame(LINK, &hello()));
+        let mut children = parent();
         let place = Place { life: leaf, parent: life(), moves: 0 };
         let below = |place| frame(&Message::neighbour(Kind::Below, &wire::body(&vec![place])));
         happen(&mut children, Input::Frame(LINK, &below(place)));
@@ -943,10 +946,7 @@ mod tests {
     /// A long answer that began on a link which has broken would end in the middle of another.
     #[test]
     fn an_answer_that_nobody_awaits_on_its_link_is_dropped() {
-        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
-        ask(&mut children, Kind::Create, 1);
-        happen(&mut children, Input::Up(LINK));
-        happen(&mut children, Input::Frame(LINK, &hello()));
+        let mut children = parent();
         let answer = frame(&Message::answer(life(), RequestId(7), Status::Ok, b"answer"));
         assert_eq!(happen(&mut children, Input::Frame(LINK, &answer)), (vec![], vec![]));
         let exec = Message::new(Kind::Exec, life(), RequestId(7), b"time");
@@ -1075,10 +1075,7 @@ mod tests {
     #[test]
     fn who_was_killed_and_does_not_end_is_not_waited_for_for_ever() {
         for is_end in [false, true] {
-            let mut children = Children::new(Life::CONTROL, 1, TOKEN);
-            ask(&mut children, Kind::Create, 1);
-            happen(&mut children, Input::Up(LINK));
-            happen(&mut children, Input::Frame(LINK, &hello()));
+            let mut children = parent();
             if is_end {
                 children.end(NOW, END_GRACE, &mut Vec::new());
             } else {
@@ -1114,10 +1111,7 @@ mod tests {
     #[test]
     fn what_is_told_of_a_place_that_a_node_has_left_is_not_passed_on() {
         let leaf = Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) };
-        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
-        ask(&mut children, Kind::Create, 1);
-        happen(&mut children, Input::Up(LINK));
-        happen(&mut children, Input::Frame(LINK, &hello()));
+        let mut children = parent();
         let place = Place { life: leaf, parent: life(), moves: 0 };
         let (joined, place) = (wire::body(&Joined { place, pid: 7 }), wire::body(&place));
         let joined = frame(&Message::new(Kind::Joined, leaf, RequestId(2), &joined));
@@ -1136,10 +1130,7 @@ mod tests {
 
     #[test]
     fn a_child_that_has_ended_is_lost_when_its_link_is() {
-        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
-        ask(&mut children, Kind::Create, 1);
-        happen(&mut children, Input::Up(LINK));
-        happen(&mut children, Input::Frame(LINK, &hello()));
+        let mut children = parent();
         let exit = Input::ChildExited(life(), Exit::Signal(9), None);
         let (_, told) = happen(&mut children, exit);
         assert_eq!(told, [(Kind::Ended, Status::Ok)], "its last frames may be still to come");
