@@ -208,6 +208,8 @@ impl Network {
         if self.is_alive(CONTROL) {
             self.is_output_blocked = is_blocked;
             self.tell_control(Input::OutputBlocked(is_blocked));
+            // What was typed meanwhile is read now.
+            self.turn(CONTROL, None);
         }
     }
 
