@@ -110,11 +110,14 @@ impl Writer {
             Cow::Owned(block) if state.pending.is_empty() => state.pending = block,
             block => state.pending.extend_from_slice(&block),
         }
+        let started = state.started;
         // The thread would only wait for the lock.
         drop(state);
         self.shared.changed.notify_all();
-        // The block waits until there can be a thread.
-        let _ = self.start();
+        if !started {
+            // The block waits until there can be a thread.
+            let _ = self.start();
+        }
     }
 
     /// Writes a short block at once, without the thread, as far as `file` takes it without a wait
