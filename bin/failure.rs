@@ -53,11 +53,17 @@ impl Failure {
             Failure::Usage(text) => (text, 2),
             Failure::Runtime(text) => (text, 1),
         };
-        let line = format!("hoptree: {text}\n");
-        let line = line.as_bytes();
-        let on_terminal = io::stderr().is_terminal();
-        // When stderr is gone there is nobody left to tell.
-        let _ = io::stderr().write_all(&if on_terminal { visible(line) } else { line.into() });
+        tell(text);
         ExitCode::from(status)
     }
+}
+
+/// Tells the user on the standard error, which the processes of a tree share: so a line is one
+/// write, and none is torn by another's.
+pub fn tell(text: &str) {
+    let line = format!("hoptree: {text}\n");
+    let line = line.as_bytes();
+    let on_terminal = io::stderr().is_terminal();
+    // When it is gone there is nobody left to tell.
+    let _ = io::stderr().write_all(&if on_terminal { visible(line) } else { line.into() });
 }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use memchr::memrchr;
 
+use crate::failure::tell;
+
 /// How many full files are kept beside the one that is written to: FILE.1, the latest, to FILE.3.
 pub const FULL_FILES_MAX: u32 = 3;
 
@@ -82,8 +84,7 @@ impl LogFile {
     fn tell(&mut self, error: &io::Error) {
         if !std::mem::replace(&mut self.told, true) {
             // A log line about it would come back here; the thread that writes logs may block.
-            let text = format!("hoptree: can't write the log {}: {error}", self.path.display());
-            let _ = writeln!(io::stderr(), "{text}");
+            tell(&format!("can't write the log {}: {error}", self.path.display()));
         }
     }
 }

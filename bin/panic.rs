@@ -4,10 +4,10 @@
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::Cell;
-use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process;
 
+use crate::failure::tell;
 use crate::process::say_farewell;
 
 thread_local! {
@@ -18,10 +18,10 @@ thread_local! {
 pub fn end_process_at_panic() {
     panic::set_hook(Box::new(|panic| {
         let text = text(panic);
-        let _ = writeln!(io::stderr(), "hoptree: {text}");
         let backtrace = Backtrace::capture();
-        if backtrace.status() == BacktraceStatus::Captured {
-            let _ = writeln!(io::stderr(), "{backtrace}");
+        match backtrace.status() {
+            BacktraceStatus::Captured => tell(&format!("{text}\n{backtrace}")),
+            _ => tell(&text),
         }
         if !IS_GUARDED.get() {
             say_farewell(&text);
