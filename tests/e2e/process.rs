@@ -114,6 +114,17 @@ impl Process {
         Duration::from_nanos(nanoseconds.sum())
     }
 
+    /// How often its threads have waited for something.
+    pub fn waits(&self) -> u64 {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
+        let waits = threads.filter_map(|thread| {
+            let text = fs::read_to_string(thread.ok()?.path().join("status")).ok()?;
+            let waits = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            waits?.trim().parse::<u64>().ok()
+        });
+        waits.sum()
+    }
+
     /// The names of its threads.
     pub fn threads(&self) -> Vec<String> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
