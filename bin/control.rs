@@ -56,8 +56,8 @@ fn set_up(
     heritage: Heritage,
     source: Source,
 ) -> Result<(Console, Signals, Option<DirectoryLock>), Failure> {
-    let token = heritage.token;
-    let (transport, lock) = plugins::open(spec, &heritage.directory)?;
+    let token = heritage.secret.token();
+    let (transport, lock) = plugins::open(spec, heritage.opening())?;
     let waker = transport.waker();
     let signals =
         Signals::of_control_node(waker.clone()).map_err(Failure::refused("handle signals"))?;

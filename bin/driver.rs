@@ -309,7 +309,7 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    use hoptree_core::{Address, Incarnation, LinkId, NodeId, Token, Waker};
+    use hoptree_core::{Address, Incarnation, LinkId, NodeId, Secret, Waker};
 
     use super::*;
     use crate::logging::LogConfig;
@@ -395,7 +395,7 @@ mod tests {
     fn driver(node: Recorder, transport: Fake) -> Driver<Recorder> {
         let heritage = Heritage {
             transport: "fake".to_owned(),
-            token: Token([0; 16]),
+            secret: Secret::new(&[0; 32]),
             lifeline: 3,
             directory: "/nonexistent/hoptree".into(),
             timeout: Duration::from_secs(5),

@@ -41,7 +41,7 @@ fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<(), Failure
     logging::start_compute_node(&heritage.logs, birth.life);
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let spec = plugins::transport(&heritage.transport)?;
-    let (mut transport, _lock) = plugins::open(spec, &heritage.directory)?;
+    let (mut transport, _lock) = plugins::open(spec, heritage.opening())?;
     let parent_address = parent.clone();
     let parent = transport.connect(parent);
     let signals = Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())
@@ -50,7 +50,7 @@ fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<(), Failure
         Time::ZERO,
         WorkerConfig {
             birth,
-            token: heritage.token,
+            token: heritage.secret.token(),
             pid: std::process::id(),
             parent,
             parent_address,

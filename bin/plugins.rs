@@ -27,9 +27,7 @@ use hoptree_zeromq as _;
 #[cfg(feature = "zmq")]
 use hoptree_zmq as _;
 
-use std::path::Path;
-
-use hoptree_core::{Transport, TransportSpec, nearest};
+use hoptree_core::{Opening, Transport, TransportSpec, nearest};
 
 use crate::failure::Failure;
 use crate::process::{DirectoryLock, make_directory};
@@ -62,10 +60,10 @@ pub fn transport(name: &str) -> Result<&'static TransportSpec, Failure> {
 /// When the directory can't be used, or the system refuses what the transport needs.
 pub fn open(
     spec: &TransportSpec,
-    directory: &Path,
+    opening: Opening<'_>,
 ) -> Result<(Box<dyn Transport>, Option<DirectoryLock>), Failure> {
-    let lock = spec.has_socket_files.then(|| make_directory(directory)).transpose()?;
-    let transport = (spec.open)(directory).map_err(Failure::doing("open the transport"))?;
+    let lock = spec.has_socket_files.then(|| make_directory(opening.directory)).transpose()?;
+    let transport = (spec.open)(opening).map_err(Failure::doing("open the transport"))?;
     Ok((transport, lock))
 }
 

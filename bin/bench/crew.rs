@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use hoptree_core::Token;
+use hoptree_core::{Opening, Token};
 use rustix::process::Pid;
 
 use super::PATIENCE;
@@ -46,12 +46,17 @@ impl Crew {
 
     /// What proves that a peer belongs to it.
     pub fn token(&self) -> Token {
-        self.heritage.token
+        self.heritage.secret.token()
     }
 
     /// Its place for sockets in the file system.
     pub fn directory(&self) -> &Path {
         &self.heritage.directory
+    }
+
+    /// What its transport is opened with.
+    pub fn opening(&self) -> Opening<'_> {
+        self.heritage.opening()
     }
 
     /// Starts its members.

@@ -31,7 +31,7 @@ impl Raw {
         children: &Children,
         lengths: &[usize],
     ) -> Result<Raw, Failure> {
-        let (transport, lock) = plugins::open(spec, children.directory())?;
+        let (transport, lock) = plugins::open(spec, children.opening())?;
         let mut raw = Raw { transport, _lock: lock, chains: Vec::new(), processes: Vec::new() };
         for length in lengths {
             let (chain, process) = raw.start(children, *length)?;

@@ -164,7 +164,7 @@ pub fn serve(near: &Address, heritage: &Heritage) -> Result<(), Failure> {
     let mut stream = SocketAddr::from_abstract_name(&near.0)
         .and_then(|address| UnixStream::connect_addr(&address))
         .map_err(&silent)?;
-    stream.write_all(&heritage.token.0).map_err(&silent)?;
+    stream.write_all(&heritage.secret.token().0).map_err(&silent)?;
     let program: Program = receive(&mut stream).map_err(&silent)?;
     let _lock = make_directory(&program.temporary)?;
     // SAFETY: this process has no other thread yet that could read the environment.

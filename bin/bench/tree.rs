@@ -43,7 +43,7 @@ impl Tree {
     ///
     /// When the transport or the system refuses.
     pub fn found(setting: &Setting<'_>, crew: &Crew, order: Order) -> Result<Tree, Failure> {
-        let (transport, lock) = plugins::open(setting.spec, crew.directory())?;
+        let (transport, lock) = plugins::open(setting.spec, crew.opening())?;
         let signals = setting.signals.hand_over(transport.waker());
         let controller = Controller::new(
             Time::ZERO,

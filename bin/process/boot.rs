@@ -7,8 +7,10 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hoptree_core::{Address, Birth, Token};
+use hoptree_core::{Address, Birth, KEY_BYTES, Opening, Secret};
+use hoptree_system::hide;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::directory::unused_directory;
 use super::lifeline::Lifeline;
@@ -72,7 +74,8 @@ pub struct Heritage {
     /// The name of the tree's transport.
     pub transport: String,
     /// What proves that a peer belongs to the tree.
-    pub token: Token,
+    #[serde(with = "hidden")]
+    pub secret: Secret,
     /// The number of the lifeline's read end, the same in every process.
     pub lifeline: RawFd,
     /// The tree's place for sockets in the file system; see [`super::make_directory`].
@@ -97,18 +100,41 @@ impl Heritage {
     ) -> Result<(Heritage, Lifeline), Failure> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(Failure::doing("become a subreaper"))?;
-        let mut token = [0; 16];
-        getrandom::fill(&mut token).map_err(Failure::doing("make a random token"))?;
+        let mut random = Zeroizing::new([0; KEY_BYTES]);
+        getrandom::fill(&mut *random).map_err(Failure::doing("make a random secret"))?;
+        let secret = hide(&random).map_err(Failure::refused("keep a secret"))?;
         let lifeline = Lifeline::new().map_err(Failure::refused("make a pipe"))?;
         let heritage = Heritage {
             transport: transport.to_owned(),
-            token: Token(token),
+            secret: Secret::new(secret),
             lifeline: lifeline.number(),
             directory: unused_directory()?,
             timeout,
             logs,
         };
         Ok((heritage, lifeline))
+    }
+
+    /// What the tree's transport is opened with.
+    pub fn opening(&self) -> Opening<'_> {
+        Opening { directory: &self.directory, secret: self.secret }
+    }
+}
+
+/// The secret in a boot message. Who is told it hides it at once.
+mod hidden {
+    use serde::de::{Deserializer, Error};
+    use serde::ser::Serializer;
+
+    use super::{Deserialize, KEY_BYTES, Secret, Serialize, Zeroizing, hide};
+
+    pub fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+        secret.bytes().serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Secret, D::Error> {
+        let bytes = Zeroizing::new(<[u8; KEY_BYTES]>::deserialize(from)?);
+        hide(&bytes).map(Secret::new).map_err(D::Error::custom)
     }
 }
 
@@ -123,12 +149,17 @@ impl Boot {
     /// # Errors
     ///
     /// When it is longer than [`BOOT_BYTES_MAX`]; the bounds of what is in it forbid that.
-    pub fn encode(&self) -> Result<Vec<u8>, String> {
-        match postcard::to_stdvec(self) {
-            Ok(bytes) if bytes.len() <= BOOT_BYTES_MAX => Ok(bytes),
-            Ok(_) => Err("the boot message is too long".to_owned()),
-            Err(error) => Err(format!("can't encode the boot message: {error}")),
-        }
+    pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        let mut bytes = Zeroizing::new(vec![0; BOOT_BYTES_MAX]);
+        let length = match postcard::to_slice(self, &mut bytes) {
+            Ok(encoded) => encoded.len(),
+            Err(postcard::Error::SerializeBufferFull) => {
+                return Err("the boot message is too long".to_owned());
+            }
+            Err(error) => return Err(format!("can't encode the boot message: {error}")),
+        };
+        bytes.truncate(length);
+        Ok(bytes)
     }
 
     /// The message that these bytes stand for, if they do and it is of this version.
@@ -150,7 +181,7 @@ impl Boot {
         if rustix::termios::isatty(rustix::stdio::stdin()) {
             return Err(refusal.to_owned());
         }
-        let mut bytes = [0; BOOT_BYTES_MAX + 1];
+        let mut bytes = Zeroizing::new([0; BOOT_BYTES_MAX + 1]);
         let mut length = 0;
         while length < bytes.len() {
             match rustix::io::read(rustix::stdio::stdin(), &mut bytes[length..]) {
@@ -185,7 +216,7 @@ mod tests {
         let life = Life { node: NodeId::compute(7).unwrap(), incarnation: Incarnation(3) };
         let heritage = Heritage {
             transport: "zmq".to_owned(),
-            token: Token([9; 16]),
+            secret: Secret::new(&[9; KEY_BYTES]),
             lifeline: 5,
             directory: "/tmp/hoptree-0".into(),
             timeout: Duration::from_secs(5),
@@ -212,7 +243,7 @@ mod tests {
         assert_eq!(Boot::decode(&[]), None);
         assert_eq!(Boot::decode(b"create 1\ncreate 2 1\n"), None);
         assert_eq!(Boot::decode(&bytes[..bytes.len() - 1]), None);
-        assert_eq!(Boot::decode(&[bytes, vec![0]].concat()), None);
+        assert_eq!(Boot::decode(&[&bytes[..], &[0]].concat()), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Address, Birth, Exit, Life};
+use hoptree_core::{Address, Birth, Exit, Life, Opening};
 use hoptree_system::explain_thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -60,9 +60,9 @@ impl Children {
         Children { heritage, farewells: None, lives: BTreeMap::new(), adopted: BTreeMap::new() }
     }
 
-    /// The tree's place for sockets in the file system.
-    pub fn directory(&self) -> &Path {
-        &self.heritage.directory
+    /// What the tree's transport is opened with.
+    pub fn opening(&self) -> Opening<'_> {
+        self.heritage.opening()
     }
 
     /// Starts the process of `life`, which is to connect to `parent` over the transport of this name,

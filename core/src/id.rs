@@ -88,8 +88,7 @@ pub struct LinkId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// What proves that a peer belongs to this tree: 128 random bits, made by the control node and
-/// handed from parent to child through the child's standard input.
+/// What a peer shows in its hello: 128 bits that follow from the [secret](crate::Secret) of the tree.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token(pub [u8; 16]);
 

@@ -20,6 +20,7 @@ mod processes;
 mod protocol_page;
 mod registry;
 mod router;
+mod secret;
 mod spelling;
 pub mod testkit;
 #[cfg(test)]
@@ -41,11 +42,12 @@ pub use node::{Activity, Ancestor, Birth, Exit, Input, Inspection, Node, Output}
 pub use offload::{Job, Stop};
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, RouteTable, Router};
+pub use secret::{KEY_BYTES, Secret};
 pub use spelling::nearest;
 pub use time::Time;
 pub use transport::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkIds, SendError, Transport,
-    TransportError, TransportSpec, Waker,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkIds, Opening, Reach, SendError,
+    Transport, TransportError, TransportSpec, Waker,
 };
 pub use worker::{Worker, WorkerConfig};
 

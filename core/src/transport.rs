@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Floor, LinkId};
+use crate::{Floor, LinkId, Secret};
 
 /// The longest frame that is ever sent, in bytes. A transport refuses longer ones on receive.
 pub const FRAME_BYTES_MAX: usize = 32 * 1024;
@@ -159,6 +159,26 @@ pub trait Transport {
     fn finish(self: Box<Self>, within: Duration);
 }
 
+/// What a transport is opened with.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// The tree's: the same for all its processes, known to nobody else, and removed with all that is
+    /// in it when the tree has ended. Nobody but this user may enter it (mode 0700). It is there only
+    /// for who [has socket files](TransportSpec::has_socket_files).
+    pub directory: &'a Path,
+    /// What peers of the same tree know, and no stranger.
+    pub secret: Secret,
+}
+
+/// Who can connect to a process that listens, by what the system lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Only processes of the user who has started the tree.
+    ThisUser,
+    /// Any process on this machine.
+    ThisMachine,
+}
+
 /// A linked transport, as it registers itself with `inventory::submit!`.
 #[derive(Debug)]
 pub struct TransportSpec {
@@ -175,15 +195,18 @@ pub struct TransportSpec {
     pub speaks: &'static str,
     /// Whether it puts sockets into the directory that it is opened with, which then must be there.
     pub has_socket_files: bool,
-    /// Opens it, once a process. The directory is the tree's: the same for all its processes, known
-    /// to nobody else, and removed with all that is in it when the tree has ended. Nobody but this
-    /// user may enter it (mode 0700). It is there only for who [has socket
-    /// files](TransportSpec::has_socket_files).
+    /// Who can connect to its listeners. Where that is anybody but this user, the program seals the
+    /// links.
+    pub reach: Reach,
+    /// What a stranger who can connect may do to a process all the same, in words for the user; none
+    /// for a transport that keeps strangers off. With one, it is used only when the user insists.
+    pub flaw: Option<&'static str>,
+    /// Opens it, once a process.
     ///
     /// # Errors
     ///
     /// When the system refuses what every node needs.
-    pub open: fn(directory: &Path) -> Result<Box<dyn Transport>, TransportError>,
+    pub open: fn(Opening<'_>) -> Result<Box<dyn Transport>, TransportError>,
     /// What a benchmark measures it against, beside itself.
     pub floor: Option<Floor>,
 }

@@ -6,12 +6,14 @@
 
 mod accept;
 mod descriptors;
+mod hidden;
 mod loopback;
 mod refusal;
 mod threads;
 
 pub use accept::keep_spare;
 pub use descriptors::{original_limit, raise_limit, require_descriptors};
+pub use hidden::hide;
 pub use loopback::{explain_listen, require_loopback};
 pub use refusal::{explain, explain_thread, limits};
 pub use threads::require_threads;

@@ -2,12 +2,11 @@
 //! inbox, and all inboxes lie behind one lock.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, Opening, SendError, Transport,
     TransportError, Waker,
 };
 
@@ -20,7 +19,7 @@ static HUB: Hub = Hub {
 };
 
 /// Opens one end.
-pub fn open(_: &Path) -> Result<Box<dyn Transport>, TransportError> {
+pub fn open(_: Opening<'_>) -> Result<Box<dyn Transport>, TransportError> {
     let mut inboxes = HUB.lock();
     inboxes.nodes += 1;
     let node = inboxes.nodes;

@@ -8,26 +8,29 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport, TransportError,
-    TransportSpec, Waker, linked_transports,
+    Address, Event, FRAMES_PER_WAIT_MAX, KEY_BYTES, LinkId, Opening, Secret, SendError, Transport,
+    TransportError, TransportSpec, Waker, linked_transports,
 };
 
 use crate::deadline::{PATIENCE, PROMPT, SILENCE};
 use crate::directory::Directory;
 
+/// How a transport is opened.
+type Open = fn(Opening<'_>) -> Result<Box<dyn Transport>, TransportError>;
+
+/// What all nodes of the tests know.
+pub const SECRET: Secret = Secret::new(&[7; KEY_BYTES]);
+
 /// A transport that is held to the contract, and the directory of one tree of it.
 #[derive(Clone)]
 pub struct Candidate {
     pub name: &'static str,
-    open: fn(&Path) -> Result<Box<dyn Transport>, TransportError>,
+    open: Open,
     directory: Arc<Directory>,
 }
 
 impl Candidate {
-    pub fn new(
-        name: &'static str,
-        open: fn(&Path) -> Result<Box<dyn Transport>, TransportError>,
-    ) -> Candidate {
+    pub fn new(name: &'static str, open: Open) -> Candidate {
         Candidate { name, open, directory: Arc::new(Directory::new()) }
     }
 
@@ -39,7 +42,7 @@ impl Candidate {
     }
 
     pub fn open(&self) -> Result<Box<dyn Transport>, TransportError> {
-        (self.open)(self.directory())
+        (self.open)(Opening { directory: self.directory(), secret: SECRET })
     }
 
     pub fn directory(&self) -> &Path {

@@ -7,13 +7,13 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Address, LinkId, SendError, Transport};
+use hoptree_core::{Address, LinkId, Opening, SendError, Transport};
 use rustix::process::{
     Pid, Signal, WaitOptions, kill_process, set_parent_process_death_signal, waitpid,
 };
 
 use crate::deadline::PATIENCE;
-use crate::node::{Candidate, Down, Frame, Up, linked, wait};
+use crate::node::{Candidate, Down, Frame, SECRET, Up, linked, wait};
 
 /// Names the transport and the part that the other process plays.
 const PART: &str = "HOPTREE_CONTRACT_PART";
@@ -105,7 +105,8 @@ fn other_end() {
     let control = rustix::io::dup(rustix::stdio::stdin()).unwrap();
     let mut control = BufReader::new(UnixStream::from(control));
     let directory = read_line(&mut control);
-    let mut transport = (spec.open)(directory.as_ref()).unwrap();
+    let mut transport =
+        (spec.open)(Opening { directory: directory.as_ref(), secret: SECRET }).unwrap();
     let transport = &mut *transport;
     match part {
         Part::Count => {

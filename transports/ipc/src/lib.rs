@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, SendError, Transport,
-    TransportError, TransportSpec, Waker,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, Reach, SendError,
+    Transport, TransportError, TransportSpec, Waker,
 };
 use hoptree_system::{explain, require_descriptors};
 use rustc_hash::FxHashMap;
@@ -45,7 +45,9 @@ inventory::submit! {
         runs_over: "Unix sockets in a private directory",
         speaks: LIBRARY,
         has_socket_files: true,
-        open: |directory| Ok(Box::new(Ipc::open(directory)?)),
+        reach: Reach::ThisUser,
+        flaw: None,
+        open: |opening| Ok(Box::new(Ipc::open(opening.directory)?)),
         floor: Some(floor::FLOOR),
     }
 }

@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, SendError, Transport,
-    TransportError, TransportSpec, Waker,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, Reach, SendError,
+    Transport, TransportError, TransportSpec, Waker,
 };
 use hoptree_system::{explain, keep_spare};
 use hoptree_zmtp::{Endpoint, PROTOCOL};
@@ -52,7 +52,9 @@ inventory::submit! {
         runs_over: "Unix sockets in a private directory",
         speaks: PROTOCOL,
         has_socket_files: true,
-        open: |directory| Ok(Box::new(Zeromq::open(Place::in_directory(directory)?)?)),
+        reach: Reach::ThisUser,
+        flaw: None,
+        open: |opening| Ok(Box::new(Zeromq::open(Place::in_directory(opening.directory)?)?)),
         floor: Some(floor::IPC),
     }
 }
@@ -65,6 +67,8 @@ inventory::submit! {
         runs_over: "TCP on the loopback interface",
         speaks: PROTOCOL,
         has_socket_files: false,
+        reach: Reach::ThisMachine,
+        flaw: Some("a frame that announces an enormous length ends the process"),
         open: |_| Ok(Box::new(Zeromq::open(Place::Loopback)?)),
         floor: Some(floor::TCP),
     }

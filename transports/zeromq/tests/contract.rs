@@ -9,8 +9,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport,
-    linked_transports,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, Opening, Secret, SendError,
+    Transport, linked_transports,
 };
 use hoptree_zeromq::{Place, Zeromq};
 use tempfile::TempDir;
@@ -225,7 +225,12 @@ fn both_are_registered() {
     assert_eq!(names, ["zeromq", "zeromq:tcp"]);
     for spec in linked {
         assert_eq!((spec.package, spec.speaks), ("hoptree-zeromq", "ZMTP 3"));
-        (spec.open)(medium.0.as_ref().unwrap().path()).unwrap().finish(Duration::ZERO);
+        (spec.open)(Opening {
+            directory: medium.0.as_ref().unwrap().path(),
+            secret: Secret::new(&[7; 32]),
+        })
+        .unwrap()
+        .finish(Duration::ZERO);
     }
 }
 

@@ -18,8 +18,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, SendError, Transport,
-    TransportError, TransportSpec, Waker,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, Reach, SendError,
+    Transport, TransportError, TransportSpec, Waker,
 };
 
 use hoptree_system::{explain, keep_spare, require_descriptors, require_threads};
@@ -40,6 +40,8 @@ inventory::submit! {
         runs_over: "TCP on the loopback interface",
         speaks: PROTOCOL,
         has_socket_files: false,
+        reach: Reach::ThisMachine,
+        flaw: None,
         open: |_| Ok(Box::new(Zmq::open(Place::Loopback)?)),
         floor: Some(floor::FLOOR),
     }
@@ -53,7 +55,9 @@ inventory::submit! {
         runs_over: "Unix sockets in a private directory",
         speaks: PROTOCOL,
         has_socket_files: true,
-        open: |directory| Ok(Box::new(Zmq::open(Place::in_directory(directory)?)?)),
+        reach: Reach::ThisUser,
+        flaw: None,
+        open: |opening| Ok(Box::new(Zmq::open(Place::in_directory(opening.directory)?)?)),
         floor: None,
     }
 }

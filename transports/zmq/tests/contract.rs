@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, SendError, Transport,
-    linked_transports,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, Opening, Secret, SendError,
+    Transport, linked_transports,
 };
 use hoptree_zmq::{Place, Zmq};
 
@@ -141,7 +141,9 @@ fn it_is_registered() {
     let _ = Node::new();
     let spec = linked_transports().unwrap()[0];
     assert_eq!((spec.name, spec.package), ("zmq", "hoptree-zmq"));
-    (spec.open)(&std::env::temp_dir()).unwrap().finish(Duration::ZERO);
+    (spec.open)(Opening { directory: &std::env::temp_dir(), secret: Secret::new(&[7; 32]) })
+        .unwrap()
+        .finish(Duration::ZERO);
 }
 
 #[test]

@@ -16,7 +16,9 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Address, FRAMES_PER_WAIT_MAX, SendError, Transport, linked_transports};
+use hoptree_core::{
+    Address, FRAMES_PER_WAIT_MAX, Opening, Secret, SendError, Transport, linked_transports,
+};
 use hoptree_ipc::Ipc;
 use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
@@ -88,7 +90,9 @@ fn it_is_registered() {
     let _ = Node::new(&place);
     let spec = linked_transports().unwrap()[0];
     assert_eq!((spec.name, spec.package), ("ipc", "hoptree-ipc"));
-    (spec.open)(place.path()).unwrap().finish(Duration::ZERO);
+    (spec.open)(Opening { directory: place.path(), secret: Secret::new(&[7; 32]) })
+        .unwrap()
+        .finish(Duration::ZERO);
 }
 
 #[test]
