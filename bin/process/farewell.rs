@@ -10,7 +10,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::process::Stdio;
 use std::sync::OnceLock;
 
-use rustix::io::{fcntl_dupfd_cloexec, ioctl_fionbio, write};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionbio, write};
 use rustix::stdio::stdout;
 use signal_hook::consts::SIGABRT;
 use signal_hook::low_level;
@@ -95,10 +95,15 @@ pub fn prepare() -> io::Result<()> {
     Ok(())
 }
 
-/// Tells the parent why this process ends, and says whether that was possible. The first words
+/// Tells the parent why this process ends; false when somebody else has to be told. The first words
 /// count.
 pub fn say(words: &str) -> bool {
-    FAREWELL.get().is_some_and(|farewell| write(&farewell.to_parent, &encode(words)).is_ok())
+    FAREWELL.get().is_some_and(|farewell| say_to(&farewell.to_parent, words))
+}
+
+/// When the parent is gone, it is no news to anybody that its child ends.
+fn say_to(parent: &OwnedFd, words: &str) -> bool {
+    matches!(write(parent, &encode(words)), Ok(_) | Err(Errno::PIPE))
 }
 
 /// What is left to say when a library aborts the process.
@@ -145,6 +150,16 @@ mod tests {
         assert_eq!(farewells.take(1, is_child), None);
         assert_eq!(farewells.take(11, |_| true), None, "it was no child when it was heard");
         assert!(farewells.heard.is_empty());
+    }
+
+    #[test]
+    fn others_are_told_only_when_a_parent_that_lives_could_not_be() {
+        let Farewells { reader, writer, .. } = Farewells::new().unwrap();
+        let parent = OwnedFd::from(writer);
+        let until_full = |_: &u32| say_to(&parent, &"x".repeat(WORDS_BYTES_MAX));
+        assert!((0..100_000).take_while(until_full).count() < 100_000);
+        drop(reader);
+        assert!(say_to(&parent, "nobody is there"));
     }
 
     #[test]
