@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use hoptree_core::{Address, Birth, Registry, Time, Worker, WorkerConfig};
+use hoptree_core::{Address, Birth, LEFT_BEHIND_STATUS, Registry, Time, Worker, WorkerConfig};
 
 use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
@@ -18,24 +18,25 @@ pub fn main() -> ExitCode {
         Ok(None) => return ExitCode::FAILURE,
         Err(text) => return Failure::Usage(text).report(),
     };
+    let served = |()| ExitCode::SUCCESS;
     let done = match role {
         Role::Node(birth) => run(birth, &parent, heritage),
-        Role::Relay { below } => bench::relay::serve(below, &parent, heritage),
-        Role::Floor => bench::floor::serve(&parent, &heritage),
-        Role::Socket => bench::socket::serve(&parent, &heritage),
-        Role::Load => bench::load::serve(&heritage),
-        Role::Stage => bench::stage::serve(&parent, &heritage),
+        Role::Relay { below } => bench::relay::serve(below, &parent, heritage).map(served),
+        Role::Floor => bench::floor::serve(&parent, &heritage).map(served),
+        Role::Socket => bench::socket::serve(&parent, &heritage).map(served),
+        Role::Load => bench::load::serve(&heritage).map(served),
+        Role::Stage => bench::stage::serve(&parent, &heritage).map(served),
     };
     logging::finish();
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         // The parent tells it, or logs it.
         Err(failure) if process::say_farewell(failure.text()) => ExitCode::FAILURE,
         Err(failure) => failure.report(),
     }
 }
 
-fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<(), Failure> {
+fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<ExitCode, Failure> {
     let lifeline =
         process::detach(heritage.lifeline).map_err(Failure::refused("detach from the parent"))?;
     logging::start_compute_node(&heritage.logs, birth.life);
@@ -68,6 +69,13 @@ fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<(), Failure
         let why = driver.refusal().unwrap_or_else(|| "nobody has answered".to_owned());
         return Err(Failure::doing("join the tree")(why));
     }
+    let left = driver.node().left().map(str::to_owned);
     driver.finish();
-    Ok(())
+    Ok(match left {
+        None => ExitCode::SUCCESS,
+        Some(left) => {
+            process::say_farewell(&left);
+            ExitCode::from(LEFT_BEHIND_STATUS)
+        }
+    })
 }

@@ -398,6 +398,11 @@ impl Children {
         }
     }
 
+    /// What could not be ended when all children were to, here or below, in words for the user.
+    pub fn left(&self) -> Option<&str> {
+        self.processes.left()
+    }
+
     /// Ends every child, leaves first: they are asked, and killed if they have not ended after
     /// `grace`.
     pub fn end(&mut self, now: Time, grace: Duration, out: &mut Vec<Output>) {
@@ -810,6 +815,7 @@ fn published(module: &str, value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LEFT_BEHIND;
     use crate::{Exit, Incarnation, NodeId};
 
     const NOW: Time = Time::ZERO;
@@ -1094,6 +1100,47 @@ mod tests {
             assert_eq!(told, answer[..if is_end { 1 } else { 2 }]);
             assert!(children.is_empty());
         }
+    }
+
+    #[test]
+    fn what_a_removed_child_has_left_behind_is_told() {
+        let words = "has ended and left node 2, which was killed and has not ended";
+        for linked_when_it_exits in [true, false] {
+            let mut children = parent();
+            ask(&mut children, Kind::Remove, 2);
+            let exit = Input::ChildExited(life(), LEFT_BEHIND, Some(words));
+            let down = Input::Down(LINK);
+            let inputs = if linked_when_it_exits { [exit, down] } else { [down, exit] };
+            let mut told = Vec::new();
+            for input in inputs {
+                let up = &mut |message: Message<'_>| {
+                    told.push((message.kind, message.flags.status(), message.body.to_vec()));
+                };
+                children.handle(NOW, input, &mut Vec::new(), up);
+            }
+            told.retain(|(kind, ..)| *kind != Kind::Forget);
+            assert_eq!(told[0].0, Kind::Ended);
+            assert_eq!(told[1], (Kind::Answer, Status::Failed, words.as_bytes().to_vec()));
+            assert_eq!((told.len(), children.left()), (2, None));
+        }
+    }
+
+    #[test]
+    fn who_ends_and_leaves_a_process_behind_says_so_and_hands_on_what_its_child_says() {
+        let mut children = parent();
+        children.end(NOW, END_GRACE, &mut Vec::new());
+        while let Some(time) = children.deadline() {
+            children.timeout(time, &mut Vec::new(), &mut |_| ());
+        }
+        let own =
+            format!("has ended and left node {}, which was killed and has not ended", life().node);
+        assert_eq!(children.left(), Some(own.as_str()));
+
+        let mut children = parent();
+        children.end(NOW, END_GRACE, &mut Vec::new());
+        happen(&mut children, Input::Down(LINK));
+        happen(&mut children, Input::ChildExited(life(), LEFT_BEHIND, Some("has left node 9")));
+        assert_eq!(children.left(), Some("has left node 9"));
     }
 
     /// Nobody will tell of its end, and a node that is to end itself would wait for it for ever.

@@ -38,7 +38,10 @@ pub use command::{
 pub use controller::{Controller, ControllerConfig, Order};
 pub use floor::{Floor, RoundTrip};
 pub use id::{Incarnation, Life, LinkId, NodeId, Place, RequestId, Token};
-pub use node::{Activity, Ancestor, Birth, Exit, Input, Inspection, Node, Output};
+pub use node::{
+    Activity, Ancestor, Birth, Exit, Input, Inspection, LEFT_BEHIND, LEFT_BEHIND_STATUS, Node,
+    Output,
+};
 pub use offload::{Job, Stop};
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, RouteTable, Router};

@@ -129,6 +129,12 @@ pub enum Exit {
     Signal(i32),
 }
 
+/// How a node ends that could not end a process below it. Its last words say which.
+pub const LEFT_BEHIND: Exit = Exit::Status(LEFT_BEHIND_STATUS as i32);
+
+/// The exit status of such a node.
+pub const LEFT_BEHIND_STATUS: u8 = 3;
+
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

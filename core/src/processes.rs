@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::children::Up;
+use crate::node::LEFT_BEHIND;
 use crate::time::earliest;
 use crate::wire::{self, Kind, Message, NO_REQUEST, Status};
 use crate::{Exit, Life, Output, RequestId, Time};
@@ -17,6 +18,8 @@ pub(crate) struct Processes {
     by_life: BTreeMap<Life, Process>,
     /// All of them are to end.
     is_end: bool,
+    /// What could not be ended, here or below.
+    left: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -39,7 +42,7 @@ pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(2);
 /// it last of all.
 const LEFT_WITHIN: Duration = Duration::from_millis(25);
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Ending {
     /// When it is killed, if it has not ended by itself.
     kill_at: Option<Time>,
@@ -50,11 +53,13 @@ struct Ending {
     /// It has ended, or that will not be told since it was adopted; the end of its link is still to
     /// come.
     exited: bool,
+    /// What it says that it has left behind.
+    left: Option<String>,
 }
 
 impl Processes {
     pub fn new(own: Life) -> Processes {
-        Processes { own, by_life: BTreeMap::new(), is_end: false }
+        Processes { own, by_life: BTreeMap::new(), is_end: false, left: Vec::new() }
     }
 
     /// Whether there is none.
@@ -106,7 +111,7 @@ impl Processes {
         };
         let (kill_at, gone_by) = (Some(kill_at), Some(kill_at + GONE_WITHIN));
         let request = Some(request);
-        *process = Process::Ending(Ending { kill_at, gone_by, request, exited });
+        *process = Process::Ending(Ending { kill_at, gone_by, request, exited, left: None });
         true
     }
 
@@ -126,7 +131,7 @@ impl Processes {
         let mut to_ask = Vec::new();
         for (life, process) in &mut self.by_life {
             let mut ending = match process {
-                Process::Ending(ending) => *ending,
+                Process::Ending(ending) => std::mem::take(ending),
                 Process::Starting(_) => {
                     out.push(Output::Kill(*life));
                     Ending::default()
@@ -187,11 +192,14 @@ impl Processes {
                 up(Message::answer(self.own, *request, Status::Failed, why.as_bytes()));
                 self.by_life.remove(&life);
             }
-            Some(Process::Ending(ending)) if is_linked => {
+            Some(Process::Ending(ending)) => {
                 ending.exited = true;
                 (ending.kill_at, ending.gone_by) = (None, None);
+                ending.left = words.filter(|_| exit == LEFT_BEHIND).map(str::to_owned);
+                if !is_linked {
+                    self.ended(life, up);
+                }
             }
-            Some(Process::Ending(_)) => self.ended(life, up),
             // One that was not waited for any longer may end after all.
             Some(Process::Running | Process::Adopted) | None => {
                 match words {
@@ -234,13 +242,28 @@ impl Processes {
         true
     }
 
-    /// Nothing is left of a life that was to end.
+    /// A life that was to end has ended.
     fn ended(&mut self, life: Life, up: &mut Up<'_>) {
-        if let Some(Process::Ending(Ending { request: Some(request), .. })) =
-            self.by_life.remove(&life)
-        {
-            up(Message::answer(self.own, request, Status::Ok, &[]));
+        let Some(Process::Ending(Ending { request, left, .. })) = self.by_life.remove(&life) else {
+            return;
+        };
+        if left.is_some() {
+            let ended = wire::body(&(life, LEFT_BEHIND));
+            up(Message::new(Kind::Ended, life, NO_REQUEST, &ended));
         }
+        match (request, left) {
+            (Some(request), None) => up(Message::answer(self.own, request, Status::Ok, &[])),
+            (Some(request), Some(left)) => {
+                up(Message::answer(self.own, request, Status::Failed, left.as_bytes()));
+            }
+            (None, Some(left)) => self.left.push(left),
+            (None, None) => {}
+        }
+    }
+
+    /// What could not be ended when all were to, here or below, in words for the user.
+    pub fn left(&self) -> Option<&str> {
+        self.left.first().map(String::as_str)
     }
 
     /// Kills those that have not ended in time, and gives up those that are not gone even so. Says
@@ -268,7 +291,15 @@ impl Processes {
             Process::Ending(ending) => ending.request,
             _ => None,
         };
-        left.map(|(life, process)| (life, request(process))).collect()
+        let left: Vec<_> = left.map(|(life, process)| (life, request(process))).collect();
+        if self.is_end {
+            let text = |(life, _): &(Life, _)| {
+                let node = life.node;
+                format!("has ended and left node {node}, which was killed and has not ended")
+            };
+            self.left.extend(left.iter().map(text));
+        }
+        left
     }
 
     /// When [`Processes::end_overdue`] has something to do.

@@ -158,6 +158,13 @@ impl Worker {
         self.children.depth() > 0
     }
 
+    /// What it could not end before it ended itself, in words for the user; its process then ends with
+    /// [`LEFT_BEHIND_STATUS`](crate::LEFT_BEHIND_STATUS).
+    #[must_use]
+    pub fn left(&self) -> Option<&str> {
+        self.children.left()
+    }
+
     fn take_in(&mut self, now: Time, frame: &[u8], out: &mut Vec<Output>) -> Result<(), Malformed> {
         let messages = self.parent.link.receive(now, frame)?;
         if self.parent.link.broke_silence()

@@ -356,3 +356,27 @@ fn a_removal_says_what_it_could_not_end() {
         console.line().text == "Ok"
     });
 }
+
+/// A debugger holds the one at the end.
+#[test]
+fn a_removal_says_what_it_could_not_end_below() {
+    let mut console = Console::start(&[]);
+    let nodes = console.create_chain(3);
+    if !nodes[2].trace() {
+        return;
+    }
+    console.ask(
+        "remove 1",
+        &format!(
+            "Error: node 1, process {}, has ended and left node 3, which was killed and has not ended",
+            nodes[0].pid()
+        ),
+    );
+    console.ask("ping 1", "Ok: 0");
+    nodes[2].let_go();
+    eventually("its end is known", PATIENCE, || {
+        console.send("remove 3");
+        console.line().text == "Ok"
+    });
+    console.ask("remove 1", "Ok");
+}
