@@ -161,7 +161,7 @@ impl<'s> Reader<'s> {
 }
 
 fn value<T: FromStr>(word: &str, name: &str, expected: &str) -> Result<T, Failure> {
-    let wrong = |_| Failure(format!("{name} is to be {expected}, not '{}'", shown(word)));
+    let wrong = |_| Failure(format!("{name} must be {expected}, not '{}'", shown(word)));
     word.parse().map_err(wrong)
 }
 
@@ -211,7 +211,7 @@ mod tests {
         let args = Args::parse("five 'six' 7 8").unwrap();
         let mut reader = args.read();
         let wrong = reader.required::<i64>("N", "an integer").unwrap_err();
-        assert_eq!(wrong.0, "N is to be an integer, not 'five'");
+        assert_eq!(wrong.0, "N must be an integer, not 'five'");
         assert_eq!(reader.text("NAME", "a word"), Ok("six"));
         assert_eq!(reader.optional("K", "an integer"), Ok(Some(7)));
         let surplus = reader.clone().end().unwrap_err();

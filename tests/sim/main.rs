@@ -116,7 +116,7 @@ fn replay(seed: u64, Size { nodes, faults }: Size) -> String {
 
 fn setting(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
-        Ok(value) => value.parse().unwrap_or_else(|_| panic!("{name} is to be a number")),
+        Ok(value) => value.parse().unwrap_or_else(|_| panic!("{name} must be a number")),
         Err(_) => default,
     }
 }

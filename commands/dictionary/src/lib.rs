@@ -34,7 +34,7 @@ inventory::submit! {
             Example { line: "exec 1 get MyVar", reply: "Ok:1: 'MyVar' not found" },
             Example {
                 line: "exec 1 set MyVar five",
-                reply: "Error:1: set: VALUE is to be a 64-bit integer, not 'five'",
+                reply: "Error:1: set: VALUE must be a 64-bit integer, not 'five'",
             },
             Example {
                 line: "exec 1 set MyVar",
@@ -42,7 +42,7 @@ inventory::submit! {
             },
             Example {
                 line: "exec 1 get my-var",
-                reply: "Error:1: get: NAME is to be 1 to 256 of A-Z, a-z and 0-9, not 'my-var'",
+                reply: "Error:1: get: NAME must be 1 to 256 of A-Z, a-z and 0-9, not 'my-var'",
             },
         ],
         create: || Box::new(Dictionary::default()),
@@ -158,7 +158,7 @@ mod tests {
             node.assert("get a", &value.to_string());
         }
         for wrong in ["9223372036854775808", "1.5", "0x1", "five", "-"] {
-            let error = format!("set: VALUE is to be a 64-bit integer, not '{wrong}'");
+            let error = format!("set: VALUE must be a 64-bit integer, not '{wrong}'");
             node.assert_error(&format!("set a {wrong}"), &error);
         }
         node.assert("get a", &i64::MAX.to_string());
@@ -185,7 +185,7 @@ mod tests {
         for name in ["my_var", "a-b", "é", "''", "a'b c'", &format!("{longest}x")] {
             for line in [format!("set {name} 1"), format!("get {name}")] {
                 let error = node.0.exec(&line).unwrap_err();
-                assert!(error.contains(": NAME is to be 1 to 256 of A-Z, a-z and 0-9, not '"));
+                assert!(error.contains(": NAME must be 1 to 256 of A-Z, a-z and 0-9, not '"));
                 assert!(error.len() < 110, "{error}");
             }
         }

@@ -31,7 +31,7 @@ inventory::submit! {
             Example { line: "heartbeat 0", reply: "Ok" },
             Example {
                 line: "heartbeat 5",
-                reply: "Error: heartbeat: MS is to be 0 or 10 to 86400000, not '5'",
+                reply: "Error: heartbeat: MS must be 0 or 10 to 86400000, not '5'",
             },
         ],
         create: || Box::new(Heartbeat::default()),
@@ -253,7 +253,7 @@ mod tests {
         console.change(1, Lost);
         console.wait(300);
         for word in ["-5", "1", "9", "86400001", "4294967296", "10.5", "abc"] {
-            let error = format!("heartbeat: MS is to be 0 or 10 to 86400000, not '{word}'");
+            let error = format!("heartbeat: MS must be 0 or 10 to 86400000, not '{word}'");
             assert_eq!(console.0.exec(&format!("heartbeat {word}")), Err(error));
         }
         let missing = "heartbeat: MS is missing: expected 0 or 10 to 86400000";

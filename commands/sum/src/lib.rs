@@ -54,7 +54,7 @@ impl Command for Sum {
 fn count(word: &str) -> Result<u32, Failure> {
     match word.parse() {
         Ok(count @ 0..=COUNT_MAX) => Ok(count),
-        _ => Err(Failure(format!("N is to be 0 to {COUNT_MAX}, not '{}'", shown(word)))),
+        _ => Err(Failure(format!("N must be 0 to {COUNT_MAX}, not '{}'", shown(word)))),
     }
 }
 
@@ -82,7 +82,7 @@ fn sum(count: u32, args: &Args<'_>, stop: &Stop) -> Result<String, Failure> {
 
 fn number(index: u32, word: &str) -> Result<i64, Failure> {
     word.parse()
-        .map_err(|_| Failure(format!("K{index} is to be a 64-bit integer, not '{}'", shown(word))))
+        .map_err(|_| Failure(format!("K{index} must be a 64-bit integer, not '{}'", shown(word))))
 }
 
 fn mismatch(expected: u32, got: usize) -> Failure {
@@ -165,18 +165,18 @@ mod tests {
     #[test]
     fn a_count_out_of_range_is_refused() {
         for count in ["-1", "100000001", "99999999999999999999999999"] {
-            let error = format!("sum: N is to be 0 to 100000000, not '{count}'");
+            let error = format!("sum: N must be 0 to 100000000, not '{count}'");
             assert_error(&format!("{count} 1"), &error);
         }
     }
 
     #[test]
     fn what_is_no_number_is_quoted() {
-        assert_error("2 1 x", "sum: K2 is to be a 64-bit integer, not 'x'");
-        assert_error("1 2.5", "sum: K1 is to be a 64-bit integer, not '2.5'");
+        assert_error("2 1 x", "sum: K2 must be a 64-bit integer, not 'x'");
+        assert_error("1 2.5", "sum: K1 must be a 64-bit integer, not '2.5'");
         assert_error(
             "1 9223372036854775808",
-            "sum: K1 is to be a 64-bit integer, not '9223372036854775808'",
+            "sum: K1 must be a 64-bit integer, not '9223372036854775808'",
         );
     }
 

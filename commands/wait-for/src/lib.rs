@@ -22,7 +22,7 @@ inventory::submit! {
             Example { line: "exec 1 wait-for 20", reply: "Ok:1" },
             Example {
                 line: "exec 1 wait-for -1",
-                reply: "Error:1: wait-for: MS is to be 0 to 86400000, not '-1'",
+                reply: "Error:1: wait-for: MS must be 0 to 86400000, not '-1'",
             },
             Example {
                 line: "exec 1 wait-for",
@@ -148,7 +148,7 @@ mod tests {
     fn what_is_no_time_is_an_error_and_nothing_waits() {
         let mut node = node();
         for word in ["-1", "86400001", "4294967296", "1.5", "soon"] {
-            let error = format!("wait-for: MS is to be 0 to 86400000, not '{word}'");
+            let error = format!("wait-for: MS must be 0 to 86400000, not '{word}'");
             assert_eq!(node.exec(&format!("wait-for {word}")), Err(error));
         }
         let missing = "wait-for: MS is missing: expected 0 to 86400000";

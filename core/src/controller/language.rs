@@ -112,7 +112,7 @@ fn create(rest: &str) -> Result<Line<'_>, String> {
     let parent = match words.next_if(|word| *word != TRANSPORT_OPTION) {
         None | Some("-1") => NodeId::CONTROL,
         parent => node_id("PARENT", parent)
-            .map_err(|_| format!("PARENT is to be -1 or {IDS}, not '{}'", quoted(parent)))?,
+            .map_err(|_| format!("PARENT must be -1 or {IDS}, not '{}'", quoted(parent)))?,
     };
     let transport = match words.next_if_eq(&TRANSPORT_OPTION) {
         None => None,
@@ -173,7 +173,7 @@ fn number<T: FromStr>(name: &str, word: Option<&str>, expected: &str) -> Result<
 }
 
 fn wrong_value(name: &str, expected: &str, word: Option<&str>) -> String {
-    format!("{name} is to be {expected}, not '{}'", quoted(word))
+    format!("{name} must be {expected}, not '{}'", quoted(word))
 }
 
 fn quoted(word: Option<&str>) -> &str {
@@ -270,10 +270,10 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (line, said) in [
             ("create", "create: ID is missing"),
-            ("create x", "ID is to be an integer from 0 to 2147483647, not 'x'"),
+            ("create x", "ID must be an integer from 0 to 2147483647, not 'x'"),
             ("create -5", "not '-5'"),
             ("create +5", "not '+5'"),
-            ("create 1 -2", "PARENT is to be -1 or an integer from 0 to 2147483647, not '-2'"),
+            ("create 1 -2", "PARENT must be -1 or an integer from 0 to 2147483647, not '-2'"),
             ("create 2147483648", "not '2147483648'"),
             ("create 1 2 3", "unexpected argument '3' (usage: create ID [PARENT]"),
             ("create 1 --transport", "NAME is missing"),
@@ -286,7 +286,7 @@ mod tests {
             ("exec -1 echo", "not '-1'"),
             ("ping", "ping: ID is missing"),
             ("ping 1 2", "unexpected argument '2'"),
-            ("sleep -1", "MS is to be an integer from 0 to 86400000, not '-1'"),
+            ("sleep -1", "MS must be an integer from 0 to 86400000, not '-1'"),
             ("sleep 86400001", "not '86400001'"),
             ("exit now", "unexpected argument 'now'"),
         ] {

@@ -17,7 +17,7 @@ inventory::submit! {
             Example { line: "exec 1 count 5", reply: "Ok:1: 5" },
             Example {
                 line: "exec 1 count five",
-                reply: "Error:1: count: N is to be a 32-bit integer, not 'five'",
+                reply: "Error:1: count: N must be a 32-bit integer, not 'five'",
             },
         ],
         create: || Box::new(Count::default()),
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn what_is_no_number_is_an_error_and_changes_nothing() {
         let mut node = node();
-        let error = "count: N is to be a 32-bit integer, not 'x'";
+        let error = "count: N must be a 32-bit integer, not 'x'";
         assert_eq!(node.exec("count x"), Err(error.to_owned()));
         assert_eq!(node.exec("count 0"), Ok("0".to_owned()));
     }

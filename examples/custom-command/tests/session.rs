@@ -34,7 +34,7 @@ fn every_node_has_a_counter_of_its_own() {
             "Ok:1: 5",
             "Ok:2: 5",
             "Ok:2: 7",
-            "Error:2: count: N is to be a 32-bit integer, not 'five'",
+            "Error:2: count: N must be a 32-bit integer, not 'five'",
             "Ok: 1",
         ]
     );
