@@ -148,7 +148,7 @@ impl Options {
         Duration::from_millis(self.timeout_ms)
     }
 
-    /// What is to be logged, and where.
+    /// What to log, and where.
     pub fn logs(&self) -> LogConfig {
         LogConfig {
             verbosity: self.verbose,

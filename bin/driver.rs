@@ -53,7 +53,7 @@ pub struct Driver<N> {
     /// Children to be started; no more than creates can be under way at this node.
     spawns: VecDeque<(Birth, Option<String>)>,
     /// What was seen of neighbours' processes, to be told in the next turn: what they had sent by
-    /// then is to be heard first.
+    /// then must be heard first.
     inspected: Vec<(LinkId, Inspection)>,
     printed: Vec<u8>,
     done: bool,
@@ -120,7 +120,7 @@ impl<N: Node> Driver<N> {
     ///
     /// # Errors
     ///
-    /// When the transport can't go on. The driver is to be finished then.
+    /// When the transport can't go on. Finish the driver then.
     pub fn wait(&mut self, patience: Patience) -> Result<(), TransportError> {
         let inspected = mem::take(&mut self.inspected);
         let is_expected = !self.spawns.is_empty() || !inspected.is_empty();

@@ -35,7 +35,7 @@ const FLUSH_TIME_MAX: Duration = Duration::from_millis(100);
 pub struct LogConfig {
     /// How often `-v` was given: what the control node shows beyond warnings.
     pub verbosity: u8,
-    /// The directory for log files, if there are to be any.
+    /// The directory for log files; without it there are none.
     pub dir: Option<PathBuf>,
     /// How long each of them may get before another one is begun.
     pub file_bytes_max: u64,
@@ -60,13 +60,13 @@ impl LogConfig {
 ///
 /// # Errors
 ///
-/// When the log file can't be made, or the nodes could not be told where theirs are to be.
+/// When the log file can't be made, or the nodes could not be told where to write theirs.
 pub fn start_control_node(config: &LogConfig) -> Result<(), Failure> {
     let mut loggers = vec![to_stderr("control node", config.stderr_level())];
     if let Some(dir) = &config.dir {
         if dir.to_str().is_none_or(|path| path.len() > DIR_BYTES_MAX) {
             return Err(Failure::Usage(format!(
-                "can't write logs to {}: the path is to be UTF-8 and of at most {DIR_BYTES_MAX} bytes",
+                "can't write logs to {}: the path must be UTF-8 and have at most {DIR_BYTES_MAX} bytes",
                 dir.display()
             )));
         }

@@ -62,7 +62,7 @@ impl Offload {
         self.start_threads(&mut work, 1);
     }
 
-    /// Whether no further job is to be begun for now. Those under way go on.
+    /// Whether to begin no further job for now. Those under way go on.
     pub fn pause(&mut self, is_paused: bool) {
         if std::mem::replace(&mut self.is_paused, is_paused) != is_paused {
             let mut work = self.desk.lock();
@@ -72,7 +72,7 @@ impl Offload {
         }
     }
 
-    /// Starts so many threads, as far as there may be more. When there can be none at all, all that
+    /// Starts this many threads, as far as there may be more. When there can be none at all, all that
     /// waits has failed.
     fn start_threads(&self, work: &mut Work, wanted: usize) {
         let allowed = if work.is_paused { 0 } else { THREADS_MAX.saturating_sub(work.threads) };

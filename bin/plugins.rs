@@ -53,7 +53,7 @@ pub fn transport(name: &str) -> Result<&'static TransportSpec, Failure> {
 }
 
 /// Opens a transport for this process. The tree's directory is made before, if there will be sockets
-/// in it; the lock on it is to be held as long as the transport is used.
+/// in it; hold the lock on it for as long as the transport is used.
 ///
 /// # Errors
 ///

@@ -43,7 +43,7 @@ pub struct Terminal {
 enum Keys {
     /// The terminal's.
     Own,
-    /// The reader's. The special characters are to be put back to these.
+    /// The reader's. The special characters must be put back to these.
     Lent([u8; 4]),
     /// The terminal's for ever.
     Returned,
@@ -118,7 +118,7 @@ impl Terminal {
         }
     }
 
-    /// Says whether the reader has the beginning of a line, and so is to be handed every erasure.
+    /// Says whether the reader has the beginning of a line, and so must be handed every erasure.
     pub fn lend_keys(&self, lend: bool) {
         let mut keys = self.lock();
         if !lend && self.has_line() {

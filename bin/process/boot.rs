@@ -26,7 +26,7 @@ pub const BOOT_BYTES_MAX: usize = 4096;
 pub struct Boot {
     /// The program's version, which must be the child's own.
     version: String,
-    /// What it is to be.
+    /// What the process runs as.
     pub role: Role,
     /// Where its parent listens.
     pub parent: Address,
@@ -39,7 +39,7 @@ pub struct Boot {
 pub enum Role {
     /// A compute node.
     Node(Birth),
-    /// In a benchmark: one of a chain that passes frames on, with so many below it.
+    /// In a benchmark: one of a chain that passes frames on, with `below` more below it.
     Relay {
         /// None for the one at the end, which sends back what comes.
         below: usize,

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use crate::failure::Failure;
 
-/// How the name of a tree's directory begins; so many hexadecimal digits follow.
+/// How the name of a tree's directory begins; this many hexadecimal digits follow.
 const PREFIX: &str = "hoptree-";
 const DIGITS: usize = 16;
 

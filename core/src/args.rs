@@ -65,7 +65,7 @@ impl<'a> Args<'a> {
         self.read().end()
     }
 
-    /// The only argument, called `name` in what the user reads, which is to be `expected`.
+    /// The only argument, called `name` in what the user reads, which must be `expected`.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ pub struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
-    /// The next argument, which is to be `expected`, as a `T`.
+    /// The next argument, which must be `expected`, as a `T`.
     ///
     /// # Errors
     ///

@@ -24,7 +24,7 @@ pub(crate) struct Modules {
     effects: Vec<Effect>,
     /// How long a call may be open.
     timeout: Duration,
-    /// The calls that are to be answered later. Bounded by the control node's windows.
+    /// The calls that modules will answer later. Bounded by the control node's windows.
     open: FxHashMap<RequestId, Open>,
     /// When calls were to be answered at the latest, in this order; some have been.
     expiring: VecDeque<(Time, RequestId)>,
@@ -32,7 +32,7 @@ pub(crate) struct Modules {
     paused_since: Option<Time>,
 }
 
-/// A call that is to be answered later.
+/// A call that a module will answer later.
 struct Open {
     /// What stands before the text of a failure.
     prefix: String,

@@ -11,7 +11,7 @@ use crate::{Address, Failure, Job, Life, LinkId, NodeId, RequestId, Time};
 /// are; a driver feeds them from sockets, processes and a clock, a test from an in-memory network.
 ///
 /// A turn of the driver's loop is any number of [`Node::handle`], then one [`Node::flush`], then a
-/// wait until [`Node::deadline`]. Outputs are to be carried out in their order.
+/// wait until [`Node::deadline`]. Outputs must be carried out in their order.
 pub trait Node {
     /// Takes in one thing that has happened. Never blocks and never fails: what is wrong with an
     /// input ends in an output or a log line.
@@ -147,7 +147,7 @@ impl fmt::Display for Exit {
 /// What a node wants done.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Send a frame. When the transport does not take it, the link is to be closed and reported as
+    /// Send a frame. When the transport does not take it, the link must be closed and reported as
     /// [`Input::Down`]: the credit of a link leaves no other reason.
     Send(LinkId, Vec<u8>),
     /// Close a link; no [`Input::Down`] follows.

@@ -26,7 +26,7 @@ static SPARE: Mutex<Option<OwnedFd>> = Mutex::new(None);
 /// Whether it was told that connections are turned away, since the last was let in.
 static IS_TOLD: AtomicBool = AtomicBool::new(false);
 
-/// Keeps a descriptor for connections that are to be turned away. To be called before anything
+/// Keeps a descriptor for connections that must be turned away. Call it before anything
 /// listens.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ pub fn original_limit() -> Option<Rlimit> {
     ORIGINAL.get().copied()
 }
 
-/// Makes sure that so many more files can be opened, without opening any: others might need one at
+/// Makes sure that this many more files can be opened, without opening any: others might need one at
 /// that moment.
 ///
 /// # Errors

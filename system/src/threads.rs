@@ -15,7 +15,7 @@ const STACK_BYTES: usize = 16 * 1024;
 /// Where systems mount the hierarchies of control groups, the second in the days of many.
 const CGROUP_MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"];
 
-/// Makes sure that so many more threads can run side by side, by running them for a moment.
+/// Makes sure that this many more threads can run side by side, by running them for a moment.
 ///
 /// # Errors
 ///

@@ -9,8 +9,8 @@ use hoptree_core::{FRAME_BYTES_MAX, LinkId, SendError};
 use crate::deadline::PROMPT;
 use crate::node::{Candidate, Down, Frame, Node, Pair, join, wait};
 
-/// What a link of hoptree may have under way in all: 128 frames of 128 KiB together. Each is so many
-/// frames of so many bytes, and then so many short ones, as those are that only acknowledge.
+/// What a link of hoptree may have under way in all: 128 frames of 128 KiB together. Each is a number of
+/// frames, their length in bytes, and a number of short ones, which only acknowledge.
 pub const WINDOWS: [Window; 4] = [
     Window { frames: 128, length: 1, short: 0 },
     Window { frames: 128, length: 1_024, short: 0 },

@@ -9,17 +9,17 @@ use super::windows::Charge;
 use crate::wire::{self, Kind, Message, Status};
 use crate::{Change, Life, NodeId, RequestId, Time, VALUE_BYTES_MAX};
 
-/// What is printed where a node that is to be created is there.
+/// What is printed when a node exists already that a command wants to create.
 pub(crate) const ALREADY_EXISTS: &str = "Already exists";
 
-/// What is printed where a node that is to be removed can't be reached.
+/// What is printed when a node can't be reached that a command wants to remove.
 pub(crate) const UNAVAILABLE: &str = "Node is unavailable";
 
 /// What is left of a request whose command has been answered.
 #[derive(Debug)]
 pub(super) struct Late {
     pub(super) charge: Option<Charge>,
-    /// Who is to be removed, if it is still there when the answer says that it has ended.
+    /// The node to remove, if it is still there when the answer says that it has ended.
     removed: Option<Life>,
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Board {
     pub ready: VecDeque<NodeId>,
     /// Messages to be sent.
     pub outbox: Vec<Outgoing>,
-    /// What the modules are to be told.
+    /// What to tell the modules.
     pub changes: Vec<(NodeId, Change)>,
     /// When [`Board::timeout`] is to look again; may be earlier than there is need.
     pub wake: Option<Time>,
@@ -54,7 +54,7 @@ pub(super) struct Probe {
     pub(super) asker: Option<RequestId>,
 }
 
-/// What is to be sent.
+/// What to send.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     /// A message for one life.

@@ -29,7 +29,7 @@ struct Part {
 
 /// What becomes of a request for a node whose turn it is.
 enum Turn {
-    /// It is to be sent to this life, with this allowance.
+    /// Send it to this life, with this allowance.
     Send(Life, Allowance),
     /// A window is full, but the node answers.
     Wait,
@@ -409,7 +409,7 @@ impl Controller {
         }
         let refused = match tree.life(parent) {
             None => PARENT_NOT_FOUND,
-            // One that is to be its own parent has just turned out not to live.
+            // A command makes it its own parent, and it has just turned out not to live.
             Some(_) if node == parent || !tree.is_reachable(parent) => "Parent is unavailable",
             Some(life) => match self.admit(now, request, life, wire::HEADER_BYTES, None) {
                 Some(Admission::Wait) => return false,
@@ -429,7 +429,7 @@ impl Controller {
         true
     }
 
-    /// Whether it is known that the node which is to be created does not live.
+    /// Whether the node that a command wants to create is known not to live.
     fn is_cleared(&self, request: RequestId) -> bool {
         let work = self.board.replies.task(request).map(|task| &task.work);
         matches!(work, Some(Work::Create { stage: Creation::Cleared, .. }))

@@ -10,7 +10,7 @@ use crate::{Answer, Failure, NodeId, RequestId};
 /// when they are many.
 const GATHERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// With so many bytes of lines that could be printed, they are not kept until all answers are there.
+/// When the lines that could be printed have this many bytes, they do not wait for the other answers.
 const KEPT_BYTES_MAX: usize = 1024 * 1024;
 
 /// What takes the place of an answer that does not fit.
@@ -82,7 +82,7 @@ impl Gather {
         self.awaited.first_key_value().is_some_and(|(first, _)| *first == node)
     }
 
-    /// Whether there is room for an answer of so many bytes.
+    /// Whether there is room for an answer of this many bytes.
     pub fn has_room_for(&self, bytes: usize) -> bool {
         match self.answers {
             Answers::Lines(_) => true,

@@ -30,7 +30,7 @@ pub(crate) struct Intake {
     taken_bytes: usize,
 }
 
-/// A long answer that is to be had.
+/// A long answer that a node offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Offer {
     /// Where.
@@ -58,7 +58,7 @@ impl Intake {
         self.allowed = self.allowed.saturating_sub(allowance.bytes());
     }
 
-    /// Notes that a long answer is to be had.
+    /// Notes that a node offers a long answer.
     pub fn offer(&mut self, request: RequestId, offer: Offer) {
         if !self.taken.contains_key(&request) {
             self.offers.insert(request, offer);

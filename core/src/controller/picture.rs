@@ -93,7 +93,7 @@ impl Board {
     }
 }
 
-/// Begins the line of a node that is so many links away from the control node.
+/// Begins the line of a node at this depth, the number of links to the control node.
 fn write_indent(depth: usize, picture: &mut String) {
     let indent = 2 * (depth.min(DRAWN_DEPTH_MAX) - 1);
     picture.extend(std::iter::repeat_n(' ', indent));

@@ -123,7 +123,7 @@ pub(crate) struct Replies {
     free: Vec<u16>,
     /// Parts of commands for many nodes, until they are answered.
     parts: FxHashMap<RequestId, Task>,
-    /// What modules are to be told.
+    /// What to tell modules.
     gathered: Vec<Told>,
     /// With [`Order::Input`], the commands in the order of input.
     sequence: VecDeque<RequestId>,
@@ -181,7 +181,7 @@ impl Replies {
         self.held_bytes
     }
 
-    /// Whether there is room for an answer of so many bytes where those of several nodes are gathered.
+    /// Whether there is room for an answer of this many bytes where those of several nodes are gathered.
     pub fn has_room_for(&self, request: RequestId, bytes: usize) -> bool {
         self.gather_of(request).is_none_or(|gather| gather.has_room_for(bytes))
     }
@@ -371,7 +371,7 @@ impl Replies {
         }
     }
 
-    /// What modules are to be told since the last call.
+    /// What to tell modules since the last call.
     pub fn take_gathered(&mut self) -> Vec<Told> {
         std::mem::take(&mut self.gathered)
     }

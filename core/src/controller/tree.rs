@@ -30,7 +30,7 @@ pub(crate) struct Record {
     /// Since when it can, or can't, be reached.
     pub since: Time,
     pub children: BTreeSet<NodeId>,
-    /// The nodes that are to be created below it, by the commands that say so.
+    /// The nodes that commands will create below it, by command.
     pub coming: BTreeMap<RequestId, NodeId>,
     /// Its parent has heard nothing from it for too long.
     pub silent: bool,
@@ -265,7 +265,7 @@ impl Tree {
         }
     }
 
-    /// Every node, those included that are to be created, in no particular order.
+    /// Every node, also those that commands will create, in no particular order.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
         self.records.keys().copied()
     }
@@ -281,7 +281,7 @@ impl Tree {
         nodes
     }
 
-    /// As [`Tree::subtree`], with the nodes that are to be created there, in no particular order.
+    /// As [`Tree::subtree`], with the nodes that commands will create there, in no particular order.
     pub fn subtree_and_coming(&self, node: NodeId) -> BTreeSet<NodeId> {
         let mut nodes = BTreeSet::new();
         let mut next = vec![node];

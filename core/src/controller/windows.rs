@@ -380,7 +380,7 @@ impl Window {
         }
     }
 
-    /// Whether a request of so many bytes must wait.
+    /// Whether a request of this many bytes must wait.
     fn is_full(&self, bytes: usize) -> bool {
         let is_full = if self.limit.is_long(bytes) {
             self.usage.long > 0

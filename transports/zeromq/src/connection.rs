@@ -63,7 +63,7 @@ pub(crate) enum Polled {
     /// It came up, and what was sent before now waits to be written.
     Risen,
     Nothing,
-    /// `Down` was told; it is to be dropped.
+    /// `Down` was told; drop it.
     Over,
 }
 

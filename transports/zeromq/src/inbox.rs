@@ -50,7 +50,7 @@ impl Inbox {
         self.frames
     }
 
-    /// Nothing of `link` is to be told any more.
+    /// Tells nothing of `link` any more.
     pub(crate) fn forget(&mut self, link: LinkId) {
         self.told.retain(|told| told.link() != link);
         self.frames = self.told.iter().filter(|told| matches!(told, Told::Frame(..))).count();

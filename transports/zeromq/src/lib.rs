@@ -74,7 +74,7 @@ inventory::submit! {
     }
 }
 
-/// How many frames are received before they are asked for, when frames are to be sent and so much
+/// How many frames are received before they are asked for, when frames wait to be sent and so much
 /// is there: 32 MiB at the very most.
 const FRAMES_AHEAD_MAX: usize = 1_024;
 

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 /// How long anything may take that has to happen at all.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Set in the environment of the process that is to be ended.
+/// Set in the environment of the process that the library ends.
 const VICTIM: &str = "HOPTREE_ZEROMQ_VICTIM";
 
 /// Who owns nothing.

@@ -27,7 +27,7 @@ impl SocketFile {
         Ok(SocketFile(path(directory, number)))
     }
 
-    /// Where the socket is to be bound.
+    /// Where to bind the socket.
     pub fn path(&self) -> &Path {
         &self.0
     }
