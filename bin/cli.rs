@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use hoptree_core::{Order, nearest};
 
 use crate::bench::{self, Cores, Measure};
 use crate::ending::Ending;
 use crate::failure::Failure;
 use crate::logging::LogConfig;
+use crate::version::version;
 use crate::{control, listing};
 
 /// A tree of worker processes, driven from one console over a message queue.
@@ -188,7 +189,9 @@ fn log_size(text: &str) -> Result<u64, String> {
 
 /// Does what the command line says, and gives the program's exit status.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let program = Cli::command().long_version(version());
+    let parsed = program.try_get_matches().and_then(|words| Cli::from_arg_matches(&words));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // A closed stdout or stderr is no reason to fail differently.

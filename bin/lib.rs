@@ -29,6 +29,7 @@ mod signals;
 mod source;
 mod stdin;
 mod terminal;
+mod version;
 mod visible;
 mod writer;
 
