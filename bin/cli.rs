@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use hoptree_core::{Order, nearest};
+use hoptree_core::{Milliseconds, Order, nearest};
 
 use crate::bench::{self, Cores, Measure};
 use crate::ending::Ending;
@@ -51,9 +51,8 @@ pub struct Options {
     pub transport: String,
 
     /// The deadline of a command.
-    #[arg(long = "timeout", value_name = "MS", default_value = "5000",
-          value_parser = clap::value_parser!(u64).range(1..=86_400_000))]
-    timeout_ms: u64,
+    #[arg(long, value_name = "MS", default_value = "5000", value_parser = timeout)]
+    timeout: Duration,
 
     /// The order of the replies: that of the commands, or as they complete [default: completion at
     /// a terminal, else input]
@@ -146,7 +145,7 @@ enum OrderName {
 impl Options {
     /// The deadline of a command.
     pub fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms)
+        self.timeout
     }
 
     /// What to log, and where.
@@ -185,6 +184,14 @@ fn log_size(text: &str) -> Result<u64, String> {
         .and_then(|number| number.checked_mul(unit?))
         .filter(|bytes| *bytes >= MIN)
         .ok_or_else(|| "expected a size of at least 64K, such as 500K, 10M or 2G".to_owned())
+}
+
+/// A deadline for commands.
+fn timeout(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(ms @ Milliseconds(1..=86_400_000)) => Ok(ms.into()),
+        _ => Err("expected 1 to 86400000 milliseconds, such as 500, 500ms or 5s".to_owned()),
+    }
 }
 
 /// Does what the command line says, and gives the program's exit status.

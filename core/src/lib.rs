@@ -9,6 +9,7 @@ mod floor;
 mod healing;
 mod id;
 mod link;
+mod milliseconds;
 mod modules;
 #[cfg(test)]
 mod network;
@@ -38,6 +39,7 @@ pub use command::{
 pub use controller::{Controller, ControllerConfig, Order};
 pub use floor::{Floor, RoundTrip};
 pub use id::{Incarnation, Life, LinkId, NodeId, Place, RequestId, Token};
+pub use milliseconds::{Milliseconds, NotATime};
 pub use node::{
     Activity, Ancestor, Birth, Exit, Input, Inspection, LEFT_BEHIND, LEFT_BEHIND_STATUS, Node,
     Output,

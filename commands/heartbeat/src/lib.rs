@@ -10,7 +10,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hoptree_core::{
-    Call, Change, Command, CommandSpec, Context, Example, NodeId, Outcome, Reply, Time, Verb, Watch,
+    Call, Change, Command, CommandSpec, Context, Example, Milliseconds, NodeId, NotATime, Outcome,
+    Reply, Time, Verb, Watch,
 };
 
 inventory::submit! {
@@ -52,12 +53,12 @@ impl Interval {
 }
 
 impl FromStr for Interval {
-    type Err = ();
+    type Err = NotATime;
 
-    fn from_str(word: &str) -> Result<Interval, ()> {
-        match word.parse() {
-            Ok(ms @ (0 | 10..=86_400_000)) => Ok(Interval(ms)),
-            _ => Err(()),
+    fn from_str(word: &str) -> Result<Interval, NotATime> {
+        match word.parse()? {
+            Milliseconds(ms @ (0 | 10..=86_400_000)) => Ok(Interval(ms)),
+            Milliseconds(_) => Err(NotATime),
         }
     }
 }

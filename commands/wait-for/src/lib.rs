@@ -1,10 +1,10 @@
 //! `exec ID wait-for MS`: an answer after MS milliseconds, while the node goes on with all else.
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use hoptree_core::{
-    Call, Claim, Command, CommandSpec, Context, Example, Outcome, Reply, RequestId, Time, Word,
+    Call, Claim, Command, CommandSpec, Context, Example, Milliseconds, NotATime, Outcome, Reply,
+    RequestId, Time, Word,
 };
 
 inventory::submit! {
@@ -33,19 +33,20 @@ inventory::submit! {
     }
 }
 
-struct Milliseconds(u32);
+/// How long a call waits.
+struct Wait(Milliseconds);
 
-impl Milliseconds {
+impl Wait {
     const EXPECTED: &str = "0 to 86400000";
 }
 
-impl FromStr for Milliseconds {
-    type Err = ();
+impl FromStr for Wait {
+    type Err = NotATime;
 
-    fn from_str(word: &str) -> Result<Milliseconds, ()> {
-        match word.parse() {
-            Ok(ms @ 0..=86_400_000) => Ok(Milliseconds(ms)),
-            _ => Err(()),
+    fn from_str(word: &str) -> Result<Wait, NotATime> {
+        match word.parse()? {
+            ms @ Milliseconds(0..=86_400_000) => Ok(Wait(ms)),
+            Milliseconds(_) => Err(NotATime),
         }
     }
 }
@@ -68,8 +69,8 @@ impl WaitFor {
 
 impl Command for WaitFor {
     fn call(&mut self, cx: &mut Context<'_>, call: &Call<'_>) -> Outcome {
-        let Milliseconds(ms) = call.args.only("MS", Milliseconds::EXPECTED)?;
-        let due = cx.now() + Duration::from_millis(ms.into());
+        let Wait(ms) = call.args.only("MS", Wait::EXPECTED)?;
+        let due = cx.now() + ms.into();
         if due < call.deadline {
             self.0.push((due, call.id));
         }
@@ -89,6 +90,8 @@ impl Command for WaitFor {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use hoptree_core::NodeId;
     use hoptree_core::testkit::{Harness, TIMEOUT};
 

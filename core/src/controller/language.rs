@@ -4,10 +4,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::modules::split_word;
-use crate::{CONSOLE_VERBS, NodeId, Registry, nearest, shown};
+use crate::{CONSOLE_VERBS, Milliseconds, NodeId, Registry, nearest, shown};
 
 /// The longest pause that `sleep` takes, in milliseconds: a day.
-const SLEEP_MS_MAX: u64 = 86_400_000;
+const SLEEP_MS_MAX: u32 = 86_400_000;
 
 /// The console's own verbs: how they are written, and what they do.
 pub(crate) const CONSOLE_HELP: [(&str, &str); 9] = [
@@ -23,7 +23,7 @@ pub(crate) const CONSOLE_HELP: [(&str, &str); 9] = [
     ("help", "show this"),
     ("ping ID", "say 1 when the node can be reached, 0 when it can't"),
     ("remove ID", "end a node and all below it"),
-    ("sleep MS", "read no further line for MS milliseconds"),
+    ("sleep MS", "read no further line for MS milliseconds, or a time such as 5s or 2m"),
     ("tree", "show every node as it is now"),
     ("wait", "read no further line until everything is answered"),
 ];
@@ -157,19 +157,23 @@ fn node_id(name: &str, word: Option<&str>) -> Result<NodeId, String> {
 
 fn pause(name: &str, word: Option<&str>) -> Result<Duration, String> {
     let expected = "an integer from 0 to 86400000";
-    let ms = number::<u64>(name, word, expected)?;
-    if ms > SLEEP_MS_MAX {
-        return Err(wrong_value(name, expected, word));
+    let Some(text) = word else { return Err(missing(name, expected)) };
+    match text.parse() {
+        Ok(ms @ Milliseconds(0..=SLEEP_MS_MAX)) => Ok(ms.into()),
+        _ => Err(wrong_value(name, expected, word)),
     }
-    Ok(Duration::from_millis(ms))
 }
 
 fn number<T: FromStr>(name: &str, word: Option<&str>, expected: &str) -> Result<T, String> {
-    let Some(text) = word else { return Err(format!("{name} is missing: expected {expected}")) };
+    let Some(text) = word else { return Err(missing(name, expected)) };
     // The standard parser takes a plus sign, which nobody writes before an id.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let value = if digits { text.parse().ok() } else { None };
     value.ok_or_else(|| wrong_value(name, expected, word))
+}
+
+fn missing(name: &str, expected: &str) -> String {
+    format!("{name} is missing: expected {expected}")
 }
 
 fn wrong_value(name: &str, expected: &str, word: Option<&str>) -> String {
@@ -256,6 +260,7 @@ mod tests {
             ("ping 0", Line::Ping(node(0))),
             ("remove 7", Line::Remove(node(7))),
             ("sleep 1500", Line::Sleep(Duration::from_millis(1_500))),
+            ("sleep 2m", Line::Sleep(Duration::from_secs(120))),
             ("wait", Line::Wait),
             ("tree", Line::Tree),
             ("exit", Line::Exit),
