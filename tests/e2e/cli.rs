@@ -117,8 +117,14 @@ fn help_tells_every_word_and_verb() {
 
 #[test]
 fn version() {
-    let (status, output, _) = hoptree(&["--version"]);
-    assert_eq!((status, output), (0, format!("hoptree {}\n", env!("CARGO_PKG_VERSION"))));
+    let own = concat!("hoptree ", env!("CARGO_PKG_VERSION"));
+    assert_eq!(hoptree(&["-V"]), (0, format!("{own}\n"), String::new()));
+    let (status, long, errors) = hoptree(&["--version"]);
+    assert_eq!((status, &*errors), (0, ""));
+    assert!(long.starts_with(own) && long.lines().any(|line| line.starts_with("rustc ")), "{long}");
+    for spec in linked_transports().unwrap() {
+        assert!(long.lines().any(|line| line == (spec.library)()), "{long}");
+    }
 }
 
 #[test]
