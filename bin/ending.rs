@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use signal_hook::low_level;
 
-/// How the program is to end when all is done.
+/// How the program ends when all is done.
 #[derive(Clone, Copy, Debug)]
 pub enum Ending {
     /// With this exit status.

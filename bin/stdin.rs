@@ -43,7 +43,7 @@ pub enum Entry<'a> {
     Line(&'a [u8]),
     /// A line of more than [`LINE_BYTES_MAX`] bytes, which was dropped.
     TooLong,
-    /// The beginning of a line that is being typed: in place of what was told of it before.
+    /// The beginning of a line that is being typed: in place of what was said of it before.
     Typed(Vec<u8>),
     /// A line that can't be run for another reason, which the user is told.
     Refused(String),

@@ -28,7 +28,7 @@ impl<'a> Create<'a> {
         Create { setting }
     }
 
-    /// A new control node starts so many nodes.
+    /// A new control node starts a number of nodes.
     fn create(&self, nodes: usize) -> Result<Duration, Failure> {
         self.setting.with_crew(|crew| {
             let mut tree = Tree::found(self.setting, crew, Order::Input)?;
@@ -55,7 +55,7 @@ impl Rig for Create<'_> {
     }
 }
 
-/// Starts so many processes of this program that end at once, and waits for all of them.
+/// Starts a number of processes of this program, which end at once, and waits for all of them.
 fn spawn(processes: usize) -> io::Result<Duration> {
     let start = Instant::now();
     let mut children = Vec::with_capacity(processes);

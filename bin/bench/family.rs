@@ -41,7 +41,7 @@ pub struct Trip {
 }
 
 impl Family {
-    /// Starts it. The lines of the flood carry a text of so many bytes.
+    /// Starts it. The lines of the flood carry a text of this many bytes.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Family {
         self.tree.processes()[1]
     }
 
-    /// Feeds so many lines of the flood, one for the sibling right behind them, and waits until the
+    /// Feeds this many lines of the flood, one for the sibling right behind them, and waits until the
     /// sibling has answered. The console feeds more than that in one turn.
     ///
     /// # Errors

@@ -94,7 +94,7 @@ impl Rig for Fanout {
     }
 }
 
-/// A command for so many nodes, which are all there are.
+/// A command for all nodes, and how many they are.
 fn ask_all(nodes: usize) -> Ask {
     let mut reply = String::new();
     for node in 1..=nodes {

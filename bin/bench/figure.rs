@@ -101,7 +101,7 @@ impl Figure {
         }
     }
 
-    /// The figure with so many nodes.
+    /// The figure with this many nodes.
     pub fn with_nodes(self, nodes: usize) -> Figure {
         Figure { nodes: Some(small(nodes)), ..self }
     }

@@ -102,7 +102,7 @@ impl Scene {
         Ok(found)
     }
 
-    /// Lets time pass. Nobody is to fall silent.
+    /// Lets time pass. Nobody must fall silent.
     fn rest(&mut self, time: Duration) -> Result<(), Failure> {
         let start = Instant::now();
         while start.elapsed() < time {

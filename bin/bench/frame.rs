@@ -1,4 +1,4 @@
-//! How long the frames are that hoptree sends, for whoever is to send as much.
+//! How long the frames are that hoptree sends, for those who send as much without it.
 
 use hoptree_core::{
     Address, Birth, Controller, ControllerConfig, Input, LinkId, Node, Order, Output, Registry,

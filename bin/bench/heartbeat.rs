@@ -100,7 +100,7 @@ impl Rig for Heartbeat<'_> {
     }
 }
 
-/// So many children of a control node, which beat.
+/// Children of a control node, all of which beat.
 fn beating(
     setting: &Setting<'_>,
     crew: &Crew,

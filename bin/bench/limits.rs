@@ -13,7 +13,7 @@ const FILES: u64 = 64;
 /// How many threads a process has, at most, over any transport. The limit counts threads.
 const THREADS_PER_PROCESS: u64 = 5;
 
-/// Checks it for all of these, each over so many transports.
+/// Checks it for all of these, each over this many transports.
 ///
 /// # Errors
 ///

@@ -15,7 +15,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts so many.
+    /// Starts this many.
     ///
     /// # Errors
     ///

@@ -10,12 +10,12 @@ use super::measure::Measure;
 const DRAWS_PER_SECOND: u8 = 2;
 
 /// A bar on stderr; nothing at all when that is no terminal. What is shown counts in milliseconds
-/// of the time that all is to take.
+/// of the time that all will take.
 pub struct Progress {
     bar: ProgressBar,
     /// What came before the measure that is under way.
     before: Duration,
-    /// How long that one is to take.
+    /// How long that one will take.
     time: Duration,
 }
 
@@ -30,7 +30,7 @@ impl Progress {
         Progress { bar, before: Duration::ZERO, time: Duration::ZERO }
     }
 
-    /// The next measure begins, in this run of so many.
+    /// The next measure begins, in this run of all.
     pub fn begin(&mut self, run: u32, runs: u32, measure: Measure, time: Duration) {
         self.before += self.time;
         self.time = time;

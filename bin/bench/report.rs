@@ -70,7 +70,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// What the user is to know, if anything is spoilt.
+    /// What the user must know, if anything is spoilt.
     pub fn warning(&self) -> Option<String> {
         let (measure, spoilt) = (&self.measure, self.spoilt.as_ref()?);
         let percent = |share: f64| format!("{:.0}%", share * 100.0);

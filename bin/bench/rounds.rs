@@ -15,7 +15,7 @@ pub struct Rounds {
 /// When rounds end.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// When so many have counted.
+    /// When this many have counted.
     After(u32),
     /// When another one as long as the longest so far would take more than this time in all. One
     /// counts in any case.
@@ -23,7 +23,7 @@ pub enum End {
 }
 
 impl Rounds {
-    /// Has each of so many take its `turn`, and hands what comes of a round that counts to `keep`,
+    /// Has each of this many take its `turn`, and hands what comes of a round that counts to `keep`,
     /// when it is complete. Says how many did.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Rounds {
         Ok(round.saturating_sub(self.warm_up))
     }
 
-    /// Whether there is another round after so many, which would end so long after the start.
+    /// Whether there is another round after this many, which would end this long after the start.
     fn goes_on(self, rounds: u32, end: Duration) -> bool {
         match self.end {
             End::After(counted) => rounds < self.warm_up + counted,
@@ -64,7 +64,7 @@ impl Rounds {
         }
     }
 
-    /// Which share of all is done, after so many rounds and this part of the next.
+    /// Which share of all is done, after this many rounds and this part of the next.
     fn share(self, rounds: u32, part: f64, elapsed: Duration) -> f64 {
         let share = match self.end {
             End::After(counted) => (f64::from(rounds) + part) / f64::from(self.warm_up + counted),

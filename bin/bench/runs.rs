@@ -125,7 +125,7 @@ impl<'a> Runs<'a> {
         };
         let done = self.play(&mut stages, run, measure);
         if done.is_err() {
-            // What follows may take a moment, and the user is to see that it has begun.
+            // What follows may take a moment, and the user must see that it has begun.
             self.progress.finish();
         }
         stages.dismiss();

@@ -6,7 +6,7 @@
 pub struct Shape {
     /// What a reader of figures knows it by.
     pub name: &'static str,
-    /// The parents of so many nodes.
+    /// The parents of this many nodes.
     pub parents: fn(usize) -> Vec<i32>,
 }
 
@@ -17,7 +17,7 @@ pub const BINARY: Shape = Shape { name: "binary", parents: binary };
 /// See [`chain`].
 pub const CHAIN: Shape = Shape { name: "chain", parents: chain };
 
-/// So many children of the control node.
+/// This many children of the control node.
 pub fn flat(nodes: usize) -> Vec<i32> {
     vec![-1; nodes]
 }
@@ -53,7 +53,7 @@ fn binary(nodes: usize) -> Vec<i32> {
     (0..node(nodes) - 1).map(|index| if index < 2 { -1 } else { index / 2 }).collect()
 }
 
-/// The node that comes after so many.
+/// The node that comes after this many.
 fn node(before: usize) -> i32 {
     i32::try_from(before + 1).expect("a machine has fewer processes")
 }

@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
         line
     }
 
-    /// Reads on as far as `printed` goes, which is to be the same, and says how many lines it is.
+    /// Reads on as far as `printed` goes, which must be the same, and says how many lines it is.
     fn expect(&mut self, mut printed: &[u8]) -> Result<usize, Failure> {
         let lines = printed.iter().filter(|byte| **byte == b'\n').count();
         while !printed.is_empty() {

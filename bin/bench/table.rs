@@ -29,7 +29,7 @@ pub fn table(measure: Measure, rows: &[Row]) -> String {
     text
 }
 
-/// What the user is to know of the loads, below all tables; nothing when the machine was at rest.
+/// What the user must know of the loads, below all tables; nothing when the machine was at rest.
 pub fn warnings(loads: &[Load]) -> Option<String> {
     let lines: Vec<_> = loads.iter().filter_map(Load::warning).collect();
     (!lines.is_empty()).then(|| format!("\n{}\n", lines.join("\n")))
@@ -58,7 +58,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// Whether rows are to be compared: they differ in their transport alone.
+/// Whether to compare rows: they differ in their transport alone.
 pub fn is_alike(a: &Row, b: &Row) -> bool {
     (&a.measure, &a.what) == (&b.measure, &b.what) && parameters(a) == parameters(b)
 }

@@ -21,7 +21,7 @@ pub struct Tree {
     processes: Vec<Victim>,
 }
 
-/// What is asked, and what is to be answered.
+/// What is asked, and what must be answered.
 pub struct Ask {
     /// The line, without its line end.
     pub line: String,

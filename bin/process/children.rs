@@ -41,7 +41,7 @@ pub struct Children {
     /// Is there once a node was started.
     farewells: Option<Farewells>,
     lives: BTreeMap<i32, Life>,
-    /// Those that others have started and this process is to end, if need be.
+    /// Those that others have started and this process may have to end.
     adopted: BTreeMap<Life, OwnedFd>,
 }
 
@@ -65,7 +65,7 @@ impl Children {
         self.heritage.opening()
     }
 
-    /// Starts the process of `life`, which is to connect to `parent` over the transport of this name,
+    /// Starts the process of `life`, which connects to `parent` over the transport of this name,
     /// or else over that of its parent. Does not wait for it.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What a process is to do when a signal comes, as far as its parent had a say in it.
+//! What a process does when a signal comes, as far as its parent had a say in it.
 
 use std::mem::{self, MaybeUninit};
 use std::ptr;

@@ -17,7 +17,7 @@ use crate::helper::is_helper;
 ///
 /// A frame is on its way as long as a thread that passes it on is about to run. So threads are looked
 /// at in the order in which it passes them: those of its sender, then those of this process. The
-/// caller, which comes last, is to hear what has arrived before it draws conclusions.
+/// caller, which comes last, must hear what has arrived before it draws conclusions.
 pub fn inspect(pid: u32) -> Inspection {
     let process = format!("/proc/{pid}");
     let ran = run_time(Path::new(&process));

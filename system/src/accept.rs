@@ -75,7 +75,7 @@ extern "C" fn accept4(
     -1
 }
 
-/// Accepts a connection and closes it. Says how the listener is to take that: as a connection that
+/// Accepts a connection and closes it. Says how the listener must take that: as a connection that
 /// was broken off, or as none, when nobody wanted to connect.
 fn turn_away(accept: impl Fn() -> c_int, refusal: c_int) -> c_int {
     let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);

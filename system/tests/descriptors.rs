@@ -1,6 +1,6 @@
 //! A process without descriptors, which is why this is a program of its own.
 
-#![allow(clippy::unwrap_used, reason = "in a test, whatever goes wrong is to end it")]
+#![allow(clippy::unwrap_used, reason = "in a test, whatever goes wrong must end it")]
 
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};

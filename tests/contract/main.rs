@@ -11,7 +11,7 @@
     not(all(feature = "zmq", feature = "zeromq", feature = "ipc")),
     allow(unused_macros, dead_code, reason = "which tests apply depends on what is linked")
 )]
-#![allow(clippy::unwrap_used, reason = "in a test, whatever goes wrong is to end it")]
+#![allow(clippy::unwrap_used, reason = "in a test, whatever goes wrong must end it")]
 
 mod deadline;
 mod directory;

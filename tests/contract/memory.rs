@@ -60,7 +60,7 @@ enum Told {
 struct End {
     far_node: u64,
     far_link: LinkId,
-    /// Whether anything was told of it; what was accepted is told of with its first frame.
+    /// Whether an event has named it; what was accepted is named with its first frame.
     is_told: bool,
     /// How many frames wait to be delivered here.
     held: usize,

@@ -266,7 +266,7 @@ fn hoptree(args: &[&str]) -> (i32, String, String) {
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
-/// A benchmark that does not end by itself, with at least so many processes, and all of them.
+/// A benchmark that does not end by itself, with at least this many processes, and all of them.
 fn start(measure: &str, processes: usize) -> (Console, Vec<Process>) {
     let args = ["bench", "--measure", measure, "--transports", "zmq", "--rounds", "1000000"];
     let console = Console::start(&[&args[..], &["--json", "report.json"]].concat());
@@ -274,7 +274,7 @@ fn start(measure: &str, processes: usize) -> (Console, Vec<Process>) {
     (console, crew)
 }
 
-/// The processes of a benchmark, when there are so many.
+/// The processes of a benchmark, when there are this many.
 fn crew(console: &Console, processes: usize) -> Vec<Process> {
     let mut crew = Vec::new();
     eventually("all processes run", PATIENCE, || {

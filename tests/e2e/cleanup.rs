@@ -14,7 +14,7 @@ use crate::load;
 use crate::process::Process;
 use crate::scratch::Scratch;
 
-/// A way to bring an orderly end about, and the signal by which hoptree is to die then.
+/// A way to bring an orderly end about, and the signal by which hoptree must die then.
 type End = (&'static str, fn(&mut Console), Option<Signal>);
 
 const ENDS: [End; 5] = [

@@ -236,7 +236,7 @@ fn a_stopped_node_costs_a_request_its_deadline_and_no_more() {
 
     nodes[1].go_on();
     console.ask("exec 2 echo back", "Ok:2: back");
-    // The node answers what it was asked while it stood still, too; nobody is to hear of it.
+    // The node answers what it was asked while it stood still, too; nobody hears of it.
     console.expect_silence(Duration::from_millis(300));
 }
 

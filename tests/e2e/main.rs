@@ -6,7 +6,7 @@
 //! No test sleeps in the hope that something has happened by then. Each waits for a condition, with
 //! a deadline that a busy machine can keep; where a test lets time pass, time is its subject.
 
-#![allow(clippy::unwrap_used, reason = "in a test, whatever goes wrong is to end it")]
+#![allow(clippy::unwrap_used, reason = "in a test, whatever goes wrong must end it")]
 
 mod console;
 mod deadline;

@@ -14,7 +14,7 @@ pub struct Socket {
     pub established: bool,
 }
 
-/// The TCP sockets that `process` holds. hoptree is to use no IPv6, so one such socket is a panic.
+/// The TCP sockets that `process` holds. hoptree must use no IPv6, so one such socket is a panic.
 pub fn sockets(process: &Process) -> Vec<Socket> {
     let held = process.descriptors();
     let is_held = |line: &&str| held.contains(&format!("socket:[{}]", field(line, 9)));

@@ -23,7 +23,7 @@ const BUFFER_BYTES: usize = 208 * 1024;
 pub(crate) struct Link {
     sender: IpcSender<ByteBuf>,
     receiver: IpcReceiver<ByteBuf>,
-    /// Whether it was told of, or is about to be.
+    /// Whether an event has named it, or is about to.
     pub(crate) is_up: bool,
 }
 

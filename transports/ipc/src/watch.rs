@@ -11,7 +11,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
-/// How many are told of by one wait; the others come first in the next one.
+/// How many one wait names; the others come first in the next one.
 pub(crate) const READY_MAX: usize = 64;
 
 /// What the bell is called. Nothing else may be.

@@ -32,7 +32,7 @@ impl SocketFile {
         &self.0
     }
 
-    /// How peers are told of it.
+    /// The address that peers are given.
     pub fn address(&self) -> Address {
         Address(Endpoint::Ipc(self.0.clone()).to_string())
     }

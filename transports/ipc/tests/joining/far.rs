@@ -17,11 +17,11 @@ pub struct Far {
     control: BufReader<UnixStream>,
 }
 
-/// Says to a process of this program that it is one, and what it is to do.
+/// Says to a process of this program that it is one, and what it must do.
 const FAR: &str = "HOPTREE_IPC_FAR";
 
 impl Far {
-    /// It is to join there, or to listen.
+    /// It must join there, or listen.
     pub fn start(place: &TempDir, what: &str) -> Far {
         let (own, theirs) = UnixStream::pair().unwrap();
         let child = Command::new(env::current_exe().unwrap())
