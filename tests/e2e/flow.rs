@@ -190,8 +190,10 @@ fn settle(processes: &[Process]) -> u64 {
 /// neither at the control node nor at its own.
 #[test]
 fn a_reader_that_reads_no_long_answers_for_a_while() {
-    const ANSWERS: usize = 15;
-    const TIMEOUT: Duration = Duration::from_secs(5);
+    // More than the control node takes in ahead, and few enough to come within the deadline on a machine
+    // that is busy with something else as well.
+    const ANSWERS: usize = 6;
+    const TIMEOUT: Duration = Duration::from_secs(8);
     let _heavy = load::heavy();
     let (reader, output) = pipe().unwrap();
     let timeout = TIMEOUT.as_millis().to_string();
