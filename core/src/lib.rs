@@ -18,6 +18,7 @@ mod offload;
 mod processes;
 #[cfg(test)]
 mod protocol_page;
+mod recurrence;
 mod registry;
 mod router;
 mod secret;
@@ -40,6 +41,7 @@ pub use floor::{Floor, RoundTrip};
 pub use id::{Incarnation, Life, LinkId, NodeId, Place, RequestId, Token};
 pub use node::{Activity, Ancestor, Birth, Exit, Input, Inspection, Node, Output};
 pub use offload::{Job, Stop};
+pub use recurrence::Recurrence;
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, RouteTable, Router};
 pub use secret::{KEY_BYTES, Secret};
