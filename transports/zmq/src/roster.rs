@@ -21,6 +21,8 @@ pub(crate) struct Roster {
     links: FxHashMap<LinkId, RoutingId>,
     /// The connections that stand, and who was heard on each.
     connections: FxHashMap<RawFd, Option<RoutingId>>,
+    /// On how many of them nobody was heard.
+    unheard: usize,
     /// Peers whose connection has ended, whose frames may not all have been read.
     ended: Vec<RoutingId>,
     /// The last to go, oldest first, at most [`DEPARTED_MAX`]: libzmq reports the end of a peer
@@ -38,14 +40,26 @@ struct Peer {
 impl Roster {
     /// A connection stands; nothing is known of its peer.
     pub(crate) fn accept(&mut self, fd: RawFd) {
-        self.connections.insert(fd, None);
+        if self.connections.insert(fd, None) != Some(None) {
+            self.unheard += 1;
+        }
     }
 
-    /// A connection has ended.
-    pub(crate) fn disconnect(&mut self, fd: RawFd) {
-        if let Some(id) = self.connections.remove(&fd).flatten() {
+    /// A connection has ended. Says whether somebody was heard on it.
+    pub(crate) fn disconnect(&mut self, fd: RawFd) -> bool {
+        let heard = self.connections.remove(&fd);
+        if heard == Some(None) {
+            self.unheard -= 1;
+        }
+        if let Some(Some(id)) = heard {
             self.end(id);
         }
+        heard != Some(None)
+    }
+
+    /// Whether somebody is connected who was not heard yet.
+    pub(crate) fn has_unheard(&self) -> bool {
+        self.unheard > 0
     }
 
     /// Enters the sender of a first frame. All reports that libzmq has made have to be in.
@@ -63,7 +77,10 @@ impl Roster {
             None => return self.end(id),
         };
         match *heard {
-            None => *heard = Some(id),
+            None => {
+                *heard = Some(id);
+                self.unheard -= 1;
+            }
             Some(other) if id.is_older_than(other) => self.end(id),
             Some(older) => {
                 *heard = Some(id);
@@ -126,6 +143,7 @@ impl Roster {
         self.peers.is_empty()
             && self.links.is_empty()
             && self.connections.is_empty()
+            && !self.has_unheard()
             && self.ended.is_empty()
     }
 }
@@ -247,6 +265,18 @@ mod tests {
         roster.disconnect(FD);
         assert_eq!(buried(&mut roster), []);
         assert!(roster.is_empty());
+    }
+
+    #[test]
+    fn somebody_is_unheard_until_it_is_heard_or_gone() {
+        let mut roster = Roster::default();
+        roster.accept(FD);
+        roster.accept(FD + 1);
+        roster.meet(id(1), LinkId(1), FD);
+        assert!(roster.has_unheard());
+        assert!(!roster.disconnect(FD + 1), "nobody was heard on it");
+        assert!(!roster.has_unheard());
+        assert!(roster.disconnect(FD));
     }
 
     #[test]
