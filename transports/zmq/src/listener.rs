@@ -157,11 +157,12 @@ impl Listener {
         for taken in 0..frames_max {
             if !self.socket.receive_part(frame)? {
                 // libzmq hands frames over before it reports an end, so now they are all read.
-                self.roster.bury(|link| deliver(Event::Down(link)));
+                self.roster.bury_all(|link| deliver(Event::Down(link)));
                 return Ok(taken);
             }
             let id = RoutingId::from_bytes(frame);
             let received = self.socket.receive(frame)?;
+            self.roster.hear(id);
             let (Some(id), Received::Frame) = (id, received) else { continue };
             match self.roster.standing(id) {
                 Standing::Linked(link) => deliver(Event::Frame(link, frame)),
@@ -169,6 +170,7 @@ impl Listener {
                 Standing::Unknown => self.meet(id, frame, link_ids.next_id(), deliver)?,
             }
         }
+        self.roster.bury_silent(|link| deliver(Event::Down(link)));
         Ok(frames_max)
     }
 

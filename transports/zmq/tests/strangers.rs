@@ -6,6 +6,7 @@ mod node;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hoptree_core::{Address, Transport};
@@ -177,4 +178,41 @@ fn who_knows_the_password_is_heard() {
     member.send("hello", 0).unwrap();
     parent.until(|seen| seen.len() == 2);
     assert_ne!(endpoint(&address), address.0);
+}
+
+/// A member that never stops sending, and another one whose end must be told all the same.
+#[test]
+fn a_flood_of_one_does_not_delay_the_end_of_another() {
+    let mut pair = Pair::new();
+    let address = pair.parent.zmq.listen().unwrap();
+    let floods: Vec<_> = (0..4).map(|_| flood(&address)).collect();
+    pair.parent.until(|seen| seen.len() > 10_000);
+    pair.child.zmq.close(pair.up);
+    let deadline = Instant::now() + PATIENCE;
+    while !pair.parent.seen.contains(&Down(pair.down)) {
+        assert!(Instant::now() < deadline, "the end is not told");
+        // Slower than those who send, so that there is always something left to read.
+        thread::sleep(Duration::from_millis(2));
+        pair.parent.wait(Some(deadline));
+    }
+    drop(pair.parent);
+    for flood in floods {
+        flood.join().unwrap();
+    }
+}
+
+/// A member that sends as much as it can until the listener is gone.
+fn flood(address: &Address) -> JoinHandle<()> {
+    let mut stream = raw(address);
+    let hello = hello("hoptree", &password(address));
+    thread::spawn(move || {
+        let mut answer = [0; 64 + 2 + 8];
+        stream.write_all(&[greeting("PLAIN"), hello].concat()).unwrap();
+        stream.read_exact(&mut answer).unwrap();
+        assert!(answer.ends_with(b"WELCOME"));
+        let initiate = command(b"\x08INITIATE\x0bSocket-Type\0\0\0\x06DEALER");
+        stream.write_all(&initiate).unwrap();
+        let frames = b"\0\x01x".repeat(20_000);
+        while stream.write_all(&frames).is_ok() {}
+    })
 }
