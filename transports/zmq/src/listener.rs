@@ -50,6 +50,7 @@ impl Listener {
         place: &Place,
         secret: Secret,
     ) -> Result<Listener, TransportError> {
+        shuffle_routing_ids().map_err(|error| cannot("listen", &error.to_string()))?;
         match place {
             Place::Loopback => Listener::tcp(context, secret),
             Place::Directory(directory) => {
@@ -220,6 +221,17 @@ impl Listener {
     pub(crate) fn is_empty(&self) -> bool {
         self.roster.is_empty()
     }
+}
+
+/// Has libzmq begin to count at random what it calls its peers. It would begin with the same number in
+/// every process, and ends the process when a peer calls itself what the next one is to be called: any
+/// member of the tree that has gone wrong could then bring that about. Strangers do not get that far
+/// where they can connect at all, see [`Gate`].
+fn shuffle_routing_ids() -> Result<(), getrandom::Error> {
+    let seed = getrandom::u32()?;
+    // SAFETY: no memory is handed over, and the C library guards what it keeps.
+    unsafe { libc::srand(seed) };
+    Ok(())
 }
 
 fn router(context: &zmq::Context) -> Result<Monitored, zmq::Error> {
