@@ -13,8 +13,8 @@ use crate::wire::{
     Status, Welcome,
 };
 use crate::{
-    Ancestor, Birth, FRAME_BYTES_MAX, Input, Inspection, Life, LinkId, Output, Place, RequestId,
-    Time, Token, Watch,
+    Ancestor, Birth, FRAME_BYTES_MAX, Input, Inspection, Life, LinkId, Output, Place, Recurrence,
+    RequestId, Time, Token, Watch,
 };
 
 /// How long a process without children has to end after it was asked to, before it is killed, and
@@ -49,6 +49,8 @@ pub(crate) struct Children {
     token: Token,
     /// Peers that have not said hello, and how long they may take.
     strangers: BTreeMap<LinkId, Time>,
+    /// How often one of them was cut off.
+    cut_off: Recurrence,
     /// Children whose hello was accepted, and orphans that may become children.
     links: BTreeMap<LinkId, Child>,
     processes: Processes,
@@ -185,6 +187,7 @@ impl Children {
             ancestors: Vec::new(),
             token,
             strangers: BTreeMap::new(),
+            cut_off: Recurrence::default(),
             links: BTreeMap::new(),
             processes: Processes::new(own),
             routes: RouteTable::new(own),
@@ -455,8 +458,13 @@ impl Children {
             self.take_in(now, link, frame, out, up)
         };
         if let Err(Malformed(what)) = understood {
-            let own = self.own.node;
-            log::warn!("node {own}: a peer does not speak our protocol and is cut off: {what}");
+            if let Some(times) = self.cut_off.happened(now) {
+                let own = self.own.node;
+                log::warn!(
+                    "node {own}: a peer does not speak our protocol and is cut off \
+                     (times: {times}): {what}"
+                );
+            }
             out.push(Output::Close(link));
             self.disconnected(now, link, out, up);
         }

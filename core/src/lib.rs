@@ -19,6 +19,7 @@ mod offload;
 mod processes;
 #[cfg(test)]
 mod protocol_page;
+mod recurrence;
 mod registry;
 mod router;
 mod secret;
@@ -45,6 +46,7 @@ pub use node::{
     Output,
 };
 pub use offload::{Job, Stop};
+pub use recurrence::Recurrence;
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, RouteTable, Router};
 pub use secret::{KEY_BYTES, Secret};

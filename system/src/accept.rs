@@ -4,7 +4,8 @@
 //! (Unix sockets) or tries again at once and for ever (TCP), and so does zeromq. None of them lets
 //! others accept in its place. So the functions here take the place of the C library's, in the whole
 //! program. They differ when descriptors have run out: a connection is then accepted with a
-//! descriptor that is kept for that, and closed. Who wanted to connect learns of it at once.
+//! descriptor that is kept for that, and closed. Who wanted to connect learns of it at once. And a
+//! listener with a [doorstep](crate::Doorstep) has its connections entered there.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,7 @@ use libc::{c_int, sockaddr, socklen_t};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
+use crate::doorstep;
 use crate::refusal::explain;
 
 /// How long a listener stands still that can't even turn anybody away.
@@ -66,6 +68,7 @@ extern "C" fn accept4(
     let accepted = accept();
     if accepted >= 0 {
         IS_TOLD.store(false, Ordering::Relaxed);
+        doorstep::arrive(socket, accepted);
         return accepted;
     }
     let error = errno();

@@ -6,6 +6,7 @@
 
 mod accept;
 mod descriptors;
+mod doorstep;
 mod hidden;
 mod loopback;
 mod refusal;
@@ -13,6 +14,7 @@ mod threads;
 
 pub use accept::keep_spare;
 pub use descriptors::{original_limit, raise_limit, require_descriptors};
+pub use doorstep::Doorstep;
 pub use hidden::hide;
 pub use loopback::{explain_listen, require_loopback};
 pub use refusal::{explain, explain_thread, limits};

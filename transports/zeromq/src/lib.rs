@@ -31,7 +31,7 @@ use hoptree_core::{
     Transport, TransportError, TransportSpec, Waker,
 };
 use hoptree_system::{explain, keep_spare};
-use hoptree_zmtp::{Endpoint, PROTOCOL};
+use hoptree_zmtp::Endpoint;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{unconstrained, yield_now};
@@ -73,6 +73,10 @@ inventory::submit! {
         floor: Some(floor::TCP),
     }
 }
+
+/// What both speak. libzmq speaks it too, but asks for a password over TCP by a mechanism that this
+/// library does not have.
+const PROTOCOL: &str = "ZMTP 3";
 
 /// How many frames are received before they are asked for, when frames wait to be sent and so much
 /// is there: 32 MiB at the very most.

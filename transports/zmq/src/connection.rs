@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use hoptree_core::{Address, Event, LinkId, SendError};
+use hoptree_core::{Address, Event, LinkId, Secret, SendError};
 use hoptree_zmtp::Endpoint;
 
+use crate::entrance::Entrance;
+use crate::gate::USERNAME;
 use crate::monitored::{Monitored, Received, Report, retry};
 use crate::poll::Ready;
 use crate::reason;
@@ -39,8 +41,10 @@ impl Connection {
         context: &zmq::Context,
         link: LinkId,
         to: &Address,
+        secret: Secret,
     ) -> Result<Connection, OpenError> {
-        let endpoint = Endpoint::from_address(to).ok_or(OpenError::NotAnAddress)?;
+        let entrance = Entrance::from_address(to).ok_or(OpenError::NotAnAddress)?;
+        let password = entrance.password(secret);
         let socket = retry(|| {
             let socket = Monitored::new(context, zmq::DEALER)?;
             let dealer = socket.raw();
@@ -49,11 +53,21 @@ impl Connection {
             dealer.set_reconnect_ivl(i32::MAX)?;
             dealer.set_connect_timeout(CONNECT_MS_MAX)?;
             dealer.set_handshake_ivl(CONNECT_MS_MAX)?;
-            dealer.connect(&endpoint.to_string())?;
+            if let Some(password) = &password {
+                dealer.set_plain_username(Some(USERNAME))?;
+                dealer.set_plain_password(Some(password))?;
+            }
+            dealer.connect(&entrance.endpoint().to_string())?;
             Ok(socket)
         });
         let socket = socket.map_err(OpenError::Refused)?;
-        Ok(Connection { link, to: endpoint, socket, state: State::Connecting, was_up: false })
+        Ok(Connection {
+            link,
+            to: entrance.into_endpoint(),
+            socket,
+            state: State::Connecting,
+            was_up: false,
+        })
     }
 
     pub(crate) fn link(&self) -> LinkId {
@@ -130,7 +144,7 @@ impl Connection {
             match report {
                 Report::Ready => self.rise(deliver),
                 Report::Ended(_) | Report::Failed => self.state = State::Ended,
-                Report::Accepted(_) => {}
+                Report::Listening(_) | Report::Accepted(_) => {}
             }
         }
         Ok(())
@@ -158,7 +172,7 @@ impl std::fmt::Display for OpenError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             OpenError::NotAnAddress => f.write_str(
-                "it is neither tcp://127.0.0.1:PORT nor ipc:///PATH, as a listener says it",
+                "it is neither tcp://127.0.0.1:PORT/NONCE nor ipc:///PATH, as a listener says it",
             ),
             OpenError::Refused(error) => write!(f, "libzmq refused: {}", reason(*error)),
         }

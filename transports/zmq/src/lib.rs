@@ -3,11 +3,17 @@
 //! between them.
 //!
 //! It has no thread of its own besides libzmq's, never reconnects, and sends no heartbeats of
-//! ZMTP: the life of a link is judged above. Start reading at [`Zmq`].
+//! ZMTP: the life of a link is judged above.
+//!
+//! Anybody on the machine can connect to a TCP port. Who does so comes in with a password only (`gate`),
+//! and so no sooner than the listening side waits. Who does not show it within a second, or is the
+//! oldest of too many, is hung up on. Start reading at [`Zmq`].
 
 mod connection;
 mod doorbell;
+mod entrance;
 mod floor;
+mod gate;
 mod listener;
 mod monitored;
 mod poll;
@@ -18,12 +24,11 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, Reach, SendError,
-    Transport, TransportError, TransportSpec, Waker,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, Reach, Secret,
+    SendError, Transport, TransportError, TransportSpec, Waker,
 };
 
 use hoptree_system::{explain, keep_spare, require_descriptors, require_threads};
-use hoptree_zmtp::PROTOCOL;
 pub use hoptree_zmtp::Place;
 
 use connection::Connection;
@@ -42,7 +47,7 @@ inventory::submit! {
         has_socket_files: false,
         reach: Reach::ThisMachine,
         flaw: None,
-        open: |_| Ok(Box::new(Zmq::open(Place::Loopback)?)),
+        open: |opening| Ok(Box::new(Zmq::open(Place::Loopback, opening.secret)?)),
         floor: Some(floor::FLOOR),
     }
 }
@@ -57,10 +62,17 @@ inventory::submit! {
         has_socket_files: true,
         reach: Reach::ThisUser,
         flaw: None,
-        open: |opening| Ok(Box::new(Zmq::open(Place::in_directory(opening.directory)?)?)),
+        open: |opening| {
+            let place = Place::in_directory(opening.directory)?;
+            Ok(Box::new(Zmq::open(place, opening.secret)?))
+        },
         floor: None,
     }
 }
+
+/// What both speak, and nobody else: over TCP a peer has to show a password first, with a mechanism of
+/// ZMTP that not every library has.
+const PROTOCOL: &str = "ZMTP 3 of libzmq";
 
 /// How many descriptors libzmq needs to start (10), and then for a connection or a listener (8), with
 /// a few more.
@@ -76,6 +88,7 @@ const OWN_ERRORS_FROM: i32 = 156_384_712;
 pub struct Zmq {
     doorbell: Doorbell,
     place: Place,
+    secret: Secret,
     listener: Option<Listener>,
     connections: Vec<Connection>,
     /// Links that could not even begin to connect; the next wait tells. At most one for each call
@@ -91,11 +104,12 @@ pub struct Zmq {
 
 impl Zmq {
     /// A transport without any socket yet, its library's threads running; it will listen at `place`.
+    /// Over TCP it lets in, and can connect to, only who knows the secret.
     ///
     /// # Errors
     ///
     /// When the system has no room for its descriptors and threads.
-    pub fn open(place: Place) -> Result<Zmq, TransportError> {
+    pub fn open(place: Place, secret: Secret) -> Result<Zmq, TransportError> {
         // The first socket starts libzmq's threads. The process is aborted when one can't be started
         // or finds no descriptor. So there must be room, and they start now, not once there are
         // many links.
@@ -109,6 +123,7 @@ impl Zmq {
         Ok(Zmq {
             doorbell,
             place,
+            secret,
             listener: None,
             connections: Vec::new(),
             refused: Vec::new(),
@@ -141,7 +156,7 @@ impl Zmq {
         let mut ready = self.poll.ready();
         if let Some(listener) = &mut self.listener {
             let ready = ready.next().unwrap_or_default();
-            if ready.any() || listener.is_due() {
+            if ready.any() || self.poll.is_asked() || listener.is_due() {
                 let frames_max = shares.next();
                 let frame = &mut self.frame;
                 let ids = &mut self.link_ids;
@@ -167,13 +182,13 @@ impl Transport for Zmq {
         if let Some(listener) = &self.listener {
             return Ok(listener.address().clone());
         }
-        let listener = Listener::bind(&self.context, &self.place)?;
+        let listener = Listener::bind(&self.context, &self.place, self.secret)?;
         Ok(self.listener.insert(listener).address().clone())
     }
 
     fn connect(&mut self, to: &Address) -> LinkId {
         let link = self.link_ids.next_id();
-        match Connection::open(&self.context, link, to) {
+        match Connection::open(&self.context, link, to, self.secret) {
             Ok(connection) => self.connections.push(connection),
             Err(error) => {
                 log::warn!("can't connect to {:?}: {error}", to.0);
@@ -199,7 +214,8 @@ impl Transport for Zmq {
     ) -> Result<(), TransportError> {
         let until = if self.is_due() { Some(Instant::now()) } else { until };
         let mut poll = std::mem::take(&mut self.poll);
-        let waited = poll.wait(&self.doorbell, self.sockets(), until);
+        let gate = self.listener.as_ref().and_then(Listener::gate);
+        let waited = poll.wait(&self.doorbell, gate, self.sockets(), until);
         self.poll = poll;
         waited
             .and_then(|()| self.deliver(deliver))
@@ -277,6 +293,8 @@ fn reason(error: zmq::Error) -> String {
 mod tests {
     use super::*;
 
+    const SECRET: Secret = Secret::new(&[7; 32]);
+
     /// Waits once, briefly, and says how many links came up and went down.
     fn turn(zmq: &mut Zmq) -> (usize, usize) {
         let (mut ups, mut downs) = (0, 0);
@@ -310,9 +328,12 @@ mod tests {
     fn five_hundred_comings_and_goings_leave_nothing_behind() {
         const ROUNDS: usize = 500;
         let deadline = Instant::now() + Duration::from_secs(60);
-        let mut parent = Zmq::open(Place::Loopback).unwrap();
+        // Over TCP nobody would come up before the listener looks.
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::in_directory(directory.path()).unwrap();
+        let mut parent = Zmq::open(place.clone(), SECRET).unwrap();
         let address = parent.listen().unwrap();
-        let mut child = Zmq::open(Place::Loopback).unwrap();
+        let mut child = Zmq::open(place, SECRET).unwrap();
         let (mut ups, mut downs) = (0, 0);
         let mut count = |(more_ups, more_downs): (usize, usize)| {
             ups += more_ups;

@@ -29,6 +29,8 @@ pub(crate) struct Monitored {
 /// What became of a connection. Descriptors name it, and are reused once it has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Report {
+    /// The socket listens, by this descriptor.
+    Listening(RawFd),
     /// Somebody has connected; nothing is known of them yet.
     Accepted(RawFd),
     /// A connection that was begun here can carry frames.
@@ -64,6 +66,7 @@ impl Monitored {
         monitor.raw().set_linger(0)?;
         // Only what is read here: a listener without descriptors would report that in a busy loop.
         let wanted = [
+            SocketEvent::LISTENING,
             SocketEvent::ACCEPTED,
             SocketEvent::HANDSHAKE_SUCCEEDED,
             SocketEvent::DISCONNECTED,
@@ -161,6 +164,7 @@ impl Report {
         let value = i32::from_ne_bytes(value.try_into().ok()?);
         let event = u16::from_ne_bytes(*event);
         [
+            (SocketEvent::LISTENING, Report::Listening(value)),
             (SocketEvent::ACCEPTED, Report::Accepted(value)),
             (SocketEvent::HANDSHAKE_SUCCEEDED, Report::Ready),
             (SocketEvent::DISCONNECTED, Report::Ended(value)),

@@ -6,11 +6,17 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::doorbell::Doorbell;
+use crate::gate::Gate;
 use crate::monitored::Monitored;
+use crate::socket::Socket;
 
-/// What the last wait found, socket by socket.
+/// What the last wait found.
 #[derive(Default)]
-pub(crate) struct Poll(Vec<Ready>);
+pub(crate) struct Poll {
+    /// Socket by socket.
+    ready: Vec<Ready>,
+    is_asked: bool,
+}
 
 /// What one socket may have to read. libzmq also wakes us for what is nothing to read.
 #[derive(Clone, Copy, Default)]
@@ -26,22 +32,28 @@ impl Ready {
 }
 
 impl Poll {
-    /// Waits until a socket may have something, the doorbell rings or `until` has come.
+    /// Waits until a socket may have something, the gate, if there is one, is asked, the doorbell
+    /// rings or `until` has come.
     pub(crate) fn wait<'a>(
         &mut self,
         doorbell: &'a Doorbell,
+        gate: Option<&'a Gate>,
         sockets: impl Iterator<Item = &'a Monitored>,
         until: Option<Instant>,
     ) -> Result<(), zmq::Error> {
         let mut fds = Vec::with_capacity(8);
         fds.push(doorbell.poll_fd());
-        self.0.clear();
+        self.ready.clear();
         for socket in sockets {
-            self.0.push(socket.ready()?);
+            self.ready.push(socket.ready()?);
             fds.extend(socket.poll_fds());
         }
+        let questions = gate.map(Gate::questions);
+        self.is_asked = questions.map_or(Ok(false), Socket::is_readable)?;
+        fds.extend(questions.map(Socket::poll_fd));
         // What is there already is no reason to overlook the others, or they might wait for ever.
-        let until = if self.ready().any(Ready::any) { Some(Instant::now()) } else { until };
+        let is_ready = self.is_asked || self.ready().any(Ready::any);
+        let until = if is_ready { Some(Instant::now()) } else { until };
         while let Err(error) = poll(&mut fds, timeout(until).as_ref()) {
             if error != Errno::INTR {
                 return Err(zmq::Error::from_raw(error.raw_os_error()));
@@ -50,16 +62,22 @@ impl Poll {
         if is_readable(&fds[0]) {
             doorbell.quiet();
         }
-        for (ready, fds) in self.0.iter_mut().zip(fds[1..].chunks_exact(2)) {
+        for (ready, fds) in self.ready.iter_mut().zip(fds[1..].chunks_exact(2)) {
             ready.frames |= is_readable(&fds[0]);
             ready.reports |= is_readable(&fds[1]);
         }
+        self.is_asked |= gate.is_some() && fds.last().is_some_and(is_readable);
         Ok(())
     }
 
     /// In the order in which the sockets were given to the wait.
     pub(crate) fn ready(&self) -> impl Iterator<Item = Ready> {
-        self.0.iter().copied()
+        self.ready.iter().copied()
+    }
+
+    /// Whether the gate is asked something.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.is_asked
     }
 }
 

@@ -9,6 +9,9 @@ use rustc_hash::FxHashMap;
 /// How many peers are remembered after they are gone.
 const DEPARTED_MAX: usize = 64;
 
+/// How many peers may have frames to be read beside those who are known.
+const UNKNOWN_MAX: usize = 64;
+
 /// Ties together what libzmq tells through two queues: frames name their peer by a routing id,
 /// reports of a connection's end name a file descriptor. A frame's metadata has the descriptor
 /// that it was read from, which by the time it is seen may belong to somebody else.
@@ -21,8 +24,12 @@ pub(crate) struct Roster {
     links: FxHashMap<LinkId, RoutingId>,
     /// The connections that stand, and who was heard on each.
     connections: FxHashMap<RawFd, Option<RoutingId>>,
+    /// On how many of them nobody was heard.
+    unheard: usize,
+    /// How many messages have been read, from whomever.
+    read: u64,
     /// Peers whose connection has ended, whose frames may not all have been read.
-    ended: Vec<RoutingId>,
+    ended: Vec<Ended>,
     /// The last to go, oldest first, at most [`DEPARTED_MAX`]: libzmq reports the end of a peer
     /// that broke the protocol before it hands over what came in the same packet.
     departed: VecDeque<RoutingId>,
@@ -35,16 +42,44 @@ struct Peer {
     has_ended: bool,
 }
 
+struct Ended {
+    id: RoutingId,
+    /// How many messages had been read when it was last heard.
+    heard_at: u64,
+}
+
 impl Roster {
     /// A connection stands; nothing is known of its peer.
     pub(crate) fn accept(&mut self, fd: RawFd) {
-        self.connections.insert(fd, None);
+        if self.connections.insert(fd, None) != Some(None) {
+            self.unheard += 1;
+        }
     }
 
-    /// A connection has ended.
-    pub(crate) fn disconnect(&mut self, fd: RawFd) {
-        if let Some(id) = self.connections.remove(&fd).flatten() {
+    /// A connection has ended. Says whether somebody was heard on it.
+    pub(crate) fn disconnect(&mut self, fd: RawFd) -> bool {
+        let heard = self.connections.remove(&fd);
+        if heard == Some(None) {
+            self.unheard -= 1;
+        }
+        if let Some(Some(id)) = heard {
             self.end(id);
+        }
+        heard != Some(None)
+    }
+
+    /// Whether somebody is connected who was not heard yet.
+    pub(crate) fn has_unheard(&self) -> bool {
+        self.unheard > 0
+    }
+
+    /// A message was read, from this peer if it has an id that one can have.
+    pub(crate) fn hear(&mut self, id: Option<RoutingId>) {
+        self.read += 1;
+        if let Some(id) = id
+            && let Some(ended) = self.ended.iter_mut().find(|ended| ended.id == id)
+        {
+            ended.heard_at = self.read;
         }
     }
 
@@ -63,7 +98,10 @@ impl Roster {
             None => return self.end(id),
         };
         match *heard {
-            None => *heard = Some(id),
+            None => {
+                *heard = Some(id);
+                self.unheard -= 1;
+            }
             Some(other) if id.is_older_than(other) => self.end(id),
             Some(older) => {
                 *heard = Some(id);
@@ -76,7 +114,7 @@ impl Roster {
     pub(crate) fn end(&mut self, id: RoutingId) {
         if let Some(peer) = self.peers.get_mut(&id).filter(|peer| !peer.has_ended) {
             peer.has_ended = true;
-            self.ended.push(id);
+            self.ended.push(Ended { id, heard_at: self.read });
         }
     }
 
@@ -105,10 +143,26 @@ impl Roster {
         !self.ended.is_empty()
     }
 
-    /// Forgets those who have ended, once all their frames are read, and calls `tell` for each
-    /// link that is down by that.
-    pub(crate) fn bury(&mut self, mut tell: impl FnMut(LinkId)) {
-        for id in self.ended.drain(..) {
+    /// Forgets those who have ended, once all frames are read, and calls `tell` for each link that is
+    /// down by that.
+    pub(crate) fn bury_all(&mut self, tell: impl FnMut(LinkId)) {
+        let ended = std::mem::take(&mut self.ended);
+        self.bury(ended, tell);
+    }
+
+    /// The same for those whose frames are read, while there are still frames of others.
+    ///
+    /// libzmq reads from its peers in turn. So who was passed over while all others could have been
+    /// read from twice has nothing left.
+    pub(crate) fn bury_silent(&mut self, tell: impl FnMut(LinkId)) {
+        let turns = 2 * (self.connections.len() + self.ended.len()) + UNKNOWN_MAX;
+        let until = self.read.saturating_sub(turns as u64);
+        let silent: Vec<_> = self.ended.extract_if(.., |ended| ended.heard_at < until).collect();
+        self.bury(silent, tell);
+    }
+
+    fn bury(&mut self, ended: Vec<Ended>, mut tell: impl FnMut(LinkId)) {
+        for Ended { id, .. } in ended {
             if self.departed.len() == DEPARTED_MAX {
                 self.departed.pop_front();
             }
@@ -126,6 +180,7 @@ impl Roster {
         self.peers.is_empty()
             && self.links.is_empty()
             && self.connections.is_empty()
+            && !self.has_unheard()
             && self.ended.is_empty()
     }
 }
@@ -176,7 +231,7 @@ mod tests {
 
     fn buried(roster: &mut Roster) -> Vec<u64> {
         let mut links = Vec::new();
-        roster.bury(|link| links.push(link.0));
+        roster.bury_all(|link| links.push(link.0));
         links
     }
 
@@ -247,6 +302,41 @@ mod tests {
         roster.disconnect(FD);
         assert_eq!(buried(&mut roster), []);
         assert!(roster.is_empty());
+    }
+
+    #[test]
+    fn somebody_is_unheard_until_it_is_heard_or_gone() {
+        let mut roster = Roster::default();
+        roster.accept(FD);
+        roster.accept(FD + 1);
+        roster.meet(id(1), LinkId(1), FD);
+        assert!(roster.has_unheard());
+        assert!(!roster.disconnect(FD + 1), "nobody was heard on it");
+        assert!(!roster.has_unheard());
+        assert!(roster.disconnect(FD));
+    }
+
+    #[test]
+    fn others_who_never_stop_do_not_delay_an_end() {
+        let mut roster = Roster::default();
+        for number in 1..=3u32 {
+            roster.accept(number as RawFd);
+            roster.meet(id(number), LinkId(number.into()), number as RawFd);
+        }
+        roster.disconnect(1);
+        let mut buried = Vec::new();
+        for round in 0..100 {
+            // Of one who has ended, much was there.
+            let speakers: &[u32] = if round < 20 { &[1, 2, 3] } else { &[2, 3] };
+            for number in speakers {
+                roster.hear(Some(id(*number)));
+            }
+            roster.bury_silent(|link| buried.push((round, link)));
+        }
+        let [(round, LinkId(1))] = buried[..] else { panic!("{buried:?}") };
+        assert!(round > 20, "not before its last frame");
+        roster.hear(None);
+        assert_eq!(roster.standing(id(1)), Standing::Unwanted);
     }
 
     #[test]

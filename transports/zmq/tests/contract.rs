@@ -2,138 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
 
+mod node;
+
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, Opening, Secret, SendError,
-    Transport, linked_transports,
-};
-use hoptree_zmq::{Place, Zmq};
+use hoptree_core::{Address, FRAME_BYTES_MAX, Opening, SendError, Transport, linked_transports};
 
-/// How long anything may take that has to happen at all.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How long nothing must happen before it is taken not to happen.
-const SILENCE: Duration = Duration::from_millis(100);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Seen {
-    Up(LinkId),
-    Frame(LinkId, Vec<u8>),
-    Down(LinkId),
-}
-
-use Seen::{Down, Frame, Up};
-
-/// A transport and all that it has told.
-struct Node {
-    zmq: Box<Zmq>,
-    seen: Vec<Seen>,
-}
-
-impl Node {
-    fn new() -> Node {
-        Node { zmq: Box::new(Zmq::open(Place::Loopback).unwrap()), seen: Vec::new() }
-    }
-
-    /// Waits once, and says how many frames that gave.
-    fn wait(&mut self, until: Option<Instant>) -> usize {
-        let mut frames = 0;
-        let seen = &mut self.seen;
-        self.zmq
-            .wait(until, &mut |event| {
-                seen.push(match event {
-                    Event::Up(link) => Up(link),
-                    Event::Frame(link, bytes) => {
-                        frames += 1;
-                        Frame(link, bytes.to_vec())
-                    }
-                    Event::Down(link) => Down(link),
-                });
-            })
-            .unwrap();
-        assert!(frames <= FRAMES_PER_WAIT_MAX);
-        frames
-    }
-
-    #[track_caller]
-    fn until(&mut self, is_done: impl Fn(&[Seen]) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !is_done(&self.seen) {
-            let last: Vec<_> = self.seen.iter().rev().take(3).collect();
-            assert!(Instant::now() < deadline, "{} events, last {last:?}", self.seen.len());
-            self.wait(Some(deadline));
-        }
-    }
-
-    #[track_caller]
-    fn until_seen(&mut self, event: &Seen) {
-        self.until(|seen| seen.contains(event));
-    }
-
-    #[track_caller]
-    fn stays_silent(&mut self) {
-        let before = self.seen.len();
-        let end = Instant::now() + SILENCE;
-        while Instant::now() < end {
-            self.wait(Some(end));
-        }
-        assert_eq!(self.seen[before..], []);
-    }
-
-    fn ups(&self) -> Vec<LinkId> {
-        self.seen
-            .iter()
-            .filter_map(|seen| if let Up(link) = seen { Some(*link) } else { None })
-            .collect()
-    }
-}
-
-/// A parent, a child that has said hello to it, and the link as each of them names it.
-struct Pair {
-    parent: Node,
-    child: Node,
-    down: LinkId,
-    up: LinkId,
-}
-
-impl Pair {
-    #[track_caller]
-    fn new() -> Pair {
-        let mut parent = Node::new();
-        let address = parent.zmq.listen().unwrap();
-        let (child, up) = join(&address);
-        parent.until(|seen| seen.len() == 2);
-        let down = parent.ups()[0];
-        assert_eq!(parent.seen, [Up(down), Frame(down, b"hello".to_vec())]);
-        Pair { parent, child, down, up }
-    }
-}
-
-#[track_caller]
-fn join(address: &Address) -> (Node, LinkId) {
-    let mut node = Node::new();
-    let link = node.zmq.connect(address);
-    node.until(|seen| !seen.is_empty());
-    assert_eq!(node.seen, [Up(link)]);
-    node.zmq.send(link, b"hello").unwrap();
-    (node, link)
-}
-
-fn raw(address: &Address) -> TcpStream {
-    TcpStream::connect(address.0.strip_prefix("tcp://").unwrap()).unwrap()
-}
-
-/// A DEALER without any of our options, for what no hoptree would send.
-fn stranger(address: &Address) -> zmq::Socket {
-    let socket = zmq::Context::new().socket(zmq::DEALER).unwrap();
-    socket.set_linger(0).unwrap();
-    socket.connect(&address.0).unwrap();
-    socket
-}
+use node::Seen::{Down, Frame, Up};
+use node::{Node, PATIENCE, Pair, SECRET, SILENCE, dealer, endpoint, join, raw, rise};
 
 #[test]
 fn it_is_registered() {
@@ -141,7 +19,7 @@ fn it_is_registered() {
     let _ = Node::new();
     let spec = linked_transports().unwrap()[0];
     assert_eq!((spec.name, spec.package), ("zmq", "hoptree-zmq"));
-    (spec.open)(Opening { directory: &std::env::temp_dir(), secret: Secret::new(&[7; 32]) })
+    (spec.open)(Opening { directory: &std::env::temp_dir(), secret: SECRET })
         .unwrap()
         .finish(Duration::ZERO);
 }
@@ -149,7 +27,7 @@ fn it_is_registered() {
 #[test]
 fn one_byte_too_many_drops_only_that_peer() {
     let mut pair = Pair::new();
-    let offender = stranger(&pair.parent.zmq.listen().unwrap());
+    let offender = dealer(&pair.parent.zmq.listen().unwrap());
     offender.send("last", 0).unwrap();
     pair.parent.until(|seen| seen.len() == 4);
     let link = pair.parent.ups()[1];
@@ -240,12 +118,12 @@ fn garbage_is_hung_up_on() {
 fn messages_that_no_hoptree_sends_are_no_frames() {
     let mut parent = Node::new();
     let address = parent.zmq.listen().unwrap();
-    let named = stranger(&address);
-    named.disconnect(&address.0).unwrap();
+    let named = dealer(&address);
+    named.disconnect(&endpoint(&address)).unwrap();
     named.set_identity(b"name").unwrap();
-    named.connect(&address.0).unwrap();
+    named.connect(&endpoint(&address)).unwrap();
     named.send("I have a name", 0).unwrap();
-    let odd = stranger(&address);
+    let odd = dealer(&address);
     odd.send("", 0).unwrap();
     odd.send_multipart(["a", "b", "c"], 0).unwrap();
     odd.send("plain", 0).unwrap();
@@ -278,13 +156,12 @@ fn a_frame_that_came_before_a_send_is_delivered() {
 #[test]
 fn one_busy_peer_does_not_keep_the_others_waiting() {
     let mut middle = Node::new();
-    let address = middle.zmq.listen().unwrap();
     let mut parent = Node::new();
     let to_parent = middle.zmq.connect(&parent.zmq.listen().unwrap());
-    middle.until_seen(&Up(to_parent));
+    rise(&mut middle, to_parent, &mut parent);
     middle.zmq.send(to_parent, b"hello").unwrap();
     parent.until(|seen| seen.len() == 2);
-    let (mut child, up) = join(&address);
+    let (mut child, up) = join(&mut middle);
     middle.until(|seen| seen.len() == 3);
     for _ in 0..128 {
         child.zmq.send(up, b"work").unwrap();

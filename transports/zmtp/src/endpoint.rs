@@ -24,7 +24,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// None for what no listener of a transport that can be mixed with these says.
+    /// None for what no listener of these transports says.
     pub fn from_address(address: &Address) -> Option<Endpoint> {
         if let Some(path) = address.0.strip_prefix("ipc://") {
             let is_path = path.starts_with('/')

@@ -1,5 +1,5 @@
-//! What the transports that speak ZMTP, the protocol of `ZeroMQ`, have in common, so that each can
-//! connect to the addresses of the others: where a process listens, and how that is written.
+//! What the transports that speak ZMTP, the protocol of `ZeroMQ`, have in common: where a process
+//! listens, and how that is written.
 //!
 //! It knows no library.
 
@@ -12,9 +12,6 @@ use hoptree_core::TransportError;
 
 pub use endpoint::Endpoint;
 pub use socket_file::SocketFile;
-
-/// The wire protocol of all libraries of `ZeroMQ`, in the version that they share.
-pub const PROTOCOL: &str = "ZMTP 3";
 
 /// Where a process listens; it connects to either.
 #[derive(Clone, Debug)]
