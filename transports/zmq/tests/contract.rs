@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, Opening, Secret, SendError,
+    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, Opening, SEALED_BYTES_MAX, Secret, SendError,
     Transport, linked_transports,
 };
 use hoptree_zmq::{Place, Zmq};
@@ -153,7 +153,7 @@ fn one_byte_too_many_drops_only_that_peer() {
     offender.send("last", 0).unwrap();
     pair.parent.until(|seen| seen.len() == 4);
     let link = pair.parent.ups()[1];
-    offender.send(vec![0; FRAME_BYTES_MAX + 1], 0).unwrap();
+    offender.send(vec![0; SEALED_BYTES_MAX + 1], 0).unwrap();
     pair.parent.until_seen(&Down(link));
     pair.child.zmq.send(pair.up, b"still here").unwrap();
     pair.parent.until_seen(&Frame(pair.down, b"still here".to_vec()));
