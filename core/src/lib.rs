@@ -53,8 +53,8 @@ pub use secret::{KEY_BYTES, Secret};
 pub use spelling::nearest;
 pub use time::Time;
 pub use transport::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkIds, Opening, Reach, SendError,
-    Transport, TransportError, TransportSpec, Waker,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkIds, Opening, Reach, SEAL_BYTES,
+    SEALED_BYTES_MAX, SendError, Transport, TransportError, TransportSpec, Waker,
 };
 pub use worker::{Worker, WorkerConfig};
 

@@ -12,8 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Floor, LinkId, Secret};
 
-/// The longest frame that is ever sent, in bytes. A transport refuses longer ones on receive.
+/// The longest frame that a node ever sends, in bytes.
 pub const FRAME_BYTES_MAX: usize = 32 * 1024;
+
+/// How much longer the seal makes a frame, in bytes.
+pub const SEAL_BYTES: usize = 16;
+
+/// The longest frame that a transport carries, in bytes: one that is sealed. It refuses longer ones on
+/// receive.
+pub const SEALED_BYTES_MAX: usize = FRAME_BYTES_MAX + SEAL_BYTES;
 
 /// How many frames [`Transport::wait`] delivers before it returns, so that one busy neighbour
 /// can't keep the loop from everything else.
@@ -118,7 +125,7 @@ pub trait Transport {
     /// [`SendError::Full`]; no link of hoptree has more unacknowledged. A transport may hold more, up
     /// to a bound of its own.
     ///
-    /// A frame has 1 to [`FRAME_BYTES_MAX`] bytes. Any other length is an error of the caller: where
+    /// A frame has 1 to [`SEALED_BYTES_MAX`] bytes. Any other length is an error of the caller: where
     /// debug assertions are on it panics, and elsewhere the frame is never delivered and may cost the
     /// link, but nothing else.
     ///

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, Opening, SendError, Transport,
+    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, Opening, SEALED_BYTES_MAX, SendError, Transport,
     TransportError, Waker,
 };
 
@@ -126,7 +126,7 @@ impl Transport for Memory {
     }
 
     fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
-        let is_good = (1..=FRAME_BYTES_MAX).contains(&frame.len());
+        let is_good = (1..=SEALED_BYTES_MAX).contains(&frame.len());
         debug_assert!(is_good, "a frame of {} bytes", frame.len());
         let mut inboxes = HUB.lock();
         let end = inboxes.by_node.get(&self.node).and_then(|inbox| inbox.ends.get(&link));

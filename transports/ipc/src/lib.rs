@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, Reach, SendError,
+    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, Reach, SEALED_BYTES_MAX, SendError,
     Transport, TransportError, TransportSpec, Waker,
 };
 use hoptree_system::{explain, require_descriptors};
@@ -213,7 +213,7 @@ impl Transport for Ipc {
     }
 
     fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
-        debug_assert!((1..=FRAME_BYTES_MAX).contains(&frame.len()), "{} bytes", frame.len());
+        debug_assert!((1..=SEALED_BYTES_MAX).contains(&frame.len()), "{} bytes", frame.len());
         self.links.get(&link).map_or(Err(SendError::Gone), |link| link.send(frame))
     }
 
@@ -273,7 +273,7 @@ mod tests {
         let place = TempDir::new_in("/tmp").unwrap();
         let mut parent = Ipc::open(place.path()).unwrap();
         let address = parent.listen().unwrap();
-        let too_long = vec![0; FRAME_BYTES_MAX + 1];
+        let too_long = vec![0; SEALED_BYTES_MAX + 1];
         for (is_known, is_long) in [(false, false), (true, false), (false, true), (true, true)] {
             let (hello, sender, receiver) = Hello::new().unwrap();
             door::knock(&parent.directory, &address, hello).unwrap();

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 
-use hoptree_core::{FRAME_BYTES_MAX, SendError};
+use hoptree_core::{SEALED_BYTES_MAX, SendError};
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -70,7 +70,7 @@ impl Link {
     /// library changes the socket before each receive and changes it back, two more system calls.
     pub(crate) fn receive(&self) -> Received {
         match self.receiver.recv() {
-            Ok(frame) if frame.len() <= FRAME_BYTES_MAX => Received::Frame(frame),
+            Ok(frame) if frame.len() <= SEALED_BYTES_MAX => Received::Frame(frame),
             Err(IpcError::Io(error))
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
             {
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_window_of_equal_frames_is_taken() {
         for frames in 1..=WINDOW_FRAMES {
-            takes(&vec![(WINDOW_BYTES / frames).min(FRAME_BYTES_MAX); frames]);
+            takes(&vec![(WINDOW_BYTES / frames).min(SEALED_BYTES_MAX); frames]);
         }
     }
 

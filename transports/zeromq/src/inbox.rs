@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use hoptree_core::{Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId};
+use hoptree_core::{Event, FRAMES_PER_WAIT_MAX, LinkId, SEALED_BYTES_MAX};
 use zeromq::ZmqMessage;
 
 /// The events of all links, in the order in which they happened. Whoever fills it stops at a number
@@ -89,7 +89,7 @@ impl Received {
     /// The message behind the `names` parts that say whom it is from.
     pub(crate) fn from_message(message: ZmqMessage, names: usize) -> Received {
         let length = message.iter().skip(names).map(Bytes::len).sum::<usize>();
-        if length > FRAME_BYTES_MAX {
+        if length > SEALED_BYTES_MAX {
             return Received::TooLong;
         }
         match message.into_vecdeque().pop_back() {
@@ -140,7 +140,7 @@ mod tests {
         assert!(matches!(received(&[b"id", b""]), Received::Foreign));
         assert!(matches!(received(&[b"id", b"a", b"b"]), Received::Foreign));
         assert!(matches!(received(&[b"id"]), Received::Foreign));
-        let long = &[0; FRAME_BYTES_MAX + 1];
+        let long = &[0; SEALED_BYTES_MAX + 1];
         assert!(matches!(received(&[b"id", long]), Received::TooLong));
     }
 }

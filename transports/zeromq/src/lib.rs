@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, Reach, SendError,
+    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, Reach, SEALED_BYTES_MAX, SendError,
     Transport, TransportError, TransportSpec, Waker,
 };
 use hoptree_system::{explain, keep_spare};
@@ -287,7 +287,7 @@ impl Transport for Zeromq {
     }
 
     fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
-        debug_assert!((1..=FRAME_BYTES_MAX).contains(&frame.len()), "{} bytes", frame.len());
+        debug_assert!((1..=SEALED_BYTES_MAX).contains(&frame.len()), "{} bytes", frame.len());
         self.sockets.hold(link, frame)
     }
 

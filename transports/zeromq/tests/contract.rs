@@ -9,7 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, Opening, Secret, SendError,
+    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, Opening, SEALED_BYTES_MAX, Secret, SendError,
     Transport, linked_transports,
 };
 use hoptree_zeromq::{Place, Zeromq};
@@ -238,9 +238,9 @@ fn one_byte_too_many_drops_only_that_peer(medium: &Medium) {
     let mut pair = Pair::new(medium);
     let address = pair.parent.zeromq.listen().unwrap();
     let mut offender = stranger(&address, b"");
-    let length = (FRAME_BYTES_MAX as u64 + 1).to_be_bytes();
+    let length = (SEALED_BYTES_MAX as u64 + 1).to_be_bytes();
     offender.write_all(&[b"\0\x04last\x02", &length[..]].concat()).unwrap();
-    offender.write_all(&vec![0; FRAME_BYTES_MAX + 1]).unwrap();
+    offender.write_all(&vec![0; SEALED_BYTES_MAX + 1]).unwrap();
     pair.parent.until(|seen| seen.len() == 5);
     let link = pair.parent.ups()[1];
     assert_eq!(pair.parent.seen[2..], [Up(link), Frame(link, b"last".to_vec()), Down(link)]);

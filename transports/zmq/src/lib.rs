@@ -24,7 +24,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, Reach, Secret,
+    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, Reach, SEALED_BYTES_MAX, Secret,
     SendError, Transport, TransportError, TransportSpec, Waker,
 };
 
@@ -200,7 +200,7 @@ impl Transport for Zmq {
     }
 
     fn send(&mut self, link: LinkId, frame: &[u8]) -> Result<(), SendError> {
-        debug_assert!((1..=FRAME_BYTES_MAX).contains(&frame.len()), "{} bytes", frame.len());
+        debug_assert!((1..=SEALED_BYTES_MAX).contains(&frame.len()), "{} bytes", frame.len());
         if let Some(connection) = self.connections.iter().find(|one| one.link() == link) {
             return connection.send(frame);
         }

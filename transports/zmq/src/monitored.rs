@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hoptree_core::FRAME_BYTES_MAX;
+use hoptree_core::SEALED_BYTES_MAX;
 use rustix::event::PollFd;
 use zmq::SocketEvent;
 
@@ -57,7 +57,7 @@ impl Monitored {
         kind: zmq::SocketType,
     ) -> Result<Monitored, zmq::Error> {
         let socket = Socket::new(context, kind)?;
-        socket.raw().set_maxmsgsize(FRAME_BYTES_MAX as i64)?;
+        socket.raw().set_maxmsgsize(SEALED_BYTES_MAX as i64)?;
         socket.raw().set_sndhwm(FRAMES_QUEUED_MAX)?;
         socket.raw().set_rcvhwm(FRAMES_QUEUED_MAX)?;
         socket.raw().set_linger(0)?;

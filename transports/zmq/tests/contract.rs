@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Address, FRAME_BYTES_MAX, Opening, SendError, Transport, linked_transports};
+use hoptree_core::{Address, Opening, SEALED_BYTES_MAX, SendError, Transport, linked_transports};
 
 use node::Seen::{Down, Frame, Up};
 use node::{Node, PATIENCE, Pair, SECRET, SILENCE, dealer, endpoint, join, raw, rise};
@@ -31,7 +31,7 @@ fn one_byte_too_many_drops_only_that_peer() {
     offender.send("last", 0).unwrap();
     pair.parent.until(|seen| seen.len() == 4);
     let link = pair.parent.ups()[1];
-    offender.send(vec![0; FRAME_BYTES_MAX + 1], 0).unwrap();
+    offender.send(vec![0; SEALED_BYTES_MAX + 1], 0).unwrap();
     pair.parent.until_seen(&Down(link));
     pair.child.zmq.send(pair.up, b"still here").unwrap();
     pair.parent.until_seen(&Frame(pair.down, b"still here".to_vec()));
