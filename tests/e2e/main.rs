@@ -15,6 +15,7 @@ mod load;
 mod process;
 mod quota;
 mod scratch;
+mod stranger;
 mod tcp;
 
 mod bench;
@@ -34,6 +35,7 @@ mod many;
 mod ordering;
 mod scale;
 mod sessions;
+mod strangers;
 mod terminal;
 mod transport;
 mod tree;

@@ -1,8 +1,5 @@
-//! The shape of the tree, and what its processes share with each other and with strangers.
+//! The shape of the tree, and what its processes share with each other.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
 
 use crate::console::Console;
 use crate::deadline::{PATIENCE, eventually};
@@ -78,62 +75,6 @@ fn two_consoles_never_see_each_other() {
     for node in 1..=5 {
         other.ask(&format!("exec {node} echo here"), &format!("Ok:{node}: here"));
     }
-}
-
-#[test]
-fn strangers_at_the_ports_harm_nothing() {
-    if transport::dies_of_strangers() {
-        return;
-    }
-    let mut console = Console::start(&[]);
-    let nodes = console.create_chain(2);
-    let listening =
-        [console.process(), nodes[0], nodes[1]].map(|process| sockets(&process)).concat();
-    let ports: Vec<_> = listening.iter().filter(|it| it.listens).map(|it| it.local).collect();
-
-    let mut strangers = Vec::new();
-    for port in ports {
-        for speech in [&b""[..], b"GET / HTTP/1.1\r\n\r\n", &[0xff; 4096], &GREETING, &GIANT_FRAME]
-        {
-            let mut stranger = TcpStream::connect(port).unwrap();
-            stranger.write_all(speech).unwrap();
-            stranger.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-            let _ = stranger.read(&mut [0; 64]);
-            strangers.push(stranger);
-        }
-    }
-    console.ask("exec 2 echo unharmed", "Ok:2: unharmed");
-    console.create(3, 2);
-    console.ask("exec 3 echo unharmed", "Ok:3: unharmed");
-    drop(strangers);
-    console.ask("exec 1 echo unharmed", "Ok:1: unharmed");
-    assert_eq!(console.finish().errors, "");
-}
-
-/// How a peer that speaks ZMTP 3.0 opens, and then goes no further.
-const GREETING: [u8; 64] = greeting();
-
-/// The same, and then a frame that is said to hold 2^40 bytes.
-const GIANT_FRAME: [u8; 73] = {
-    let mut bytes = [0; 73];
-    let (opening, length) = bytes.split_at_mut(64);
-    opening.copy_from_slice(&greeting());
-    length.copy_from_slice(&[6, 0, 0, 1, 0, 0, 0, 0, 0]);
-    bytes
-};
-
-const fn greeting() -> [u8; 64] {
-    let mut bytes = [0; 64];
-    bytes[0] = 0xff;
-    bytes[9] = 0x7f;
-    bytes[10] = 3;
-    let name = *b"NULL";
-    let mut index = 0;
-    while index < name.len() {
-        bytes[12 + index] = name[index];
-        index += 1;
-    }
-    bytes
 }
 
 #[test]

@@ -28,8 +28,11 @@ pub(crate) const USERNAME: &str = "hoptree";
 const ANSWERS_PER_WAIT_MAX: usize = 64;
 
 const VERSION: &[u8] = b"1.0";
-const WELCOME: [&str; 2] = ["200", "OK"];
-const REFUSAL: [&str; 2] = ["400", "a stranger"];
+const WELCOME: &str = "200";
+
+/// No verdict that there is. After a refusal by the book (400) libzmq would leave it to the peer to go,
+/// within its second; on a verdict that it can't read it hangs up at once.
+const HANG_UP: &str = "";
 
 /// Answers libzmq whether a peer may come in. It should outlive the listener that it guards.
 pub(crate) struct Gate {
@@ -58,7 +61,7 @@ impl Gate {
         for _ in 0..ANSWERS_PER_WAIT_MAX {
             let Some(question) = self.question()? else { break };
             let is_welcome = self.is_welcome(&question);
-            self.reply(&question, if is_welcome { WELCOME } else { REFUSAL })?;
+            self.reply(&question, if is_welcome { WELCOME } else { HANG_UP })?;
             if !is_welcome && let Some(times) = self.refused.happened(self.now()) {
                 log::warn!("a stranger wanted to join this tree and was refused (times: {times})");
             }
@@ -93,10 +96,10 @@ impl Gate {
             && bool::from(password.ct_eq(self.password.as_bytes()))
     }
 
-    fn reply(&self, question: &[zmq::Message], [code, text]: [&str; 2]) -> Result<(), zmq::Error> {
+    fn reply(&self, question: &[zmq::Message], verdict: &str) -> Result<(), zmq::Error> {
         let id = question.get(1).map_or(&[][..], |id| id);
-        // What follows the text is who the peer is, and what else is known of it.
-        let parts = [VERSION, id, code.as_bytes(), text.as_bytes(), b"", b""];
+        // Why, who the peer is, and what else is known of it follow.
+        let parts = [VERSION, id, verdict.as_bytes(), b"", b"", b""];
         for (at, part) in parts.iter().enumerate() {
             let more = if at + 1 < parts.len() { zmq::SNDMORE } else { 0 };
             retry(|| self.questions.raw().send(*part, more | zmq::DONTWAIT))?;
