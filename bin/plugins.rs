@@ -27,7 +27,8 @@ use hoptree_zeromq as _;
 #[cfg(feature = "zmq")]
 use hoptree_zmq as _;
 
-use hoptree_core::{Opening, Transport, TransportSpec, nearest};
+use hoptree_core::{Opening, Reach, Transport, TransportSpec, nearest};
+use hoptree_seal::{Listens, Sealed};
 
 use crate::failure::Failure;
 use crate::process::{DirectoryLock, make_directory};
@@ -52,13 +53,41 @@ pub fn transport(name: &str) -> Result<&'static TransportSpec, Failure> {
     }))
 }
 
-/// Opens a transport for this process. The tree's directory is made before, if there will be sockets
-/// in it; the lock on it is to be held as long as the transport is used.
+/// Opens a transport for this process, and has its links sealed where anybody but this user could
+/// connect. The tree's directory is made before, if there will be sockets in it; the lock on it is to
+/// be held as long as the transport is used.
 ///
 /// # Errors
 ///
 /// When the directory can't be used, or the system refuses what the transport needs.
 pub fn open(
+    spec: &TransportSpec,
+    opening: Opening<'_>,
+) -> Result<(Box<dyn Transport>, Option<DirectoryLock>), Failure> {
+    let (transport, lock) = open_without_seal(spec, opening)?;
+    let linked = hoptree_core::linked_transports().map_err(Failure::runtime)?;
+    // A node may connect to one that is on another transport than its own.
+    let mut mixable = linked.iter().filter(|other| other.speaks == spec.speaks);
+    if mixable.all(|other| listens(other) == Listens::Open) {
+        return Ok((transport, lock));
+    }
+    Ok((Box::new(Sealed::new(transport, opening.secret, listens(spec))), lock))
+}
+
+/// How a process on this transport takes in those who connect to it.
+pub fn listens(spec: &TransportSpec) -> Listens {
+    match spec.reach {
+        Reach::ThisUser => Listens::Open,
+        Reach::ThisMachine => Listens::Sealed,
+    }
+}
+
+/// Opens a transport as [`open`] does, but with nothing above it.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_without_seal(
     spec: &TransportSpec,
     opening: Opening<'_>,
 ) -> Result<(Box<dyn Transport>, Option<DirectoryLock>), Failure> {

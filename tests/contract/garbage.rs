@@ -46,7 +46,8 @@ pub fn strangers_who_say_nothing_harm_nobody(candidate: &Candidate) {
 }
 
 fn stranger(address: &Address) -> TcpStream {
-    let (_, host_and_port) = address.0.rsplit_once('/').expect("an address of TCP is a URL");
+    let (_, behind) = address.0.split_once("://").expect("an address of TCP is a URL");
+    let host_and_port = behind.split(['/', '#']).next().unwrap();
     let stream = TcpStream::connect(host_and_port).unwrap();
     // One that waits for an answer must not wait for ever.
     stream.set_write_timeout(Some(crate::deadline::PROMPT)).unwrap();
