@@ -50,6 +50,10 @@ pub struct Options {
     #[arg(long, value_name = "NAME", default_value = "zmq")]
     pub transport: String,
 
+    /// Use a transport though it has a flaw; `hoptree transports` says which have.
+    #[arg(long)]
+    pub insecure: bool,
+
     /// The deadline of a command.
     #[arg(long, value_name = "MS", default_value = "5000", value_parser = timeout)]
     timeout: Duration,
@@ -95,6 +99,10 @@ pub struct BenchOptions {
     /// Over which transports, in the same run [default: one of each library]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub transports: Vec<String>,
+
+    /// Measure a transport though it has a flaw, or without its seal, as zmq@open.
+    #[arg(long)]
+    pub insecure: bool,
 
     /// Take less than a minute over three transports, in place of less than ten.
     #[arg(long)]
@@ -277,6 +285,7 @@ mod tests {
         assert_eq!(options.order(true), Order::Completion);
         assert_eq!(options.order(false), Order::Input);
         assert!(options.script.is_none() && options.log_dir.is_none() && !options.strict);
+        assert!(!options.insecure);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::terminal;
 /// When it can't start, or the transport can't go on. The tree has ended even so.
 pub fn run(options: &Options) -> Result<Ending, Failure> {
     let commands = Registry::linked().map_err(Failure::runtime)?;
-    let transport = plugins::transport(&options.transport)?;
+    let transport = plugins::choose(&options.transport, options.insecure)?;
     let source = Source::open(options.script.as_deref())?;
     let logs = options.logs();
     logging::start_control_node(&logs)?;
@@ -36,7 +36,8 @@ pub fn run(options: &Options) -> Result<Ending, Failure> {
     if transport.has_socket_files {
         remove_abandoned(&temporary_directory()?);
     }
-    let (heritage, lifeline) = Heritage::found(transport.name, options.timeout(), logs)?;
+    let (heritage, lifeline) =
+        Heritage::found(transport.name, options.insecure, options.timeout(), logs)?;
     let directory = heritage.directory.clone();
     let (console, signals, _lock) = set_up(options, commands, transport, heritage, source)
         .inspect_err(|_| remove_directory(&directory))?;

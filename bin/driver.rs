@@ -395,6 +395,7 @@ mod tests {
     fn driver(node: Recorder, transport: Fake) -> Driver<Recorder> {
         let heritage = Heritage {
             transport: "fake".to_owned(),
+            insecure: false,
             secret: Secret::new(&[0; 32]),
             lifeline: 3,
             directory: "/nonexistent/hoptree".into(),

@@ -3,8 +3,10 @@
 use std::fmt::Write;
 
 use hoptree_core::{CONSOLE_VERBS, CommandSpec, Registry};
+use hoptree_seal::Listens;
 
 use crate::failure::Failure;
+use crate::plugins;
 
 /// The widest line of a listing, in columns.
 const COLUMNS: usize = 100;
@@ -29,7 +31,15 @@ pub fn transports() -> Result<String, Failure> {
             others => format!("can be mixed with {}", others.join(", ")),
         };
         let (library, over) = ((spec.library)(), spec.runs_over);
-        let about = format!("{library}, over {over} (package {}); {mixed}", spec.package);
+        let access = match plugins::listens(spec) {
+            Listens::Open => "only you can connect",
+            Listens::Sealed => "any user of this machine can connect, so its links are sealed",
+        };
+        let mut about =
+            format!("{library}, over {over} (package {}); {access}; {mixed}", spec.package);
+        if let Some(flaw) = spec.flaw {
+            let _ = write!(about, "; needs --insecure: {flaw}");
+        }
         entry(&mut text, 0, 12, spec.name, &about);
     }
     Ok(text)

@@ -42,7 +42,7 @@ impl Plan {
         };
         let plan = Plan {
             measures: once(measures.iter().copied(), |a, b| a == b),
-            transports: transports(&options.transports)?,
+            transports: transports(&options.transports, options.insecure)?,
             runs: options.runs.unwrap_or(if options.quick { QUICK_RUNS } else { RUNS }),
             quick: options.quick,
             rounds: options.rounds,
@@ -89,9 +89,9 @@ impl Plan {
 }
 
 /// The transports with these names; when none is named, one of each package that is linked.
-fn transports(names: &[String]) -> Result<Vec<&'static TransportSpec>, Failure> {
+fn transports(names: &[String], insecure: bool) -> Result<Vec<&'static TransportSpec>, Failure> {
     if !names.is_empty() {
-        let named = names.iter().map(|name| plugins::transport(name));
+        let named = names.iter().map(|name| plugins::choose(name, insecure));
         let named = named.collect::<Result<Vec<_>, _>>()?;
         return Ok(once(named, |a, b| a.name == b.name));
     }
@@ -99,7 +99,8 @@ fn transports(names: &[String]) -> Result<Vec<&'static TransportSpec>, Failure> 
     if linked.is_empty() {
         return Err(Failure::Usage("no transport is linked into this build".to_owned()));
     }
-    Ok(once(linked, |a, b| a.package == b.package))
+    let safe = linked.into_iter().filter(|spec| insecure || spec.flaw.is_none());
+    Ok(once(safe, |a, b| a.package == b.package))
 }
 
 /// The first of those that are the same.
@@ -127,7 +128,7 @@ mod tests {
     fn each_library_is_measured_once_unless_others_are_named() {
         let names = |named: &[&str]| {
             let named: Vec<_> = named.iter().map(|name| (*name).to_owned()).collect();
-            transports(&named).unwrap().iter().map(|spec| spec.name).collect::<Vec<_>>()
+            transports(&named, false).unwrap().iter().map(|spec| spec.name).collect::<Vec<_>>()
         };
         let mut all = names(&[]);
         all.sort_unstable();

@@ -1,4 +1,5 @@
-//! One process of a chain that passes frames on, with nothing between it and its transport.
+//! One process of a chain that passes frames on, with nothing between it and its transport, not even
+//! the seal.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -22,7 +23,7 @@ const RETRY_TIME: Duration = Duration::from_millis(1);
 pub fn serve(below: usize, parent: &Address, heritage: Heritage) -> Result<(), Failure> {
     let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
     let spec = plugins::transport(&heritage.transport)?;
-    let (mut transport, _lock) = plugins::open(spec, heritage.opening())?;
+    let (mut transport, _lock) = plugins::open_without_seal(spec, heritage.opening())?;
     let parent = transport.connect(parent);
     let _signals =
         Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())

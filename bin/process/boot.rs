@@ -73,6 +73,8 @@ impl fmt::Display for Role {
 pub struct Heritage {
     /// The name of the tree's transport.
     pub transport: String,
+    /// Whether the user has insisted on transports that have a flaw.
+    pub insecure: bool,
     /// What proves that a peer belongs to the tree.
     #[serde(with = "hidden")]
     pub secret: Secret,
@@ -95,6 +97,7 @@ impl Heritage {
     /// When the system refuses what such a process needs.
     pub fn found(
         transport: &str,
+        insecure: bool,
         timeout: Duration,
         logs: LogConfig,
     ) -> Result<(Heritage, Lifeline), Failure> {
@@ -106,6 +109,7 @@ impl Heritage {
         let lifeline = Lifeline::new().map_err(Failure::refused("make a pipe"))?;
         let heritage = Heritage {
             transport: transport.to_owned(),
+            insecure,
             secret: Secret::new(secret),
             lifeline: lifeline.number(),
             directory: unused_directory()?,
@@ -216,6 +220,7 @@ mod tests {
         let life = Life { node: NodeId::compute(7).unwrap(), incarnation: Incarnation(3) };
         let heritage = Heritage {
             transport: "zmq".to_owned(),
+            insecure: true,
             secret: Secret::new(&[9; KEY_BYTES]),
             lifeline: 5,
             directory: "/tmp/hoptree-0".into(),

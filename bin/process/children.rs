@@ -22,6 +22,7 @@ use super::boot::{Boot, Heritage, Role};
 use super::directory::remove_directory;
 use super::farewell::Farewells;
 use super::strays::{Stray, strays};
+use crate::failure::Failure;
 use crate::plugins;
 
 /// The program that runs, for a process to start once more.
@@ -80,6 +81,7 @@ impl Children {
         let mut heritage = self.heritage.clone();
         if let Some(transport) = transport {
             plugins::can_be_mixed(&heritage.transport, transport)?;
+            plugins::choose(transport, heritage.insecure).map_err(Failure::into_text)?;
             transport.clone_into(&mut heritage.transport);
         }
         let life = birth.life;

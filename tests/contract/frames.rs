@@ -2,14 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hoptree_core::SEALED_BYTES_MAX;
-
 use crate::node::{Candidate, Down, Frame, Node, Pair, Seen, join};
 
 pub fn frames_of_every_length_arrive_in_order_both_ways(candidate: &Candidate) {
     let pair = Pair::new(candidate);
-    let lengths =
-        [1, 2, 33, 34, 255, 256, 8_191, 8_192, 8_193, SEALED_BYTES_MAX - 1, SEALED_BYTES_MAX];
+    let max = candidate.frame_bytes_max();
+    let lengths = [1, 2, 33, 34, 255, 256, 8_191, 8_192, 8_193, max - 1, max];
     let frames = lengths.map(|length| patterned(length, length));
     for frame in &frames {
         pair.child.push(pair.up, frame);
@@ -24,7 +22,7 @@ pub fn frames_of_every_length_arrive_in_order_both_ways(candidate: &Candidate) {
 
 /// Debug builds tell the caller. In others it may cost the link, but is never delivered.
 pub fn a_frame_of_a_wrong_length_is_an_error_of_the_caller(candidate: &Candidate) {
-    for length in [0, SEALED_BYTES_MAX + 1] {
+    for length in [0, candidate.frame_bytes_max() + 1] {
         let pair = Pair::new(candidate);
         let (offender, up, down) = join(candidate, &pair.parent);
         for (node, link) in [(&offender, up), (&pair.parent, down)] {

@@ -46,9 +46,8 @@ pub fn strangers_who_say_nothing_harm_nobody(candidate: &Candidate) {
 }
 
 fn stranger(address: &Address) -> TcpStream {
-    let url = address.0.strip_prefix("tcp://").expect("an address of TCP is a URL");
-    // What comes behind the port is between those who belong together.
-    let host_and_port = url.split(['/', '#']).next().unwrap();
+    let (_, behind) = address.0.split_once("://").expect("an address of TCP is a URL");
+    let host_and_port = behind.split(['/', '#']).next().unwrap();
     let stream = TcpStream::connect(host_and_port).unwrap();
     // One that waits for an answer must not wait for ever.
     stream.set_write_timeout(Some(crate::deadline::PROMPT)).unwrap();

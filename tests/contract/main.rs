@@ -137,6 +137,12 @@ macro_rules! transports {
 }
 
 hold! { in_memory = Candidate::new("memory", memory::open); anywhere }
+hold! { in_memory_sealed = Candidate::new("memory", memory::open).sealed(); anywhere }
+#[cfg(feature = "zmq")]
+hold! {
+    zmq_sealed = Candidate::linked("zmq").sealed();
+    anywhere, between_processes, in_public
+}
 
 transports! {
     #[cfg(feature = "ipc")] ipc = "ipc"; anywhere, between_processes;

@@ -8,9 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAMES_PER_WAIT_MAX, KEY_BYTES, LinkId, Opening, Secret, SendError, Transport,
-    TransportError, TransportSpec, Waker, linked_transports,
+    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, KEY_BYTES, LinkId, Opening,
+    SEALED_BYTES_MAX, Secret, SendError, Transport, TransportError, TransportSpec, Waker,
+    linked_transports,
 };
+use hoptree_seal::{Listens, Sealed};
 
 use crate::deadline::{PATIENCE, PROMPT, SILENCE};
 use crate::directory::Directory;
@@ -26,12 +28,27 @@ pub const SECRET: Secret = Secret::new(&[7; KEY_BYTES]);
 pub struct Candidate {
     pub name: &'static str,
     open: Open,
+    is_sealed: bool,
     directory: Arc<Directory>,
 }
 
 impl Candidate {
     pub fn new(name: &'static str, open: Open) -> Candidate {
-        Candidate { name, open, directory: Arc::new(Directory::new()) }
+        Candidate { name, open, is_sealed: false, directory: Arc::new(Directory::new()) }
+    }
+
+    /// The same under the seal.
+    pub fn sealed(self) -> Candidate {
+        Candidate { is_sealed: true, ..self }
+    }
+
+    pub fn is_sealed(&self) -> bool {
+        self.is_sealed
+    }
+
+    /// The longest frame that it takes.
+    pub fn frame_bytes_max(&self) -> usize {
+        if self.is_sealed { FRAME_BYTES_MAX } else { SEALED_BYTES_MAX }
     }
 
     /// The linked transport of this name.
@@ -42,7 +59,16 @@ impl Candidate {
     }
 
     pub fn open(&self) -> Result<Box<dyn Transport>, TransportError> {
-        (self.open)(Opening { directory: self.directory(), secret: SECRET })
+        self.open_in(self.directory())
+    }
+
+    /// Opens it in the directory of another process.
+    pub fn open_in(&self, directory: &Path) -> Result<Box<dyn Transport>, TransportError> {
+        let transport = (self.open)(Opening { directory, secret: SECRET })?;
+        if !self.is_sealed {
+            return Ok(transport);
+        }
+        Ok(Box::new(Sealed::new(transport, SECRET, Listens::Sealed)))
     }
 
     pub fn directory(&self) -> &Path {

@@ -7,15 +7,15 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Address, LinkId, Opening, SendError, Transport};
+use hoptree_core::{Address, LinkId, SendError, Transport};
 use rustix::process::{
     Pid, Signal, WaitOptions, kill_process, set_parent_process_death_signal, waitpid,
 };
 
 use crate::deadline::PATIENCE;
-use crate::node::{Candidate, Down, Frame, SECRET, Up, linked, wait};
+use crate::node::{Candidate, Down, Frame, Up, wait};
 
-/// Names the transport and the part that the other process plays.
+/// Names the transport, whether it is sealed, and the part that the other process plays.
 const PART: &str = "HOPTREE_CONTRACT_PART";
 
 /// What the other process does.
@@ -46,7 +46,7 @@ impl Process {
         own.set_read_timeout(Some(PATIENCE)).unwrap();
         let child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "process::other_end", "--ignored", "--nocapture"])
-            .env(PART, format!("{} {name}", candidate.name))
+            .env(PART, format!("{} {} {name}", candidate.name, candidate.is_sealed()))
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .spawn()
@@ -99,14 +99,15 @@ fn other_end() {
     let Ok(part) = env::var(PART) else { return };
     // The thread that started it lives until the test has ended, in whatever way.
     set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
-    let (transport, name) = part.split_once(' ').unwrap();
-    let spec = linked(transport);
+    let words: Vec<_> = part.split(' ').collect();
+    let [transport, is_sealed, name] = words[..] else { panic!("{part}") };
+    let candidate = Candidate::linked(transport);
+    let candidate = if is_sealed == "true" { candidate.sealed() } else { candidate };
     let (_, part) = PARTS.into_iter().find(|(known, _)| *known == name).unwrap();
     let control = rustix::io::dup(rustix::stdio::stdin()).unwrap();
     let mut control = BufReader::new(UnixStream::from(control));
     let directory = read_line(&mut control);
-    let mut transport =
-        (spec.open)(Opening { directory: directory.as_ref(), secret: SECRET }).unwrap();
+    let mut transport = candidate.open_in(directory.as_ref()).unwrap();
     let transport = &mut *transport;
     match part {
         Part::Count => {

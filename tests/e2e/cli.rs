@@ -10,6 +10,7 @@ use hoptree_core::{Registry, linked_transports};
 use crate::console::Console;
 use crate::deadline::{PATIENCE, eventually};
 use crate::scratch::Scratch;
+use crate::transport::with_a_flaw;
 
 /// Runs `hoptree` with these arguments and no input.
 fn hoptree(args: &[&str]) -> (i32, String, String) {
@@ -66,13 +67,30 @@ fn an_unknown_transport_is_answered_with_the_linked_ones() {
 }
 
 #[test]
+fn a_transport_with_a_flaw_is_refused_unless_the_user_insists() {
+    for spec in with_a_flaw() {
+        for args in [&["--transport", spec.name][..], &["bench", "--transports", spec.name]] {
+            let (status, output, errors) = hoptree(args);
+            assert_eq!((status, &*output), (2, ""), "{args:?}");
+            let flaw = spec.flaw.unwrap();
+            assert!(errors.contains(flaw) && errors.ends_with("--insecure\n"), "{errors}");
+        }
+    }
+}
+
+#[test]
 fn every_linked_transport_is_listed_and_works() {
     let (status, listed, _) = hoptree(&["transports"]);
     assert_eq!(status, 0);
+    // Long texts are wrapped.
+    let listed = listed.split_whitespace().collect::<Vec<_>>().join(" ");
     let transports = linked_transports().unwrap();
     assert!(!transports.is_empty());
     for transport in transports {
         assert!(listed.contains(transport.name), "{listed}");
+        if let Some(flaw) = transport.flaw {
+            assert!(listed.contains(&format!("needs --insecure: {flaw}")), "{listed}");
+        }
         let finished =
             Console::run(&["--transport", transport.name], "create 1\nexec 1 echo hello\n");
         assert_eq!(finished.lines()[1], "Ok:1: hello");

@@ -93,7 +93,7 @@ impl Console {
         let scratch = Scratch::new();
         command
             .args(args)
-            .args(transport::option(args))
+            .args(transport::options(args))
             .current_dir(scratch.path())
             .env("TMPDIR", scratch.path())
             .env("XDG_RUNTIME_DIR", scratch.path())

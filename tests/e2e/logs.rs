@@ -31,7 +31,7 @@ fn a_log_that_can_t_be_written_is_told_once_with_its_path() {
     let finished = Command::new("sh")
         .args(["-c", limited, "sh", env!("CARGO_BIN_EXE_hoptree"), "--log-dir"])
         .args([logs.to_str().unwrap(), &script])
-        .args(transport::option(&[]))
+        .args(transport::options(&[]))
         .stdin(Stdio::null())
         .env("TMPDIR", scratch.path())
         .output()

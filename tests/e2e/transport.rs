@@ -10,14 +10,27 @@ use crate::console::Console;
 use crate::deadline::{OUTLIVING_MAX, PATIENCE, eventually};
 use crate::process::Process;
 
-/// The options that choose the transport, unless the arguments do.
-pub fn option(args: &[&str]) -> Vec<String> {
-    match chosen() {
-        Some(name) if !args.contains(&"--transport") && args.first() != Some(&"bench") => {
-            vec!["--transport".to_owned(), name]
-        }
-        _ => Vec::new(),
+/// The options that choose the transport, unless the arguments do, and insist on it if it has a flaw.
+pub fn options(args: &[&str]) -> Vec<String> {
+    if args.first() == Some(&"bench") {
+        return Vec::new();
     }
+    let mut options = Vec::new();
+    let mut name = args.windows(2).find(|pair| pair[0] == "--transport").map(|pair| pair[1].into());
+    if name.is_none() {
+        name = chosen();
+        options.extend(name.iter().flat_map(|name| ["--transport".to_owned(), name.clone()]));
+    }
+    let is_flawed = with_a_flaw().any(|spec| name.as_deref() == Some(spec.name));
+    if is_flawed && !args.contains(&"--insecure") {
+        options.push("--insecure".to_owned());
+    }
+    options
+}
+
+/// Those that are used only when the user insists.
+pub fn with_a_flaw() -> impl Iterator<Item = &'static TransportSpec> {
+    linked().into_iter().filter(|spec| spec.flaw.is_some())
 }
 
 /// Whether the trees of these tests talk over TCP.
@@ -63,7 +76,7 @@ fn pairs() -> Vec<(&'static str, &'static str, bool)> {
 
 /// A chain of six in which every node is on the other transport than its parent.
 fn alternating(one: &str, other: &str) -> (Console, Vec<Process>) {
-    let mut console = Console::start(&["--transport", one]);
+    let mut console = Console::start(&["--transport", one, "--insecure"]);
     let mut nodes = Vec::new();
     for node in 1..=6 {
         let parent = if node == 1 { -1 } else { node - 1 };
@@ -105,6 +118,34 @@ fn a_killed_console_leaves_no_file_on_any_transport() {
         eventually("the tree ends", OUTLIVING_MAX, || !nodes.iter().any(Process::runs));
         assert_eq!(console.scratch().names(), [""; 0], "{}", spec.name);
     }
+}
+
+#[test]
+fn a_node_is_on_a_transport_with_a_flaw_only_when_the_user_has_insisted() {
+    for spec in with_a_flaw() {
+        let same = |other: &&TransportSpec| other.speaks == spec.speaks && other.flaw.is_none();
+        let tree = linked().into_iter().find(same).unwrap();
+        let mut console = Console::start(&["--transport", tree.name]);
+        console.create(1, -1);
+        for parent in [-1, 1] {
+            console.send(&format!("create 2 {parent} --transport {}", spec.name));
+            let error = console.line().text;
+            assert!(error.starts_with("Error: ") && error.contains(spec.flaw.unwrap()), "{error}");
+            assert!(error.contains(tree.name) && error.ends_with("--insecure"), "{error}");
+            console.ask("ping 2", "Error: Not found");
+        }
+    }
+}
+
+#[test]
+fn a_node_without_the_seal_has_links_with_others() {
+    let mut console = Console::start(&["--transport", "zmq@open", "--insecure"]);
+    console.create(1, -1);
+    console.send("create 2 1 --transport zmq");
+    console.expect_pid();
+    console.send("create 3 2 --transport zmq@open");
+    console.expect_pid();
+    console.ask("exec 3 echo deep", "Ok:3: deep");
 }
 
 #[test]

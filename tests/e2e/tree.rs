@@ -1,6 +1,5 @@
 //! The shape of the tree, and what its processes share with each other.
 
-
 use crate::console::Console;
 use crate::deadline::{PATIENCE, eventually};
 use crate::process::Process;
