@@ -25,7 +25,7 @@ use crate::{
 /// How many places one message about those below names at most; keeps it below a piece.
 const PLACES_PER_MESSAGE: usize = 400;
 
-/// How many bytes of answers may wait for the parent before this node takes in no more: children
+/// How many bytes of answers and news may wait for the parent before this node takes in no more: children
 /// get no new credit, and its own requests wait. As many may wait to be taken before those do.
 pub(crate) const ANSWERS_WAITING_BYTES: usize = 256 * 1024;
 
@@ -387,9 +387,9 @@ impl Worker {
         }
     }
 
-    /// Whether answers pile up faster than the parent takes them.
+    /// Whether answers, or news of those below, pile up faster than the parent takes them.
     fn is_congested(&self) -> bool {
-        self.parent.is_up && self.parent.link.queued_bytes() > ANSWERS_WAITING_BYTES
+        self.parent.is_up && self.parent.link.waiting_bytes() > ANSWERS_WAITING_BYTES
     }
 
     /// Beats to the parent, and notices when nothing comes from it. The control node's silence is
