@@ -584,9 +584,8 @@ mod tests {
         frame
     }
 
-    /// Otherwise it would hang below itself, and whoever walks the tree would never come to an end.
-    #[test]
-    fn a_node_that_does_not_answer_is_not_created_below_itself() {
+    /// A control node whose node 1 has joined, and its life.
+    fn parent() -> (Controller, Life) {
         let config = ControllerConfig {
             token: TOKEN,
             pid: 1,
@@ -602,7 +601,42 @@ mod tests {
         let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 2, orphan: false };
         let hello = frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)));
         turn(&mut controller, [Input::Up(LINK), Input::Frame(LINK, &hello)]);
+        (controller, life)
+    }
 
+    /// Or a node could fill the memory of the control node.
+    #[test]
+    fn an_answer_that_is_longer_than_it_may_be_is_worth_nothing() {
+        let (whole, piece) = (Flags::new(Status::Ok), vec![b'x'; wire::PIECE_BYTES_MAX]);
+        let pieces = Allowance::Large.bytes() / piece.len();
+        for (count, is_taken) in [(pieces, true), (pieces + 1, false), (3 * pieces, false)] {
+            let (mut controller, life) = parent();
+            let out = turn(&mut controller, [Input::Line(b"exec 1 anything")]);
+            let [Output::Send(LINK, asked)] = &*out else { panic!("{out:?}") };
+            let request = wire::open(asked).unwrap().1.next().unwrap().unwrap().request;
+            let answer = Message::answer(life, request, Status::Ok, &piece);
+            let mut printed = Vec::new();
+            for index in 0..count {
+                let flags = whole.piece(index == 0, index + 1 == count);
+                let answer = frame(&Message { flags, ..answer });
+                let out = turn(&mut controller, [Input::Frame(LINK, &answer)]);
+                printed.extend(out.into_iter().filter_map(|output| match output {
+                    Output::Print(text) => String::from_utf8(text).ok(),
+                    _ => None,
+                }));
+            }
+            let right = match is_taken {
+                true => format!("Ok:1: {}\n", "x".repeat(count * piece.len())),
+                false => "Error:1: the answer is longer than its node may send\n".to_owned(),
+            };
+            assert_eq!(printed, [right]);
+        }
+    }
+
+    /// Otherwise it would hang below itself, and whoever walks the tree would never come to an end.
+    #[test]
+    fn a_node_that_does_not_answer_is_not_created_below_itself() {
+        let (mut controller, life) = parent();
         let out = turn(&mut controller, [Input::Line(b"create 1 1")]);
         let [Output::Send(LINK, asked)] = &*out else { panic!("{out:?}") };
         let (_, mut messages) = wire::open(asked).unwrap();
