@@ -4,17 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::complaints::Complaints;
 use crate::link::{Link, Merge};
 use crate::processes::{GONE_WITHIN, Processes};
-use crate::router::{Hop, RouteTable, Router};
+use crate::router::{Hop, News, RouteTable, Router};
 use crate::time::earliest;
 use crate::wire::{
     self, Fan, Hello, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Published, Settled,
     Status, Welcome,
 };
 use crate::{
-    Ancestor, Birth, FRAME_BYTES_MAX, Input, Inspection, Life, LinkId, Output, Place, RequestId,
-    Time, Token, Watch,
+    Ancestor, Birth, Exit, FRAME_BYTES_MAX, Input, Inspection, Life, LinkId, Output, Place,
+    RequestId, Time, Token, Watch,
 };
 
 /// How long a process without children has to end after it was asked to, before it is killed, and
@@ -29,6 +30,14 @@ pub(crate) const HELLO_WITHIN: Duration = Duration::from_secs(2);
 /// With so much queued for one child it is time to let it leave, so that the child begins while this
 /// node goes on: half a frame, and about half of what the control node has unanswered at a node.
 const TURN_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
+
+/// With so much waiting for a child it is not told any more that what it says leads nowhere.
+const OBJECTIONS_BYTES_MAX: usize = 256 * 1024;
+
+/// How many peers may have connected and not said hello, and how many orphans may be welcome and not
+/// have said that they stay. With more, who came first goes first: an honest one takes one round trip.
+const STRANGERS_MAX: usize = 256;
+const GUESTS_MAX: usize = 4 * 1024;
 
 /// How many lives one message about the tree names at most; keeps it below a piece.
 pub(crate) const LIVES_PER_MESSAGE: usize = 1_000;
@@ -63,6 +72,7 @@ pub(crate) struct Children {
     wake: Option<Time>,
     /// No new child is taken in any more.
     closing: bool,
+    complaints: Complaints,
 }
 
 #[derive(Debug)]
@@ -113,28 +123,19 @@ impl Child {
                 }
             }
             Kind::Joined => {
-                let joined = message.read::<Joined>()?;
-                self.link.settle(message.request);
-                let Some(ways_left) = routes.learn(joined.place, id) else {
-                    let Message { life, request, .. } = message;
-                    up(Message::answer(life, request, Status::Unavailable, &[]));
-                    return Ok(());
-                };
-                left.extend(ways_left);
+                let place = message.read_about(|joined: &Joined| joined.place.life)?.place;
+                self.joined(&message, place, routes, left, up);
+                return Ok(());
             }
             Kind::Moved => {
-                let moved = message.read::<Moved>()?;
-                let Some(ways_left) = routes.learn(moved.place, id) else { return Ok(()) };
-                left.extend(ways_left);
+                let moved = message.read_about(|moved: &Moved| moved.place.life)?;
+                if !self.learn(moved.place, routes, left) {
+                    return Ok(());
+                }
             }
             Kind::Below => {
                 let mut places = message.read::<Vec<Place>>()?;
-                places.retain(|place| {
-                    let ways_left = routes.learn(*place, id);
-                    let is_learnt = ways_left.is_some();
-                    left.extend(ways_left.into_iter().flatten());
-                    is_learnt
-                });
+                places.retain(|place| self.learn(*place, routes, left));
                 if !places.is_empty() {
                     up(Message { body: &wire::body(&places), ..message });
                 }
@@ -149,23 +150,86 @@ impl Child {
                 return Ok(());
             }
             Kind::Silent | Kind::Heard => {
-                let place = message.read::<Place>()?;
+                let place = message.read_about(|place: &Place| place.life)?;
                 // What is heard at its new place might be merged with this, and lost.
                 if !routes.is_at(place, id) {
                     return Ok(());
                 }
             }
-            Kind::Offer if !self.link.is_pending(message.request) => {
-                // Nobody would ever take it.
-                let (life, request) = (message.life, message.request);
-                self.link.send(&Message::new(Kind::Take, life, request, &wire::body(&false)));
-                return Ok(());
+            Kind::Lost => {
+                let place = message.read_about(|place: &Place| place.life)?;
+                if !routes.was_at(place, id) {
+                    return Ok(());
+                }
             }
-            Kind::Lost | Kind::Ended | Kind::Offer => {}
+            Kind::Ended => {
+                let (life, _) = message.read_about(|(life, _): &(Life, Exit)| *life)?;
+                if !routes.may_tell_end(life, id) {
+                    return Ok(());
+                }
+            }
+            Kind::Offer => {
+                message.read::<u64>()?;
+                if !self.link.is_pending(message.request) {
+                    // Nobody would ever take it.
+                    let (life, request) = (message.life, message.request);
+                    self.object(&Message::new(Kind::Take, life, request, &wire::body(&false)));
+                    return Ok(());
+                }
+            }
             _ => return Err(Malformed("a message that goes the other way")),
         }
         up(message);
         Ok(())
+    }
+
+    /// A life has joined further down. That is the answer to the request that has brought it about, if
+    /// that is pending on this link.
+    fn joined(
+        &mut self,
+        message: &Message<'_>,
+        place: Place,
+        routes: &mut RouteTable,
+        left: &mut Vec<(Life, LinkId)>,
+        up: &mut Up<'_>,
+    ) {
+        let is_awaited = self.link.settle(message.request);
+        if self.learn(place, routes, left) {
+            let request = if is_awaited { message.request } else { NO_REQUEST };
+            up(Message { request, ..*message });
+        } else if is_awaited {
+            up(Message::answer(message.life, message.request, Status::Unavailable, &[]));
+        }
+    }
+
+    /// Learns where a life hangs, if that is news and can be so.
+    fn learn(
+        &mut self,
+        place: Place,
+        routes: &mut RouteTable,
+        left: &mut Vec<(Life, LinkId)>,
+    ) -> bool {
+        match routes.learn(place, self.link.id()) {
+            News::Learnt(ways_left) => {
+                left.extend(ways_left);
+                true
+            }
+            News::Nothing => false,
+            News::Stranger => {
+                // Nobody else would ever end it.
+                let body = wire::body(&place.life);
+                self.object(&Message::new(Kind::Discard, place.parent, NO_REQUEST, &body));
+                false
+            }
+        }
+    }
+
+    /// Tells a child that what it has said leads nowhere. One that says so much of that, and does not
+    /// take the answers, gets no more of them.
+    fn object(&mut self, message: &Message<'_>) {
+        if self.link.queued_bytes() <= OBJECTIONS_BYTES_MAX {
+            self.link.send(message);
+        }
     }
 
     /// Has what waits on its link sent at the end of the turn.
@@ -194,6 +258,7 @@ impl Children {
             has_enough_to_send: false,
             wake: None,
             closing: false,
+            complaints: Complaints::default(),
         }
     }
 
@@ -278,6 +343,11 @@ impl Children {
                 if begins && message.request != NO_REQUEST {
                     child.link.expect_answer(message.request, message.life);
                 }
+                if message.kind == Kind::Create
+                    && let Some((life, _)) = message.decode::<(Life, Option<String>)>()
+                {
+                    self.routes.expect(life, message.life);
+                }
                 child.link.send(message);
                 child.touch(&mut self.touched);
                 child.turn_bytes += message.wire_bytes();
@@ -352,6 +422,7 @@ impl Children {
             return up(Message::answer(self.own, request, Status::Unavailable, &[]));
         }
         self.processes.start(life, request);
+        self.routes.expect(life, self.own);
         let birth = Birth { life, parent: self.own.node, ancestors: self.ancestors.clone() };
         out.push(Output::Spawn(birth, transport));
     }
@@ -416,7 +487,7 @@ impl Children {
     /// Takes in what happened to links and processes of children.
     pub fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>, up: &mut Up<'_>) {
         match input {
-            Input::Up(link) => self.connected(now, link),
+            Input::Up(link) => self.connected(now, link, out),
             Input::Frame(link, frame) => self.received(now, link, frame, out, up),
             Input::Down(link) => self.disconnected(now, link, out, up),
             Input::Inspected(link, seen) => self.inspected(now, link, seen, up),
@@ -430,7 +501,12 @@ impl Children {
     }
 
     /// A peer has connected.
-    fn connected(&mut self, now: Time, link: LinkId) {
+    fn connected(&mut self, now: Time, link: LinkId, out: &mut Vec<Output>) {
+        if self.strangers.len() >= STRANGERS_MAX
+            && let Some((oldest, _)) = self.strangers.pop_first()
+        {
+            out.push(Output::Close(oldest));
+        }
         self.strangers.insert(link, now + HELLO_WITHIN);
         self.wake = earliest(self.wake, Some(now + HELLO_WITHIN));
     }
@@ -451,10 +527,19 @@ impl Children {
         };
         if let Err(Malformed(what)) = understood {
             let own = self.own.node;
-            log::warn!("node {own}: a peer does not speak our protocol and is cut off: {what}");
+            let text = format_args!(
+                "node {own}: a peer does not speak our protocol and is cut off: {what}"
+            );
+            self.complaints.add(now, log::Level::Warn, text);
             out.push(Output::Close(link));
             self.disconnected(now, link, out, up);
         }
+    }
+
+    /// Says in the log why a life is not taken in.
+    fn refuse(&mut self, now: Time, life: Life, why: &str) {
+        let text = format_args!("node {}: {life} {why}", self.own.node);
+        self.complaints.add(now, log::Level::Info, text);
     }
 
     /// Takes in a child by its hello, the first frame of its link.
@@ -481,16 +566,21 @@ impl Children {
         }
         if hello.orphan && hello.life.incarnation <= self.own.incarnation {
             // It was told of an older life at this address, which has another owner by now.
-            log::info!("node {}: {} is older and can't hang below", self.own.node, hello.life);
+            self.refuse(now, hello.life, "is older and can't hang below");
+            out.push(Output::Close(id));
+            return Ok(());
+        }
+        if hello.orphan && !self.closing && !self.routes.knows(hello.life) {
+            self.refuse(now, hello.life, "was never below and is not taken in");
             out.push(Output::Close(id));
             return Ok(());
         }
         if hello.orphan && !self.closing {
-            self.receive_guest(now, &hello, link);
+            self.receive_guest(now, &hello, link, out);
             return Ok(());
         }
         let Some(request) = self.processes.join(hello.life) else {
-            log::info!("node {}: {} is not expected and is told to end", self.own.node, hello.life);
+            self.refuse(now, hello.life, "is not expected and is told to end");
             send_shutdown(&mut link, END_GRACE);
             link.flush(now, true, out);
             out.push(Output::Close(id));
@@ -513,13 +603,20 @@ impl Children {
         watch_child(&mut child.link, self.own, self.watch, now);
         self.wake = earliest(self.wake, child.link.deadline());
         child.touch(&mut self.touched);
-        let left = self.routes.learn(child.place, id);
-        self.give_up_pending(left.unwrap_or_default(), up);
+        if let News::Learnt(left) = self.routes.take_in(child.place, id) {
+            self.give_up_pending(left, up);
+        }
     }
 
     /// Tells an orphan that it may stay. It may have asked others as well, so nobody is told before
     /// it has said that it does.
-    fn receive_guest(&mut self, now: Time, hello: &Hello, mut link: Link) {
+    fn receive_guest(&mut self, now: Time, hello: &Hello, mut link: Link, out: &mut Vec<Output>) {
+        let guests = self.links.iter().filter(|(_, child)| child.is_guest());
+        let guests: Vec<_> = guests.map(|(link, _)| *link).collect();
+        if guests.len() >= GUESTS_MAX {
+            out.push(Output::Close(guests[0]));
+            self.links.remove(&guests[0]);
+        }
         self.send_welcome(&mut link);
         let place = Place { life: hello.life, parent: self.own, moves: 0 };
         let until = now + HELLO_WITHIN;
@@ -539,9 +636,16 @@ impl Children {
         up: &mut Up<'_>,
     ) {
         let Some(child) = self.links.get_mut(&id) else { return };
-        child.guest_until = None;
         child.place.moves = moves;
         let (place, pid) = (child.place, child.pid);
+        if !self.routes.is_new(place) {
+            // Its number of moves is one that it had before, or it only claims to be that life.
+            self.refuse(now, place.life, "can't have moved here");
+            out.push(Output::Close(id));
+            self.links.remove(&id);
+            return;
+        }
+        child.guest_until = None;
         let mut links = self.links.iter();
         let is_older = |(link, child): &(&LinkId, &Child)| {
             **link != id && child.place.life == place.life && !child.is_guest()
@@ -820,6 +924,15 @@ mod tests {
         Life { node: NodeId::compute(1).unwrap(), incarnation: Incarnation(1) }
     }
 
+    /// Where an orphan was before.
+    fn elsewhere() -> Life {
+        Life { node: NodeId::compute(0).unwrap(), incarnation: Incarnation(0) }
+    }
+
+    fn leaf() -> Life {
+        Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) }
+    }
+
     /// The kinds of what goes up, and the status of answers.
     type Told = Vec<(Kind, Status)>;
 
@@ -875,6 +988,7 @@ mod tests {
     /// A node that has taken in an orphan.
     fn adopter() -> Children {
         let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+        children.routes.expect(life(), elsewhere());
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
         let (out, _) = happen(&mut children, Input::Frame(LINK, &settled()));
@@ -920,8 +1034,9 @@ mod tests {
     /// Or a line would be run with a hole in it: the way to a node breaks further down, and heals.
     #[test]
     fn what_is_pending_for_one_whose_way_was_lost_is_answered_though_it_is_found_again() {
-        let leaf = Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) };
+        let leaf = leaf();
         let mut children = parent();
+        children.routes.expect(leaf, life());
         let place = Place { life: leaf, parent: life(), moves: 0 };
         let below = |place| frame(&Message::neighbour(Kind::Below, &wire::body(&vec![place])));
         happen(&mut children, Input::Frame(LINK, &below(place)));
@@ -975,6 +1090,7 @@ mod tests {
         let guest = |incarnation| Life { incarnation: Incarnation(incarnation), ..life() };
         for (incarnation, is_taken) in [(3, false), (4, false), (5, true)] {
             let mut children = Children::new(own, 1, TOKEN);
+            children.routes.expect(guest(incarnation), elsewhere());
             happen(&mut children, Input::Up(LINK));
             let hello = hello_of(guest(incarnation), true);
             let (out, _) = happen(&mut children, Input::Frame(LINK, &hello));
@@ -1110,8 +1226,9 @@ mod tests {
     /// It might take the place of what is heard on its new link, while both wait for the parent.
     #[test]
     fn what_is_told_of_a_place_that_a_node_has_left_is_not_passed_on() {
-        let leaf = Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) };
+        let leaf = leaf();
         let mut children = parent();
+        children.routes.expect(leaf, life());
         let place = Place { life: leaf, parent: life(), moves: 0 };
         let (joined, place) = (wire::body(&Joined { place, pid: 7 }), wire::body(&place));
         let joined = frame(&Message::new(Kind::Joined, leaf, RequestId(2), &joined));
@@ -1126,6 +1243,157 @@ mod tests {
         happen(&mut children, Input::Frame(new_link, &settled()));
         let (_, told) = happen(&mut children, Input::Frame(LINK, &silent));
         assert_eq!(told, []);
+    }
+
+    /// What follows when a child says something.
+    fn hear(children: &mut Children, link: LinkId, message: &Message<'_>) -> (Vec<Output>, Told) {
+        happen(children, Input::Frame(link, &frame(message)))
+    }
+
+    /// A node with two children, the second of which has a child of its own.
+    fn family() -> Children {
+        let mut children = parent();
+        let second = LinkId(6);
+        for (life, link) in [(leaf(), second)] {
+            children.routes.expect(life, elsewhere());
+            happen(&mut children, Input::Up(link));
+            happen(&mut children, Input::Frame(link, &hello_of(life, true)));
+            happen(&mut children, Input::Frame(link, &settled()));
+        }
+        let place = Place { life: grandchild(), parent: leaf(), moves: 0 };
+        children.routes.expect(grandchild(), leaf());
+        let below = wire::body(&vec![place]);
+        hear(&mut children, second, &Message::neighbour(Kind::Below, &below));
+        assert_eq!(children.link_to(grandchild()), Some(second));
+        children
+    }
+
+    fn grandchild() -> Life {
+        Life { node: NodeId::compute(3).unwrap(), incarnation: Incarnation(3) }
+    }
+
+    #[test]
+    fn what_a_child_says_of_those_who_are_not_below_it_goes_no_further() {
+        let mut children = family();
+        let place = Place { life: grandchild(), parent: leaf(), moves: 0 };
+        let at = wire::body(&place);
+        let ended = wire::body(&(grandchild(), Exit::Signal(9)));
+        let forgotten = wire::body(&vec![grandchild(), leaf()]);
+        let taken_over = Place { parent: life(), ..place };
+        let moved = wire::body(&Moved { place: taken_over, pid: 9 });
+        let below = wire::body(&vec![taken_over]);
+        for (kind, body) in [
+            (Kind::Silent, &at),
+            (Kind::Heard, &at),
+            (Kind::Lost, &at),
+            (Kind::Ended, &ended),
+            (Kind::Forget, &forgotten),
+            (Kind::Moved, &moved),
+            (Kind::Below, &below),
+            (Kind::Joined, &moved),
+        ] {
+            let message = Message::new(kind, grandchild(), NO_REQUEST, body);
+            assert_eq!(hear(&mut children, LINK, &message), (vec![], vec![]), "{kind:?}");
+        }
+        assert_eq!(children.link_to(grandchild()), Some(LinkId(6)));
+        assert_eq!(children.below(), 3);
+    }
+
+    /// Relays merge what waits by the header.
+    #[test]
+    fn a_header_that_names_another_life_than_the_body_is_malformed() {
+        for kind in [Kind::Silent, Kind::Lost, Kind::Ended, Kind::Moved, Kind::Joined] {
+            let mut children = family();
+            let place = Place { life: life(), parent: Life::CONTROL, moves: 0 };
+            let body = match kind {
+                Kind::Ended => wire::body(&(life(), Exit::Signal(9))),
+                Kind::Moved | Kind::Joined => wire::body(&Moved { place, pid: 9 }),
+                _ => wire::body(&place),
+            };
+            let message = Message::new(kind, grandchild(), NO_REQUEST, &body);
+            let (out, _) = hear(&mut children, LINK, &message);
+            assert_eq!(out, [Output::Close(LINK)], "{kind:?}");
+        }
+    }
+
+    /// It may belong to a create elsewhere.
+    #[test]
+    fn a_life_that_joins_answers_only_a_request_that_is_pending_there() {
+        let mut children = family();
+        let create = |request| {
+            let body = wire::body(&(grandchild(), None::<String>));
+            (Message::new(Kind::Create, life(), RequestId(request), &body).request, body)
+        };
+        for (asked, answered, expected) in [(5, 5, 5), (6, 7, 0)] {
+            let (request, body) = create(asked);
+            let young = Life { incarnation: Incarnation(10 + asked as u32), ..grandchild() };
+            let body = if asked == 5 { body } else { wire::body(&(young, None::<String>)) };
+            let message = Message::new(Kind::Create, life(), request, &body);
+            children.forward(&message, &mut |message| panic!("{message:?}"));
+            let newborn = if asked == 5 { grandchild() } else { young };
+            let place = Place { life: newborn, parent: life(), moves: 1 };
+            let joined = wire::body(&Joined { place, pid: 4 });
+            let joined = Message::new(Kind::Joined, newborn, RequestId(answered), &joined);
+            let mut requests = Vec::new();
+            let up = &mut |message: Message<'_>| requests.push(message.request.0);
+            let joined = frame(&joined);
+            children.handle(NOW, Input::Frame(LINK, &joined), &mut Vec::new(), up);
+            assert_eq!(requests, [expected]);
+        }
+    }
+
+    /// Nobody else would end it.
+    #[test]
+    fn a_life_that_nobody_has_asked_for_is_to_be_discarded() {
+        let mut children = parent();
+        let place = Place { life: leaf(), parent: life(), moves: 0 };
+        let below = wire::body(&vec![place]);
+        let mut out = Vec::new();
+        children.flush(NOW, true, &mut out);
+        let told = hear(&mut children, LINK, &Message::neighbour(Kind::Below, &below));
+        assert_eq!(told, (vec![], vec![]));
+        children.flush(NOW, true, &mut out);
+        let Some(Output::Send(LINK, sent)) = out.pop() else { panic!("{out:?}") };
+        let discard = wire::open(&sent).unwrap().1.next().unwrap().unwrap();
+        assert_eq!((discard.kind, discard.life), (Kind::Discard, life()));
+        assert_eq!(discard.decode(), Some(leaf()));
+
+        happen(&mut children, Input::Up(LinkId(8)));
+        let (out, _) = happen(&mut children, Input::Frame(LinkId(8), &hello_of(leaf(), true)));
+        assert_eq!(out, [Output::Close(LinkId(8))], "nor is it taken in");
+    }
+
+    #[test]
+    fn a_child_that_takes_no_answers_to_nonsense_gets_no_more_of_them() {
+        let mut children = parent();
+        let offer = wire::body(&1_000_u64);
+        let offer = frame(&Message::new(Kind::Offer, life(), RequestId(7), &offer));
+        for _ in 0..100_000 {
+            happen(&mut children, Input::Frame(LINK, &offer));
+            children.links.get_mut(&LINK).unwrap().link.flush(NOW, true, &mut Vec::new());
+        }
+        let waiting = children.links[&LINK].link.queued_bytes();
+        assert!(waiting <= OBJECTIONS_BYTES_MAX + FRAME_BYTES_MAX, "{waiting}");
+    }
+
+    #[test]
+    fn peers_that_say_nothing_make_room_for_others() {
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+        let links = STRANGERS_MAX as u64 + 3;
+        let connected =
+            (0..links).flat_map(|link| happen(&mut children, Input::Up(LinkId(link))).0);
+        let closed: Vec<_> = connected.collect();
+        assert_eq!(closed, [0, 1, 2].map(|link| Output::Close(LinkId(link))));
+
+        children.routes.expect(life(), elsewhere());
+        let mut closed = Vec::new();
+        for link in links..links + GUESTS_MAX as u64 + 1 {
+            happen(&mut children, Input::Up(LinkId(link)));
+            let hello = hello_of(life(), true);
+            closed.extend(happen(&mut children, Input::Frame(LinkId(link), &hello)).0);
+        }
+        closed.retain(|output| *output == Output::Close(LinkId(links)));
+        assert_eq!((closed.len(), children.count()), (1, GUESTS_MAX));
     }
 
     #[test]

@@ -268,6 +268,18 @@ impl<'a> Message<'a> {
         self.decode().ok_or(Malformed("a body that is not what its kind says"))
     }
 
+    /// As [`Message::read`], for a message about one life, which its body names as well.
+    pub fn read_about<T: DeserializeOwned>(
+        &self,
+        life: impl Fn(&T) -> Life,
+    ) -> Result<T, Malformed> {
+        let body = self.read::<T>()?;
+        if life(&body) != self.life {
+            return Err(Malformed("a header about another life than the body"));
+        }
+        Ok(body)
+    }
+
     fn parse(bytes: &'a [u8]) -> Option<(Message<'a>, &'a [u8])> {
         let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
         let number = |at: usize| {
