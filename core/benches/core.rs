@@ -13,8 +13,9 @@ use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
 use hoptree_core::{
     Address, Birth, Call, Claim, Command, CommandSpec, Context, Controller, ControllerConfig,
-    Example, Incarnation, Input, Life, LinkId, News, Node, NodeId, Order, Outcome, Output, Place,
-    Registry, RouteTable, Router, Time, Token, Word, Worker, WorkerConfig,
+    Example, Incarnation, Input, KEY_BYTES, Life, LinkId, News, Node, NodeId, Order, Outcome,
+    Output, Place, Proved, Registry, RouteTable, Router, Secret, Seed, Time, Token, Word, Worker,
+    WorkerConfig,
 };
 
 #[global_allocator]
@@ -127,11 +128,14 @@ fn subtree(first: u32) -> Vec<Place> {
 
 /// Learns of places that are new, and were to be.
 fn learn(table: &mut RouteTable, places: &[Place], via: LinkId) {
+    let seed = Seed::of(Secret::new(&[7; KEY_BYTES]), Life::CONTROL);
     for place in places {
-        table.expect(place.life, place.parent);
+        table.expect(place.life, place.parent, seed.mark());
+        let proof = seed.proof(place.moves).expect("it has not moved");
+        let at = Proved { place: *place, proof };
         let news = match place.parent {
-            Life::CONTROL => table.take_in(*place, via),
-            _ => table.learn(*place, via),
+            Life::CONTROL => table.take_in(at, via),
+            _ => table.learn(at, via),
         };
         assert!(matches!(news, News::Learnt(_)));
     }
@@ -175,6 +179,7 @@ impl Chain {
             NOW,
             ControllerConfig {
                 token: TOKEN,
+                own_secret: Secret::new(&[7; KEY_BYTES]),
                 pid: 1,
                 transport: "",
                 timeout: TIMEOUT,

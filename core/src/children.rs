@@ -10,12 +10,12 @@ use crate::processes::{GONE_WITHIN, Processes};
 use crate::router::{Hop, News, RouteTable, Router};
 use crate::time::earliest;
 use crate::wire::{
-    self, Fan, Hello, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Published, Settled,
-    Status, Welcome,
+    self, Create, Fan, Hello, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Published,
+    Settled, Status, Welcome,
 };
 use crate::{
-    Ancestor, Birth, Exit, FRAME_BYTES_MAX, Input, Inspection, Life, LinkId, Output, Place,
-    RequestId, Time, Token, Watch,
+    Ancestor, Birth, Exit, FRAME_BYTES_MAX, Input, Inspection, Life, LinkId, Output, Place, Proof,
+    Proved, RequestId, Time, Token, Watch,
 };
 
 /// How long a process without children has to end after it was asked to, before it is killed, and
@@ -36,8 +36,12 @@ const OBJECTIONS_BYTES_MAX: usize = 256 * 1024;
 
 /// How many peers may have connected and not said hello, and how many orphans may be welcome and not
 /// have said that they stay. With more, who came first goes first: an honest one takes one round trip.
-const STRANGERS_MAX: usize = 256;
-const GUESTS_MAX: usize = 4 * 1024;
+pub(crate) const STRANGERS_MAX: usize = 256;
+pub(crate) const GUESTS_MAX: usize = 4 * 1024;
+
+/// How often the proofs of one frame are hashed at most, which takes about as long as it takes to read it.
+/// An honest frame has the place of one life that has just moved, and those of others that were known.
+pub(crate) const HASHES_PER_FRAME_MAX: u64 = 4 * 1024;
 
 /// How many lives one message about the tree names at most; keeps it below a piece.
 pub(crate) const LIVES_PER_MESSAGE: usize = 1_000;
@@ -86,11 +90,14 @@ struct Child {
     is_touched: bool,
     /// What this turn has queued for it, in bytes of requests.
     turn_bytes: usize,
+    /// How often the proofs of its frame may still be hashed.
+    hashes_left: u64,
 }
 
 impl Child {
     fn new(place: Place, pid: u32, link: Link, guest_until: Option<Time>) -> Child {
-        Child { place, pid, link, guest_until, is_touched: false, turn_bytes: 0 }
+        let (is_touched, turn_bytes, hashes_left) = (false, 0, 0);
+        Child { place, pid, link, guest_until, is_touched, turn_bytes, hashes_left }
     }
 
     fn is_guest(&self) -> bool {
@@ -123,18 +130,18 @@ impl Child {
                 }
             }
             Kind::Joined => {
-                let place = message.read_about(|joined: &Joined| joined.place.life)?.place;
-                self.joined(&message, place, routes, left, up);
+                let joined = message.read_about(|joined: &Joined| joined.at.place.life)?;
+                self.joined(&message, joined.at, routes, left, up);
                 return Ok(());
             }
             Kind::Moved => {
-                let moved = message.read_about(|moved: &Moved| moved.place.life)?;
-                if !self.learn(moved.place, routes, left) {
+                let moved = message.read_about(|moved: &Moved| moved.to.place.life)?;
+                if !self.learn(moved.to, routes, left) {
                     return Ok(());
                 }
             }
             Kind::Below => {
-                let mut places = message.read::<Vec<Place>>()?;
+                let mut places = message.read::<Vec<Proved>>()?;
                 places.retain(|place| self.learn(*place, routes, left));
                 if !places.is_empty() {
                     up(Message { body: &wire::body(&places), ..message });
@@ -188,13 +195,13 @@ impl Child {
     fn joined(
         &mut self,
         message: &Message<'_>,
-        place: Place,
+        at: Proved,
         routes: &mut RouteTable,
         left: &mut Vec<(Life, LinkId)>,
         up: &mut Up<'_>,
     ) {
         let is_awaited = self.link.settle(message.request);
-        if self.learn(place, routes, left) {
+        if self.learn(at, routes, left) {
             let request = if is_awaited { message.request } else { NO_REQUEST };
             up(Message { request, ..*message });
         } else if is_awaited {
@@ -205,11 +212,16 @@ impl Child {
     /// Learns where a life hangs, if that is news and can be so.
     fn learn(
         &mut self,
-        place: Place,
+        at: Proved,
         routes: &mut RouteTable,
         left: &mut Vec<(Life, LinkId)>,
     ) -> bool {
-        match routes.learn(place, self.link.id()) {
+        let Proved { place, .. } = at;
+        let Some(hashes_left) = self.hashes_left.checked_sub(routes.steps(place)) else {
+            return false;
+        };
+        self.hashes_left = hashes_left;
+        match routes.learn(at, self.link.id()) {
             News::Learnt(ways_left) => {
                 left.extend(ways_left);
                 true
@@ -300,7 +312,7 @@ impl Children {
     }
 
     /// The places of all nodes below this one.
-    pub fn places(&self) -> Vec<Place> {
+    pub fn places(&self) -> Vec<Proved> {
         self.routes.places()
     }
 
@@ -344,9 +356,9 @@ impl Children {
                     child.link.expect_answer(message.request, message.life);
                 }
                 if message.kind == Kind::Create
-                    && let Some((life, _)) = message.decode::<(Life, Option<String>)>()
+                    && let Some(Create { life, mark, .. }) = message.decode()
                 {
-                    self.routes.expect(life, message.life);
+                    self.routes.expect(life, message.life, mark);
                 }
                 child.link.send(message);
                 child.touch(&mut self.touched);
@@ -396,9 +408,7 @@ impl Children {
     ) {
         let request = message.request;
         let understood = match message.kind {
-            Kind::Create => message
-                .decode()
-                .map(|(life, transport)| self.create(life, transport, request, out, up)),
+            Kind::Create => message.decode().map(|create| self.create(create, request, out, up)),
             Kind::Remove => {
                 message.decode().map(|(life, grace)| self.remove(now, life, grace, request, up))
             }
@@ -412,8 +422,7 @@ impl Children {
 
     fn create(
         &mut self,
-        life: Life,
-        transport: Option<String>,
+        Create { life, seed, mark, transport }: Create,
         request: RequestId,
         out: &mut Vec<Output>,
         up: &mut Up<'_>,
@@ -422,8 +431,9 @@ impl Children {
             return up(Message::answer(self.own, request, Status::Unavailable, &[]));
         }
         self.processes.start(life, request);
-        self.routes.expect(life, self.own);
-        let birth = Birth { life, parent: self.own.node, ancestors: self.ancestors.clone() };
+        self.routes.expect(life, self.own, mark);
+        let (parent, ancestors) = (self.own.node, self.ancestors.clone());
+        let birth = Birth { life, seed, parent, ancestors };
         out.push(Output::Spawn(birth, transport));
     }
 
@@ -564,38 +574,41 @@ impl Children {
         if hello.token != self.token {
             return Err(Malformed("a hello of another tree"));
         }
-        if hello.orphan && hello.life.incarnation <= self.own.incarnation {
+        if hello.newborn.is_none() && hello.life.incarnation <= self.own.incarnation {
             // It was told of an older life at this address, which has another owner by now.
             self.refuse(now, hello.life, "is older and can't hang below");
             out.push(Output::Close(id));
             return Ok(());
         }
-        if hello.orphan && !self.closing && !self.routes.knows(hello.life) {
+        if hello.newborn.is_none() && !self.closing && !self.routes.knows(hello.life) {
             self.refuse(now, hello.life, "was never below and is not taken in");
             out.push(Output::Close(id));
             return Ok(());
         }
-        if hello.orphan && !self.closing {
+        if hello.newborn.is_none() && !self.closing {
             self.receive_guest(now, &hello, link, out);
             return Ok(());
         }
-        let Some(request) = self.processes.join(hello.life) else {
+        let place = Place { life: hello.life, parent: self.own, moves: 0 };
+        let at = hello.newborn.map(|proof| Proved { place, proof });
+        let at = at.filter(|at| self.routes.is_new(*at));
+        let awaited = at.and_then(|at| Some((at, self.processes.join(hello.life)?)));
+        let Some((at, request)) = awaited else {
             self.refuse(now, hello.life, "is not expected and is told to end");
             send_shutdown(&mut link, END_GRACE);
             link.flush(now, true, out);
             out.push(Output::Close(id));
             return Ok(());
         };
-        let place = Place { life: hello.life, parent: self.own, moves: 0 };
         self.send_welcome(&mut link);
         self.links.insert(id, Child::new(place, hello.pid, link, None));
-        self.begin(now, id, up);
-        report_joined(place, hello.pid, request, up);
+        self.begin(now, id, at.proof, up);
+        report_joined(at, hello.pid, request, up);
         Ok(())
     }
 
     /// From now on the peer on this link is a child.
-    fn begin(&mut self, now: Time, id: LinkId, up: &mut Up<'_>) {
+    fn begin(&mut self, now: Time, id: LinkId, proof: Proof, up: &mut Up<'_>) {
         let child = self.links.get_mut(&id).expect("whoever begins has just been entered");
         for (module, value) in &self.published {
             child.link.send(&Message::neighbour(Kind::Publish, &published(module, value)));
@@ -603,7 +616,8 @@ impl Children {
         watch_child(&mut child.link, self.own, self.watch, now);
         self.wake = earliest(self.wake, child.link.deadline());
         child.touch(&mut self.touched);
-        if let News::Learnt(left) = self.routes.take_in(child.place, id) {
+        let at = Proved { place: child.place, proof };
+        if let News::Learnt(left) = self.routes.take_in(at, id) {
             self.give_up_pending(left, up);
         }
     }
@@ -631,15 +645,16 @@ impl Children {
         &mut self,
         now: Time,
         id: LinkId,
-        moves: u32,
+        Settled { moves, proof }: Settled,
         out: &mut Vec<Output>,
         up: &mut Up<'_>,
     ) {
         let Some(child) = self.links.get_mut(&id) else { return };
         child.place.moves = moves;
         let (place, pid) = (child.place, child.pid);
-        if !self.routes.is_new(place) {
-            // Its number of moves is one that it had before, or it only claims to be that life.
+        let at = Proved { place, proof };
+        if !self.routes.is_new(at) {
+            // It only claims to be that life.
             self.refuse(now, place.life, "can't have moved here");
             out.push(Output::Close(id));
             self.links.remove(&id);
@@ -656,12 +671,12 @@ impl Children {
         }
         let awaited_by = self.processes.join(place.life);
         self.processes.adopt(place.life, pid, out);
-        self.begin(now, id, up);
+        self.begin(now, id, proof, up);
         match awaited_by {
             // Its first connection broke before its hello.
-            Some(request) => report_joined(place, pid, request, up),
+            Some(request) => report_joined(at, pid, request, up),
             None => {
-                let moved = wire::body(&Moved { place, pid });
+                let moved = wire::body(&Moved { to: at, pid });
                 up(Message::new(Kind::Moved, place.life, NO_REQUEST, &moved));
             }
         }
@@ -690,14 +705,15 @@ impl Children {
             if first.kind != Kind::Settled {
                 return Err(Malformed("a guest that does not begin with its decision to stay"));
             }
-            let Settled { moves } = first.read()?;
-            self.settle(now, id, moves, out, up);
+            let settled = first.read()?;
+            self.settle(now, id, settled, out, up);
         }
         let Some(child) = self.links.get_mut(&id) else { return Ok(()) };
         if child.link.broke_silence() {
             self.wake = earliest(self.wake, child.link.deadline());
             report(Kind::Heard, child.place, up);
         }
+        child.hashes_left = HASHES_PER_FRAME_MAX;
         let mut left = Vec::new();
         let taken_in = messages
             .into_iter()
@@ -871,9 +887,9 @@ impl Children {
 }
 
 /// Tells the control node that a new life is there, as a request wants it.
-fn report_joined(place: Place, pid: u32, request: RequestId, up: &mut Up<'_>) {
-    let joined = wire::body(&Joined { place, pid });
-    up(Message::new(Kind::Joined, place.life, request, &joined));
+fn report_joined(at: Proved, pid: u32, request: RequestId, up: &mut Up<'_>) {
+    let joined = wire::body(&Joined { at, pid });
+    up(Message::new(Kind::Joined, at.place.life, request, &joined));
 }
 
 /// Tells the control node something about a child.
@@ -914,7 +930,7 @@ fn published(module: &str, value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Exit, Incarnation, NodeId};
+    use crate::{Exit, Incarnation, KEY_BYTES, NodeId, Secret, Seed};
 
     const NOW: Time = Time::ZERO;
     const LINK: LinkId = LinkId(5);
@@ -939,7 +955,7 @@ mod tests {
     fn ask(children: &mut Children, kind: Kind, request: u64) -> (Vec<Output>, Told) {
         let (mut out, mut told) = (Vec::new(), Vec::new());
         let body = match kind {
-            Kind::Create => wire::body(&(life(), None::<String>)),
+            Kind::Create => wire::body(&creation(life())),
             Kind::Remove => wire::body(&(life(), END_GRACE)),
             _ => wire::body(&life()),
         };
@@ -956,8 +972,25 @@ mod tests {
         (out, told)
     }
 
+    fn seed(life: Life) -> Seed {
+        Seed::of(Secret::new(&[7; KEY_BYTES]), life)
+    }
+
+    fn proved(place: Place) -> Proved {
+        Proved { place, proof: seed(place.life).proof(place.moves).unwrap() }
+    }
+
+    fn creation(life: Life) -> Create {
+        Create { life, seed: seed(life), mark: seed(life).mark(), transport: None }
+    }
+
+    fn expect(children: &mut Children, life: Life, parent: Life) {
+        children.routes.expect(life, parent, seed(life).mark());
+    }
+
     fn hello_of(life: Life, orphan: bool) -> Vec<u8> {
-        let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 9, orphan };
+        let newborn = seed(life).proof(0).filter(|_| !orphan);
+        let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 9, newborn };
         frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)))
     }
 
@@ -965,8 +998,8 @@ mod tests {
         hello_of(life(), false)
     }
 
-    fn settled() -> Vec<u8> {
-        let settled = wire::body(&Settled { moves: 1 });
+    fn settled(life: Life) -> Vec<u8> {
+        let settled = wire::body(&Settled { moves: 1, proof: seed(life).proof(1).unwrap() });
         frame(&Message::neighbour(Kind::Settled, &settled))
     }
 
@@ -988,10 +1021,10 @@ mod tests {
     /// A node that has taken in an orphan.
     fn adopter() -> Children {
         let mut children = Children::new(Life::CONTROL, 1, TOKEN);
-        children.routes.expect(life(), elsewhere());
+        expect(&mut children, life(), elsewhere());
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
-        let (out, _) = happen(&mut children, Input::Frame(LINK, &settled()));
+        let (out, _) = happen(&mut children, Input::Frame(LINK, &settled(life())));
         assert_eq!(out, [Output::Adopt(life(), 9)]);
         children
     }
@@ -999,12 +1032,13 @@ mod tests {
     #[test]
     fn a_start_that_is_called_off_is_answered() {
         let mut children = Children::new(Life::CONTROL, 1, TOKEN);
-        let birth = Birth { life: life(), parent: NodeId::CONTROL, ancestors: Vec::new() };
+        let (life, seed) = (life(), seed(life()));
+        let birth = Birth { life, seed, parent: NodeId::CONTROL, ancestors: Vec::new() };
         assert_eq!(ask(&mut children, Kind::Create, 1).0, [Output::Spawn(birth, None)]);
         let (out, told) = ask(&mut children, Kind::Discard, 0);
-        assert_eq!(out, [Output::Kill(life())]);
+        assert_eq!(out, [Output::Kill(life)]);
         assert_eq!(told, [(Kind::Answer, Status::Unavailable)]);
-        happen(&mut children, Input::ChildExited(life(), Exit::Signal(9), None));
+        happen(&mut children, Input::ChildExited(life, Exit::Signal(9), None));
         assert!(children.is_empty());
     }
 
@@ -1036,9 +1070,12 @@ mod tests {
     fn what_is_pending_for_one_whose_way_was_lost_is_answered_though_it_is_found_again() {
         let leaf = leaf();
         let mut children = parent();
-        children.routes.expect(leaf, life());
+        expect(&mut children, leaf, life());
         let place = Place { life: leaf, parent: life(), moves: 0 };
-        let below = |place| frame(&Message::neighbour(Kind::Below, &wire::body(&vec![place])));
+        let below = |place| {
+            let places = wire::body(&vec![proved(place)]);
+            frame(&Message::neighbour(Kind::Below, &places))
+        };
         happen(&mut children, Input::Frame(LINK, &below(place)));
         let flags = wire::Flags::new(Status::Ok).piece(true, false);
         let begun = Message { flags, ..Message::new(Kind::Exec, leaf, RequestId(7), b"piece") };
@@ -1078,7 +1115,7 @@ mod tests {
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
-        let (out, told) = happen(&mut children, Input::Frame(LINK, &settled()));
+        let (out, told) = happen(&mut children, Input::Frame(LINK, &settled(life())));
         assert_eq!((out, told), (vec![], vec![(Kind::Joined, Status::Ok)]));
     }
 
@@ -1090,7 +1127,7 @@ mod tests {
         let guest = |incarnation| Life { incarnation: Incarnation(incarnation), ..life() };
         for (incarnation, is_taken) in [(3, false), (4, false), (5, true)] {
             let mut children = Children::new(own, 1, TOKEN);
-            children.routes.expect(guest(incarnation), elsewhere());
+            expect(&mut children, guest(incarnation), elsewhere());
             happen(&mut children, Input::Up(LINK));
             let hello = hello_of(guest(incarnation), true);
             let (out, _) = happen(&mut children, Input::Frame(LINK, &hello));
@@ -1228,9 +1265,10 @@ mod tests {
     fn what_is_told_of_a_place_that_a_node_has_left_is_not_passed_on() {
         let leaf = leaf();
         let mut children = parent();
-        children.routes.expect(leaf, life());
+        expect(&mut children, leaf, life());
         let place = Place { life: leaf, parent: life(), moves: 0 };
-        let (joined, place) = (wire::body(&Joined { place, pid: 7 }), wire::body(&place));
+        let joined = wire::body(&Joined { at: proved(place), pid: 7 });
+        let place = wire::body(&place);
         let joined = frame(&Message::new(Kind::Joined, leaf, RequestId(2), &joined));
         happen(&mut children, Input::Frame(LINK, &joined));
         let silent = frame(&Message::new(Kind::Silent, leaf, NO_REQUEST, &place));
@@ -1240,7 +1278,7 @@ mod tests {
         let new_link = LinkId(6);
         happen(&mut children, Input::Up(new_link));
         happen(&mut children, Input::Frame(new_link, &hello_of(leaf, true)));
-        happen(&mut children, Input::Frame(new_link, &settled()));
+        happen(&mut children, Input::Frame(new_link, &settled(leaf)));
         let (_, told) = happen(&mut children, Input::Frame(LINK, &silent));
         assert_eq!(told, []);
     }
@@ -1254,15 +1292,13 @@ mod tests {
     fn family() -> Children {
         let mut children = parent();
         let second = LinkId(6);
-        for (life, link) in [(leaf(), second)] {
-            children.routes.expect(life, elsewhere());
-            happen(&mut children, Input::Up(link));
-            happen(&mut children, Input::Frame(link, &hello_of(life, true)));
-            happen(&mut children, Input::Frame(link, &settled()));
-        }
+        expect(&mut children, leaf(), elsewhere());
+        happen(&mut children, Input::Up(second));
+        happen(&mut children, Input::Frame(second, &hello_of(leaf(), true)));
+        happen(&mut children, Input::Frame(second, &settled(leaf())));
         let place = Place { life: grandchild(), parent: leaf(), moves: 0 };
-        children.routes.expect(grandchild(), leaf());
-        let below = wire::body(&vec![place]);
+        expect(&mut children, grandchild(), leaf());
+        let below = wire::body(&vec![proved(place)]);
         hear(&mut children, second, &Message::neighbour(Kind::Below, &below));
         assert_eq!(children.link_to(grandchild()), Some(second));
         children
@@ -1279,9 +1315,10 @@ mod tests {
         let at = wire::body(&place);
         let ended = wire::body(&(grandchild(), Exit::Signal(9)));
         let forgotten = wire::body(&vec![grandchild(), leaf()]);
-        let taken_over = Place { parent: life(), ..place };
-        let moved = wire::body(&Moved { place: taken_over, pid: 9 });
-        let below = wire::body(&vec![taken_over]);
+        let seen = proved(place);
+        let taken_over = Proved { place: Place { parent: life(), moves: 1, ..place }, ..seen };
+        let moved = wire::body(&Moved { to: taken_over, pid: 9 });
+        let below = wire::body(&vec![taken_over, seen]);
         for (kind, body) in [
             (Kind::Silent, &at),
             (Kind::Heard, &at),
@@ -1307,7 +1344,7 @@ mod tests {
             let place = Place { life: life(), parent: Life::CONTROL, moves: 0 };
             let body = match kind {
                 Kind::Ended => wire::body(&(life(), Exit::Signal(9))),
-                Kind::Moved | Kind::Joined => wire::body(&Moved { place, pid: 9 }),
+                Kind::Moved | Kind::Joined => wire::body(&Moved { to: proved(place), pid: 9 }),
                 _ => wire::body(&place),
             };
             let message = Message::new(kind, grandchild(), NO_REQUEST, &body);
@@ -1319,20 +1356,14 @@ mod tests {
     /// It may belong to a create elsewhere.
     #[test]
     fn a_life_that_joins_answers_only_a_request_that_is_pending_there() {
-        let mut children = family();
-        let create = |request| {
-            let body = wire::body(&(grandchild(), None::<String>));
-            (Message::new(Kind::Create, life(), RequestId(request), &body).request, body)
-        };
+        let mut children = parent();
         for (asked, answered, expected) in [(5, 5, 5), (6, 7, 0)] {
-            let (request, body) = create(asked);
-            let young = Life { incarnation: Incarnation(10 + asked as u32), ..grandchild() };
-            let body = if asked == 5 { body } else { wire::body(&(young, None::<String>)) };
-            let message = Message::new(Kind::Create, life(), request, &body);
-            children.forward(&message, &mut |message| panic!("{message:?}"));
-            let newborn = if asked == 5 { grandchild() } else { young };
-            let place = Place { life: newborn, parent: life(), moves: 1 };
-            let joined = wire::body(&Joined { place, pid: 4 });
+            let newborn = Life { incarnation: Incarnation(10 + asked), ..leaf() };
+            let create = wire::body(&creation(newborn));
+            let create = Message::new(Kind::Create, life(), RequestId(asked.into()), &create);
+            children.forward(&create, &mut |message| panic!("{message:?}"));
+            let place = Place { life: newborn, parent: life(), moves: 0 };
+            let joined = wire::body(&Joined { at: proved(place), pid: 4 });
             let joined = Message::new(Kind::Joined, newborn, RequestId(answered), &joined);
             let mut requests = Vec::new();
             let up = &mut |message: Message<'_>| requests.push(message.request.0);
@@ -1342,12 +1373,56 @@ mod tests {
         }
     }
 
+    /// Whoever is in the tree can connect to a parent and say that it is the child which is awaited, or an
+    /// orphan, and knows all lives.
+    #[test]
+    fn nobody_is_taken_in_without_a_proof() {
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+        ask(&mut children, Kind::Create, 1);
+        happen(&mut children, Input::Up(LINK));
+        let forged = Some(seed(life()).mark());
+        let (version, token, pid) = (wire::VERSION, TOKEN, 9);
+        let hello = Hello { version, token, life: life(), pid, newborn: forged };
+        let hello = frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)));
+        let (out, told) = happen(&mut children, Input::Frame(LINK, &hello));
+        assert_eq!((out.last(), told), (Some(&Output::Close(LINK)), vec![]));
+        assert_eq!(children.starting(), 1, "the right one may still come");
+
+        let mut children = family();
+        let link = LinkId(8);
+        happen(&mut children, Input::Up(link));
+        happen(&mut children, Input::Frame(link, &hello_of(grandchild(), true)));
+        let forged = Settled { moves: 1, proof: seed(grandchild()).proof(0).unwrap() };
+        let forged = frame(&Message::neighbour(Kind::Settled, &wire::body(&forged)));
+        let told = happen(&mut children, Input::Frame(link, &forged));
+        assert_eq!(told, (vec![Output::Close(link)], vec![]));
+        assert_eq!(children.link_to(grandchild()), Some(LinkId(6)));
+    }
+
+    /// It would keep its node from all else.
+    #[test]
+    fn a_child_can_make_a_node_hash_for_so_long_only() {
+        let mut children = family();
+        let place = Place { life: grandchild(), parent: leaf(), moves: 255 };
+        let lie = Proved { place, proof: seed(life()).mark() };
+        let truth = proved(place);
+        for (lies, is_learnt) in [(15, true), (16, false)] {
+            let mut places = vec![lie; lies];
+            places.push(truth);
+            let below = wire::body(&places);
+            let below = Message::neighbour(Kind::Below, &below);
+            let mut children = std::mem::replace(&mut children, family());
+            let (_, told) = hear(&mut children, LinkId(6), &below);
+            assert_eq!(told.contains(&(Kind::Below, Status::Ok)), is_learnt, "{lies} lies");
+        }
+    }
+
     /// Nobody else would end it.
     #[test]
     fn a_life_that_nobody_has_asked_for_is_to_be_discarded() {
         let mut children = parent();
         let place = Place { life: leaf(), parent: life(), moves: 0 };
-        let below = wire::body(&vec![place]);
+        let below = wire::body(&vec![proved(place)]);
         let mut out = Vec::new();
         children.flush(NOW, true, &mut out);
         let told = hear(&mut children, LINK, &Message::neighbour(Kind::Below, &below));
@@ -1385,7 +1460,7 @@ mod tests {
         let closed: Vec<_> = connected.collect();
         assert_eq!(closed, [0, 1, 2].map(|link| Output::Close(LinkId(link))));
 
-        children.routes.expect(life(), elsewhere());
+        expect(&mut children, life(), elsewhere());
         let mut closed = Vec::new();
         for link in links..links + GUESTS_MAX as u64 + 1 {
             happen(&mut children, Input::Up(LinkId(link)));

@@ -22,6 +22,7 @@ mod protocol_page;
 mod registry;
 mod router;
 mod secret;
+mod seed;
 mod spelling;
 pub mod testkit;
 #[cfg(test)]
@@ -38,12 +39,13 @@ pub use command::{
 };
 pub use controller::{Controller, ControllerConfig, Order};
 pub use floor::{Floor, RoundTrip};
-pub use id::{Incarnation, Life, LinkId, NodeId, Place, RequestId, Token};
+pub use id::{Incarnation, Life, LinkId, NodeId, Place, Proved, RequestId, Token};
 pub use node::{Activity, Ancestor, Birth, Exit, Input, Inspection, Node, Output};
 pub use offload::{Job, Stop};
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, News, RouteTable, Router};
 pub use secret::{KEY_BYTES, Secret};
+pub use seed::{Proof, Seed};
 pub use spelling::nearest;
 pub use time::Time;
 pub use transport::{

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use crate::{Life, LinkId, Place};
+use crate::{Life, LinkId, Place, Proof, Proved};
 
 /// The next hop towards a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,25 +26,28 @@ pub enum Hop {
 ///
 /// Who tells of places may lie, so little of it is believed: only lives of which the control node has
 /// said that they are to come about can hang anywhere, since whoever is below this node was once created
-/// by way of it; who tells of a place must be above it; and a parent is older than its children, so that
-/// nobody can be said to hang below itself.
+/// by way of it; a new place needs the life's own proof; who tells of it must be above it; and a parent
+/// is older than its children, so that nobody can be said to hang below itself.
 pub trait Router {
     /// The next hop towards `to`.
     fn route(&self, to: Life) -> Hop;
 
-    /// A life is about to come about below `parent`, as the control node wants it.
-    fn expect(&mut self, life: Life, parent: Life);
+    /// A life is about to come about below `parent`, as the control node wants it; with this mark.
+    fn expect(&mut self, life: Life, parent: Life, mark: Proof);
 
     /// Whether a life is known, also when there is no way to it.
     fn knows(&self, life: Life) -> bool;
 
-    /// Whether a life is known that hangs nowhere yet, or where it has moved less often than at this
-    /// place.
-    fn is_new(&self, place: Place) -> bool;
+    /// How many places a life has had that were not heard of here when it is at this one, itself
+    /// included; none when the place is not new. As often its proof is hashed.
+    fn steps(&self, place: Place) -> u64;
+
+    /// Whether a place of a life is new, and proved.
+    fn is_new(&self, at: Proved) -> bool;
 
     /// A child of this very node is at the other end of a link, at a place that [is
     /// new](Router::is_new). Else as [`Router::learn`].
-    fn take_in(&mut self, place: Place, via: LinkId) -> News;
+    fn take_in(&mut self, at: Proved, via: LinkId) -> News;
 
     /// What the other end of a link tells: the life at this place is reached by way of it, and no more by
     /// any other link. When it has moved there, all below it are forgotten: it tells at once who has come
@@ -52,7 +55,7 @@ pub trait Router {
     ///
     /// What a node does not learn it must not pass on either: whoever is above it knows by that link what
     /// it knows, and is told of an end only when it is.
-    fn learn(&mut self, place: Place, via: LinkId) -> News;
+    fn learn(&mut self, at: Proved, via: LinkId) -> News;
 
     /// Whether a life is known to be at this very place, by way of `via`. News of it there is no news
     /// otherwise.
@@ -69,7 +72,7 @@ pub trait Router {
     fn forget(&mut self, life: Life, via: LinkId) -> Vec<Life>;
 
     /// The places of all to whom there is a way, each after the one above it.
-    fn places(&self) -> Vec<Place>;
+    fn places(&self) -> Vec<Proved>;
 }
 
 /// What becomes of what is told of a place.
@@ -79,8 +82,8 @@ pub enum News {
     /// under way there to one of them will not arrive, even if that link leads to it again a moment
     /// later.
     Learnt(Vec<(Life, LinkId)>),
-    /// It was known, or is not so any more, or never was: a later place of this life is known, or its
-    /// parent is not reached by that link, having left that way, and what it tells by its new one is
+    /// It was known, or is not so any more, or never was: it is not proved, or a later place of this life
+    /// is known, or its parent is not reached by that link, having left that way, and what it tells by its new one is
     /// newer.
     Nothing,
     /// Nobody has ever said that such a life is to be.
@@ -89,7 +92,7 @@ pub enum News {
 
 /// How many lives without a way are remembered; who has hung nowhere for the longest is forgotten first.
 /// An orphan finds a parent within seconds, or ends, and only the control node makes lives.
-const REMEMBERED_MAX: usize = 16 * 1024;
+pub(crate) const REMEMBERED_MAX: usize = 16 * 1024;
 
 /// A [`Router`] with one entry for each life. Whoever is above one to whom there is a way is this node,
 /// or reached by the same link.
@@ -110,8 +113,9 @@ pub struct RouteTable {
 struct Known {
     /// Where it hangs, or has hung last, or is to hang first.
     place: Place,
-    /// At how many places it has been so far.
+    /// At how many places it has been so far, and the proof of the last one, or its mark.
     places: u64,
+    proof: Proof,
     /// The link on the way to it, or that was the last one.
     via: Option<LinkId>,
     /// Its number among those to whom there is no way.
@@ -195,7 +199,7 @@ impl RouteTable {
     }
 
     /// From now on a life is at this place.
-    fn hang(&mut self, place: Place, via: LinkId) -> News {
+    fn hang(&mut self, Proved { place, proof }: Proved, via: LinkId) -> News {
         let life = place.life;
         let mut left = Vec::new();
         if let Some(old) = self.way(life) {
@@ -207,7 +211,7 @@ impl RouteTable {
         if let Some(number) = known.astray.take() {
             self.astray.remove(&number);
         }
-        (known.place, known.places) = (place, u64::from(place.moves) + 1);
+        (known.place, known.proof, known.places) = (place, proof, u64::from(place.moves) + 1);
         known.via = Some(via);
         self.children.entry(place.parent).or_default().insert(life);
         News::Learnt(left)
@@ -222,11 +226,12 @@ impl Router for RouteTable {
         self.way(to).map_or(Hop::Unknown, Hop::Link)
     }
 
-    fn expect(&mut self, life: Life, parent: Life) {
+    fn expect(&mut self, life: Life, parent: Life, mark: Proof) {
         self.strayed += 1;
         let place = Place { life, parent, moves: 0 };
         let astray = Some(self.strayed);
-        let known = Known { place, places: 0, via: None, astray, birthplace: parent };
+        let (places, proof) = (0, mark);
+        let known = Known { place, places, proof, via: None, astray, birthplace: parent };
         if let Entry::Vacant(entry) = self.lives.entry(life) {
             entry.insert(known);
             self.astray.insert(self.strayed, life);
@@ -238,16 +243,22 @@ impl Router for RouteTable {
         self.lives.contains_key(&life)
     }
 
-    fn is_new(&self, place: Place) -> bool {
+    fn steps(&self, place: Place) -> u64 {
         let known = self.lives.get(&place.life);
-        known.is_some_and(|known| u64::from(place.moves) >= known.places)
+        known.map_or(0, |known| (u64::from(place.moves) + 1).saturating_sub(known.places))
     }
 
-    fn take_in(&mut self, place: Place, via: LinkId) -> News {
-        if self.is_new(place) { self.hang(place, via) } else { News::Nothing }
+    fn is_new(&self, Proved { place, proof }: Proved) -> bool {
+        let known = self.lives.get(&place.life);
+        known.is_some_and(|known| proof.is_newer(self.steps(place), known.proof))
     }
 
-    fn learn(&mut self, place: Place, via: LinkId) -> News {
+    fn take_in(&mut self, at: Proved, via: LinkId) -> News {
+        if self.is_new(at) { self.hang(at, via) } else { News::Nothing }
+    }
+
+    fn learn(&mut self, at: Proved, via: LinkId) -> News {
+        let Proved { place, .. } = at;
         let Place { life, parent, .. } = place;
         // Nobody but this node itself knows who its children are.
         let is_above = self.way(parent) == Some(via) && parent.incarnation < life.incarnation;
@@ -256,9 +267,9 @@ impl Router for RouteTable {
             None => News::Stranger,
             // It was forgotten with its parent, which has come back.
             Some(known) if known.place == place && known.places > 0 && known.astray.is_some() => {
-                self.hang(place, via)
+                self.hang(Proved { proof: known.proof, ..at }, via)
             }
-            Some(_) if self.is_new(place) => self.hang(place, via),
+            Some(_) if self.is_new(at) => self.hang(at, via),
             Some(_) => News::Nothing,
         }
     }
@@ -288,15 +299,17 @@ impl Router for RouteTable {
         lives
     }
 
-    fn places(&self) -> Vec<Place> {
-        self.below(self.local).iter().map(|life| self.lives[life].place).collect()
+    fn places(&self) -> Vec<Proved> {
+        let known = |life: &Life| self.lives[life];
+        let below = self.below(self.local);
+        below.iter().map(known).map(|Known { place, proof, .. }| Proved { place, proof }).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Incarnation, NodeId};
+    use crate::{Incarnation, KEY_BYTES, NodeId, Secret, Seed};
 
     const HERE: LinkId = LinkId(1);
     const THERE: LinkId = LinkId(2);
@@ -313,10 +326,18 @@ mod tests {
         below(life, Life::CONTROL, moves)
     }
 
+    fn seed(life: Life) -> Seed {
+        Seed::of(Secret::new(&[7; KEY_BYTES]), life)
+    }
+
+    fn proved(place: Place) -> Proved {
+        Proved { place, proof: seed(place.life).proof(place.moves).unwrap() }
+    }
+
     /// The table of the control node, which has these created.
     fn table(lives: &[Life]) -> RouteTable {
         let mut table = RouteTable::new(Life::CONTROL);
-        lives.iter().for_each(|life| table.expect(*life, Life::CONTROL));
+        lives.iter().for_each(|life| table.create(*life, Life::CONTROL));
         table
     }
 
@@ -324,10 +345,18 @@ mod tests {
         /// Learns of a place, whoever tells of it, and says whether it did.
         fn hear(&mut self, place: Place, via: LinkId) -> bool {
             let news = match place.parent == self.local {
-                true => self.take_in(place, via),
-                false => self.learn(place, via),
+                true => self.take_in(proved(place), via),
+                false => self.learn(proved(place), via),
             };
             matches!(news, News::Learnt(_))
+        }
+
+        fn create(&mut self, life: Life, parent: Life) {
+            self.expect(life, parent, seed(life).mark());
+        }
+
+        fn all(&self) -> Vec<Place> {
+            self.places().iter().map(|at| at.place).collect()
         }
     }
 
@@ -349,7 +378,7 @@ mod tests {
         assert_eq!(table.forget(five, HERE), []);
         assert_eq!(table.route(five), Hop::Link(THERE), "another link leads there now");
         assert!(!table.hear(place(five, 0), HERE), "that is not its place any more");
-        assert_eq!(table.places()[0], place(five, 1));
+        assert_eq!(table.all()[0], place(five, 1));
         assert!(table.is_at(place(five, 1), THERE));
         assert!(!table.is_at(place(five, 0), THERE) && !table.is_at(place(five, 1), HERE));
 
@@ -370,8 +399,8 @@ mod tests {
         let (parent, child) = (life(1, 1), life(2, 2));
         let mut table = table(&[parent]);
         table.hear(place(parent, 0), HERE);
-        assert_eq!(table.learn(below(child, parent, 0), HERE), News::Stranger);
-        table.expect(child, parent);
+        assert_eq!(table.learn(proved(below(child, parent, 0)), HERE), News::Stranger);
+        table.create(child, parent);
         assert!(table.hear(below(child, parent, 0), HERE));
     }
 
@@ -382,7 +411,11 @@ mod tests {
         table.hear(place(liar, 0), HERE);
         table.hear(place(other, 0), THERE);
         for parent in [other, Life::CONTROL, life(9, 0)] {
-            assert_eq!(table.learn(below(leaf, parent, 5), HERE), News::Nothing, "{parent}");
+            assert_eq!(
+                table.learn(proved(below(leaf, parent, 5)), HERE),
+                News::Nothing,
+                "{parent}"
+            );
         }
     }
 
@@ -394,7 +427,28 @@ mod tests {
         table.hear(place(one, 0), HERE);
         table.hear(below(two, one, 0), HERE);
         assert!(!table.hear(below(one, two, 1), HERE) && !table.hear(below(two, two, 1), HERE));
-        assert_eq!(table.places(), [place(one, 0), below(two, one, 0)]);
+        assert_eq!(table.all(), [place(one, 0), below(two, one, 0)]);
+    }
+
+    /// Else a node could be said to hang where it does not.
+    #[test]
+    fn a_new_place_needs_the_proof_of_the_life_itself() {
+        let (liar, other, leaf) = (life(1, 1), life(2, 2), life(3, 3));
+        let mut table = table(&[liar, other, leaf]);
+        table.hear(place(liar, 0), HERE);
+        table.hear(place(other, 0), THERE);
+        table.hear(below(leaf, other, 2), THERE);
+        let lie = |moves, proof| Proved { place: below(leaf, liar, moves), proof };
+        let shown = |moves| seed(leaf).proof(moves).unwrap();
+        for moves in [0, 1, 2, 3, 4, 255, 256, u32::MAX] {
+            for proof in [shown(0), shown(1), shown(2), seed(leaf).mark(), seed(liar).mark()] {
+                assert!(!table.is_new(lie(moves, proof)), "{moves}");
+                assert_eq!(table.learn(lie(moves, proof), HERE), News::Nothing, "{moves}");
+            }
+        }
+        table.forget(leaf, THERE);
+        assert_eq!(table.learn(lie(2, shown(2)), HERE), News::Nothing, "it was not there");
+        assert!(table.hear(below(leaf, liar, 4), HERE), "now it is");
     }
 
     #[test]
@@ -413,7 +467,7 @@ mod tests {
     fn of_an_end_tells_who_leads_there_or_has_started_it() {
         let (parent, other, child) = (life(1, 1), life(2, 2), life(3, 3));
         let mut table = table(&[parent, other]);
-        table.expect(child, parent);
+        table.create(child, parent);
         table.hear(place(parent, 0), HERE);
         table.hear(place(other, 0), THERE);
         table.hear(below(child, other, 1), THERE);
@@ -430,7 +484,7 @@ mod tests {
         table.forget(first, HERE);
         for id in 0..20_000 {
             assert!(table.knows(first) || id >= 16_384 - 1, "{id}");
-            table.expect(life(1, 2 + id), Life::CONTROL);
+            table.create(life(1, 2 + id), Life::CONTROL);
         }
         assert_eq!((table.lives.len(), table.len()), (REMEMBERED_MAX, 0));
     }
@@ -450,9 +504,13 @@ mod tests {
         table.hear(below(leaf, middle, 1), old);
         assert_eq!(table.forget(leaf, old), []);
         assert_eq!(table.route(leaf), Hop::Link(new));
-        assert_eq!(table.learn(below(late, leaf, 0), old), News::Nothing);
+        assert_eq!(table.learn(proved(below(late, leaf, 0)), old), News::Nothing);
         assert_eq!(table.forget(relay, old), [relay]);
-        assert_eq!(table.learn(below(late, relay, 0), old), News::Nothing, "nobody is there");
+        assert_eq!(
+            table.learn(proved(below(late, relay, 0)), old),
+            News::Nothing,
+            "nobody is there"
+        );
         assert_eq!(table.forget(top, new), [top, middle, leaf]);
     }
 
@@ -462,7 +520,7 @@ mod tests {
         let (parent, gone, leaf) = (life(1, 1), life(2, 2), life(3, 3));
         let mut table = table(&[parent, gone, leaf]);
         for via in [HERE, HERE, THERE] {
-            let moves = table.places().first().map_or(0, |place| place.moves + 1);
+            let moves = table.all().first().map_or(0, |place| place.moves + 1);
             table.hear(place(parent, moves), via);
             table.hear(below(gone, parent, 0), via);
             table.hear(below(leaf, gone, 0), via);
@@ -470,7 +528,7 @@ mod tests {
         }
         table.hear(place(parent, 3), THERE);
         assert_eq!(table.forget(gone, HERE), []);
-        assert_eq!(table.places(), [place(parent, 3)]);
+        assert_eq!(table.all(), [place(parent, 3)]);
     }
 
     /// The relay at the end of the link has it at a place that was not believed here, and will not tell
@@ -483,9 +541,9 @@ mod tests {
         table.hear(below(first, relay, 0), HERE);
         table.hear(below(leaf, first, 0), HERE);
         table.hear(place(second, 1), THERE);
-        assert_eq!(table.learn(below(leaf, second, 1), HERE), News::Nothing);
+        assert_eq!(table.learn(proved(below(leaf, second, 1)), HERE), News::Nothing);
         assert_eq!(table.forget(first, HERE), [first, leaf]);
-        assert_eq!(table.places(), [place(relay, 0), place(second, 1)]);
+        assert_eq!(table.all(), [place(relay, 0), place(second, 1)]);
     }
 
     /// What is under way there will not arrive.
@@ -493,12 +551,16 @@ mod tests {
     fn who_has_moved_has_left_its_way_with_all_below_it() {
         let (top, leaf) = (life(1, 1), life(2, 2));
         let mut table = table(&[top, leaf]);
-        assert_eq!(table.take_in(place(top, 0), HERE), News::Learnt(vec![]));
-        assert_eq!(table.learn(below(leaf, top, 0), HERE), News::Learnt(vec![]));
+        assert_eq!(table.take_in(proved(place(top, 0)), HERE), News::Learnt(vec![]));
+        assert_eq!(table.learn(proved(below(leaf, top, 0)), HERE), News::Learnt(vec![]));
         let left = vec![(top, HERE), (leaf, HERE)];
-        assert_eq!(table.take_in(place(top, 1), HERE), News::Learnt(left));
-        assert_eq!(table.take_in(place(top, 1), THERE), News::Nothing, "it is where it was");
-        assert_eq!(table.take_in(place(top, 2), THERE), News::Learnt(vec![(top, HERE)]));
+        assert_eq!(table.take_in(proved(place(top, 1)), HERE), News::Learnt(left));
+        assert_eq!(
+            table.take_in(proved(place(top, 1)), THERE),
+            News::Nothing,
+            "it is where it was"
+        );
+        assert_eq!(table.take_in(proved(place(top, 2)), THERE), News::Learnt(vec![(top, HERE)]));
     }
 
     #[test]

@@ -14,9 +14,9 @@ use super::task::{Creation, Removal, Task, Work};
 use super::tree::{Record, State};
 use super::windows::{Admission, Charge, Claim};
 use crate::wire::{
-    self, Allowance, FAN_BODY_BYTES_MAX, Fan, Flags, Kind, Message, NO_REQUEST, Published,
+    self, Allowance, Create, FAN_BODY_BYTES_MAX, Fan, Flags, Kind, Message, NO_REQUEST, Published,
 };
-use crate::{Life, LinkId, NodeId, RequestId, Time};
+use crate::{Life, LinkId, NodeId, RequestId, Seed, Time};
 
 const PARENT_NOT_FOUND: &str = "Parent not found";
 
@@ -470,10 +470,11 @@ impl Controller {
         self.hold_for_create(request, node, parent.node, stage);
         self.note_sent(now, request, charge);
         let transport = match self.board.replies.task(request).map(|task| &task.work) {
-            Some(Work::Create { transport, .. }) => transport.as_deref(),
+            Some(Work::Create { transport, .. }) => transport.clone(),
             _ => None,
         };
-        let body = wire::body(&(life, transport));
+        let seed = Seed::of(self.own_secret, life);
+        let body = wire::body(&Create { life, seed, mark: seed.mark(), transport });
         self.post(Kind::Create, parent, request, Allowance::Large, body);
     }
 
@@ -559,7 +560,7 @@ mod tests {
 
     use crate::controller::{ControllerConfig, Order};
     use crate::wire::{Hello, Status};
-    use crate::{Input, LinkId, Node, Output, Registry, Time, Token};
+    use crate::{Input, KEY_BYTES, LinkId, Node, Output, Registry, Secret, Time, Token};
 
     use super::*;
 
@@ -588,6 +589,7 @@ mod tests {
     fn parent() -> (Controller, Life) {
         let config = ControllerConfig {
             token: TOKEN,
+            own_secret: Secret::new(&[2; KEY_BYTES]),
             pid: 1,
             transport: "test",
             timeout: Duration::from_secs(5),
@@ -598,7 +600,8 @@ mod tests {
         let out = turn(&mut controller, [Input::Line(b"create 1")]);
         let [Output::Spawn(birth, None)] = &*out else { panic!("{out:?}") };
         let life = birth.life;
-        let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 2, orphan: false };
+        let newborn = birth.seed.proof(0);
+        let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 2, newborn };
         let hello = frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)));
         turn(&mut controller, [Input::Up(LINK), Input::Frame(LINK, &hello)]);
         (controller, life)
