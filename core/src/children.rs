@@ -356,9 +356,9 @@ impl Children {
                     child.link.expect_answer(message.request, message.life);
                 }
                 if message.kind == Kind::Create
-                    && let Some(Create { life, mark, .. }) = message.decode()
+                    && let Some(Create { life, seed, .. }) = message.decode()
                 {
-                    self.routes.expect(life, message.life, mark);
+                    self.routes.expect(life, message.life, seed.mark());
                 }
                 child.link.send(message);
                 child.touch(&mut self.touched);
@@ -422,7 +422,7 @@ impl Children {
 
     fn create(
         &mut self,
-        Create { life, seed, mark, transport }: Create,
+        Create { life, seed, transport }: Create,
         request: RequestId,
         out: &mut Vec<Output>,
         up: &mut Up<'_>,
@@ -431,7 +431,7 @@ impl Children {
             return up(Message::answer(self.own, request, Status::Unavailable, &[]));
         }
         self.processes.start(life, request);
-        self.routes.expect(life, self.own, mark);
+        self.routes.expect(life, self.own, seed.mark());
         let (parent, ancestors) = (self.own.node, self.ancestors.clone());
         let birth = Birth { life, seed, parent, ancestors };
         out.push(Output::Spawn(birth, transport));
@@ -981,7 +981,7 @@ mod tests {
     }
 
     fn creation(life: Life) -> Create {
-        Create { life, seed: seed(life), mark: seed(life).mark(), transport: None }
+        Create { life, seed: seed(life), transport: None }
     }
 
     fn expect(children: &mut Children, life: Life, parent: Life) {

@@ -13,14 +13,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{KEY_BYTES, Life, Secret};
 
-/// How often a life can move. A create hashes once for each, which takes some 40 microseconds in all.
+/// How often a life can move. The control node hashes once for each at a create, which takes some 35
+/// microseconds in all.
 pub(crate) const MOVES_MAX: u32 = 255;
 
 const BYTES: usize = 16;
 
 /// What the proofs of one life are made from. Whoever has it can speak for the life.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seed([u8; BYTES]);
+pub struct Seed {
+    root: Proof,
+    /// The proof of the first place, for which a new process need not hash.
+    birth: Proof,
+}
 
 /// That a life hangs where it says, as it shows it; or its mark, which it has in common with those that
 /// have yet to be shown.
@@ -32,19 +37,23 @@ impl Seed {
     #[must_use]
     pub fn of(secret: Secret, Life { node, incarnation }: Life) -> Seed {
         let numbers = [node.to_wire().to_le_bytes(), incarnation.0.to_le_bytes()];
-        Seed(first(&secret.key("seed", numbers.as_flattened())))
+        let root = Proof(first(&secret.key("seed", numbers.as_flattened())));
+        Seed { root, birth: root.hashed(MOVES_MAX.into()) }
     }
 
     /// What everyone may know of a life that has hung nowhere.
     #[must_use]
     pub fn mark(&self) -> Proof {
-        Proof(self.0).hashed(u64::from(MOVES_MAX) + 1)
+        self.birth.hashed(1)
     }
 
     /// What proves the place of a life that has moved so often, unless it was too often.
     #[must_use]
     pub fn proof(&self, moves: u32) -> Option<Proof> {
-        Some(Proof(self.0).hashed(MOVES_MAX.checked_sub(moves)?.into()))
+        match moves {
+            0 => Some(self.birth),
+            _ => Some(self.root.hashed(MOVES_MAX.checked_sub(moves)?.into())),
+        }
     }
 }
 

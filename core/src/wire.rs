@@ -459,10 +459,8 @@ pub(crate) struct Hello {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Create {
     pub life: Life,
-    /// For the life alone.
+    /// For the life alone: those on the way keep its mark.
     pub seed: Seed,
-    /// For all on the way, who need not hash for it.
-    pub mark: Proof,
     /// The name of the transport, unless it is that of the parent.
     pub transport: Option<String>,
 }

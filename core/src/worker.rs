@@ -913,8 +913,7 @@ mod tests {
         let mut turn = |input: Input<'_>| turn(&mut worker, input);
         turn(Input::Up(PARENT));
         let seed = seed(life(2));
-        let mark = seed.mark();
-        let create = wire::body(&Create { life: life(2), seed, mark, transport: None });
+        let create = wire::body(&Create { life: life(2), seed, transport: None });
         let create = Message::new(Kind::Create, life(1), RequestId(1), &create);
         turn(Input::Frame(PARENT, &frame(&[create])));
         turn(Input::Up(CHILD));

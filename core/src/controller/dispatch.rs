@@ -474,7 +474,7 @@ impl Controller {
             _ => None,
         };
         let seed = Seed::of(self.own_secret, life);
-        let body = wire::body(&Create { life, seed, mark: seed.mark(), transport });
+        let body = wire::body(&Create { life, seed, transport });
         self.post(Kind::Create, parent, request, Allowance::Large, body);
     }
 
