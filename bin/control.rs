@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::logging;
 use crate::plugins;
 use crate::process::{
-    Children, DirectoryLock, Heritage, Lifeline, remove_abandoned, remove_directory,
+    Children, DirectoryLock, Heritage, Lifeline, random_secret, remove_abandoned, remove_directory,
     temporary_directory,
 };
 use crate::signals::Signals;
@@ -66,6 +66,7 @@ fn set_up(
         Time::ZERO,
         ControllerConfig {
             token,
+            own_secret: random_secret()?,
             pid: std::process::id(),
             transport: spec.name,
             timeout: options.timeout(),

@@ -309,7 +309,7 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    use hoptree_core::{Address, Incarnation, LinkId, NodeId, Secret, Waker};
+    use hoptree_core::{Address, Incarnation, KEY_BYTES, LinkId, NodeId, Secret, Seed, Waker};
 
     use super::*;
     use crate::logging::LogConfig;
@@ -411,7 +411,8 @@ mod tests {
 
     fn birth(id: u32) -> Birth {
         let life = Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(0) };
-        Birth { life, parent: NodeId::CONTROL, ancestors: Vec::new() }
+        let seed = Seed::of(Secret::new(&[0; KEY_BYTES]), life);
+        Birth { life, seed, parent: NodeId::CONTROL, ancestors: Vec::new() }
     }
 
     fn send() -> Output {

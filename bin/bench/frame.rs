@@ -1,8 +1,8 @@
 //! How long the frames are that hoptree sends, for those who send as much without it.
 
 use hoptree_core::{
-    Address, Birth, Controller, ControllerConfig, Input, LinkId, Node, Order, Output, Registry,
-    Time, Token, Worker, WorkerConfig,
+    Address, Birth, Controller, ControllerConfig, Input, KEY_BYTES, LinkId, Node, Order, Output,
+    Registry, Secret, Time, Token, Worker, WorkerConfig,
 };
 
 use super::PATIENCE;
@@ -34,6 +34,7 @@ impl Pair {
             Time::ZERO,
             ControllerConfig {
                 token: TOKEN,
+                own_secret: Secret::new(&[7; KEY_BYTES]),
                 pid: 1,
                 transport: "",
                 timeout: PATIENCE,

@@ -11,7 +11,7 @@ use super::victim::{Victim, let_arrive};
 use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
 use crate::plugins;
-use crate::process::DirectoryLock;
+use crate::process::{DirectoryLock, random_secret};
 
 /// A control node with nodes below it.
 pub struct Tree {
@@ -49,6 +49,7 @@ impl Tree {
             Time::ZERO,
             ControllerConfig {
                 token: crew.token(),
+                own_secret: random_secret()?,
                 pid: std::process::id(),
                 transport: setting.spec.name,
                 timeout: PATIENCE,

@@ -103,14 +103,11 @@ impl Heritage {
     ) -> Result<(Heritage, Lifeline), Failure> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(Failure::doing("become a subreaper"))?;
-        let mut random = Zeroizing::new([0; KEY_BYTES]);
-        getrandom::fill(&mut *random).map_err(Failure::doing("make a random secret"))?;
-        let secret = hide(&random).map_err(Failure::refused("keep a secret"))?;
         let lifeline = Lifeline::new().map_err(Failure::refused("make a pipe"))?;
         let heritage = Heritage {
             transport: transport.to_owned(),
             insecure,
-            secret: Secret::new(secret),
+            secret: random_secret()?,
             lifeline: lifeline.number(),
             directory: unused_directory()?,
             timeout,
@@ -123,6 +120,17 @@ impl Heritage {
     pub fn opening(&self) -> Opening<'_> {
         Opening { directory: &self.directory, secret: self.secret }
     }
+}
+
+/// A secret that nobody has had.
+///
+/// # Errors
+///
+/// When the system refuses random numbers, or memory for it.
+pub fn random_secret() -> Result<Secret, Failure> {
+    let mut random = Zeroizing::new([0; KEY_BYTES]);
+    getrandom::fill(&mut *random).map_err(Failure::doing("make a random secret"))?;
+    hide(&random).map(Secret::new).map_err(Failure::refused("keep a secret"))
 }
 
 /// The secret in a boot message. Who is told it hides it at once.
@@ -212,7 +220,7 @@ pub fn is_pipe(file: BorrowedFd<'_>) -> bool {
 mod tests {
     use std::os::fd::AsFd;
 
-    use hoptree_core::{Ancestor, Incarnation, Life, NodeId};
+    use hoptree_core::{Ancestor, Incarnation, Life, NodeId, Seed};
 
     use super::*;
 
@@ -233,7 +241,8 @@ mod tests {
         };
         let address = Address("tcp://127.0.0.1:5555".to_owned());
         let ancestors = vec![Ancestor { node: NodeId::CONTROL, address: address.clone() }];
-        let birth = Birth { life, parent: NodeId::compute(6).unwrap(), ancestors };
+        let seed = Seed::of(heritage.secret, life);
+        let birth = Birth { life, seed, parent: NodeId::compute(6).unwrap(), ancestors };
         Boot::new(Role::Node(birth), address, heritage)
     }
 

@@ -21,7 +21,7 @@ use super::NODE_WORD;
 use super::boot::{Boot, Heritage, Role};
 use super::directory::remove_directory;
 use super::farewell::Farewells;
-use super::strays::{Stray, strays};
+use super::strays::{Stray, is_node, strays};
 use crate::failure::Failure;
 use crate::plugins;
 
@@ -108,19 +108,32 @@ impl Children {
     }
 
     /// Becomes responsible for a process that another one has started, and that runs at this moment:
-    /// its link stands.
+    /// its link stands. The number is what it says of itself, so that it may be that of any process: one
+    /// that is not this node of this tree is left alone.
     pub fn adopt(&mut self, life: Life, pid: u32) {
         self.adopted.retain(|_, process| !has_ended(process));
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let opened = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty()));
-        match opened {
-            Some(Ok(process)) => {
+        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+            return log::warn!("{life} says that it is process {pid}, which can't be");
+        };
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            // The descriptor is that of the process that was looked at, if that has not ended since.
+            Ok(process) if self.is_its(life, pid) && !has_ended(&process) => {
                 self.adopted.insert(life, process);
             }
-            Some(Err(Errno::SRCH)) => log::debug!("{life} has ended before it was adopted"),
+            Ok(process) if has_ended(&process) => {
+                log::debug!("{life} has ended before it was adopted");
+            }
+            Ok(_) => log::warn!("{life} says that it is process {pid}, which is something else"),
+            Err(Errno::SRCH) => log::debug!("{life} has ended before it was adopted"),
             // It will end with the tree all the same.
-            failed => log::warn!("{life} can't be ended from here: {failed:?}"),
+            Err(error) => log::warn!("{life} can't be ended from here: {error}"),
         }
+    }
+
+    /// Whether a process can be that of a life which this one has not started.
+    fn is_its(&self, life: Life, pid: Pid) -> bool {
+        !self.lives.contains_key(&pid.as_raw_pid())
+            && is_node(pid, &life.node.to_string(), self.heritage.lifeline)
     }
 
     /// Ends a child at once, if it still runs.

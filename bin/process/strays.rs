@@ -7,6 +7,8 @@ use std::fmt;
 use std::fs;
 use std::str::FromStr;
 
+use std::os::fd::RawFd;
+
 use rustix::process::{Pid, getpid};
 
 use super::NODE_WORD;
@@ -109,6 +111,15 @@ fn stray(number: i32) -> Option<Stray> {
     Some(Stray { pid, node, hold })
 }
 
+/// Whether a process is this node of this very tree: it runs this program, is called so, and holds on to
+/// the same lifeline, which it has inherited.
+pub fn is_node(pid: Pid, called: &str, lifeline: RawFd) -> bool {
+    let held = |by: &str| fs::read_link(format!("/proc/{by}/fd/{lifeline}")).ok();
+    let pid = pid.as_raw_pid();
+    let is_of_tree = held("self").is_some_and(|own| held(&pid.to_string()) == Some(own));
+    is_of_tree && node(pid).as_deref() == Some(called)
+}
+
 /// What a process is called as a node, if it is one.
 fn node(pid: i32) -> Option<String> {
     let program = |of: &str| fs::read_link(format!("/proc/{of}/exe")).ok();
@@ -189,6 +200,14 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!found);
+    }
+
+    #[test]
+    fn a_process_of_the_user_s_is_no_node_of_the_tree() {
+        let mut child = Command::new("/proc/self/exe").args(["--list", "7"]).spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        assert!(!is_node(pid, "7", 0) && !is_node(getpid(), "7", 0));
+        child.wait().unwrap();
     }
 
     #[test]

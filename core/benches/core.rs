@@ -13,8 +13,9 @@ use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
 use hoptree_core::{
     Address, Birth, Call, Claim, Command, CommandSpec, Context, Controller, ControllerConfig,
-    Example, Incarnation, Input, Life, LinkId, Node, NodeId, Order, Outcome, Output, Place,
-    Registry, RouteTable, Router, Time, Token, Word, Worker, WorkerConfig,
+    Example, Incarnation, Input, KEY_BYTES, Life, LinkId, News, Node, NodeId, Order, Outcome,
+    Output, Place, Proved, Registry, RouteTable, Router, Secret, Seed, Time, Token, Word, Worker,
+    WorkerConfig,
 };
 
 #[global_allocator]
@@ -78,7 +79,7 @@ fn learn_subtree(bencher: Bencher<'_, '_>, lives: u32) {
     bencher
         .counter(ItemsCount::new(subtree.len()))
         .with_inputs(|| table.borrow_mut().forget(life(lives), LinkId(0)))
-        .bench_local_values(|_| learn(&mut table.borrow_mut(), &subtree));
+        .bench_local_values(|_| learn(&mut table.borrow_mut(), &subtree, LinkId(0)));
 }
 
 /// The link to a subtree, in a table of so many lives, is gone.
@@ -87,7 +88,7 @@ fn forget_subtree(bencher: Bencher<'_, '_>, lives: u32) {
     let (subtree, table) = (subtree(lives), RefCell::new(table(lives)));
     bencher
         .counter(ItemsCount::new(subtree.len()))
-        .with_inputs(|| learn(&mut table.borrow_mut(), &subtree))
+        .with_inputs(|| learn(&mut table.borrow_mut(), &subtree, LinkId(0)))
         .bench_local_values(|()| table.borrow_mut().forget(life(lives), LinkId(0)));
 }
 
@@ -111,7 +112,7 @@ fn table(lives: u32) -> RouteTable {
         while top >= ARITY {
             top = top / ARITY - 1;
         }
-        assert!(table.learn(place, LinkId(top.into())).is_some());
+        learn(&mut table, &[place], LinkId(top.into()));
     }
     table
 }
@@ -125,9 +126,18 @@ fn subtree(first: u32) -> Vec<Place> {
         .collect()
 }
 
-fn learn(table: &mut RouteTable, places: &[Place]) {
+/// Learns of places that are new, and were to be.
+fn learn(table: &mut RouteTable, places: &[Place], via: LinkId) {
+    let seed = Seed::of(Secret::new(&[7; KEY_BYTES]), Life::CONTROL);
     for place in places {
-        assert!(table.learn(*place, LinkId(0)).is_some());
+        table.expect(place.life, place.parent, seed.mark());
+        let proof = seed.proof(place.moves).expect("it has not moved");
+        let at = Proved { place: *place, proof };
+        let news = match place.parent {
+            Life::CONTROL => table.take_in(at, via),
+            _ => table.learn(at, via),
+        };
+        assert!(matches!(news, News::Learnt(_)));
     }
 }
 
@@ -169,6 +179,7 @@ impl Chain {
             NOW,
             ControllerConfig {
                 token: TOKEN,
+                own_secret: Secret::new(&[7; KEY_BYTES]),
                 pid: 1,
                 transport: "",
                 timeout: TIMEOUT,

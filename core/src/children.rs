@@ -4,17 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::complaints::Complaints;
 use crate::link::{Link, Merge};
 use crate::processes::{GONE_WITHIN, Processes};
-use crate::router::{Hop, RouteTable, Router};
+use crate::router::{Hop, News, RouteTable, Router};
 use crate::time::earliest;
 use crate::wire::{
-    self, Fan, Hello, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Published, Settled,
-    Status, Welcome,
+    self, Create, Fan, Hello, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Published,
+    Settled, Status, Welcome,
 };
 use crate::{
-    Ancestor, Birth, FRAME_BYTES_MAX, Input, Inspection, Life, LinkId, Output, Place, Recurrence,
-    RequestId, Time, Token, Watch,
+    Ancestor, Birth, Exit, FRAME_BYTES_MAX, Input, Inspection, Life, LinkId, Output, Place, Proof,
+    Proved, RequestId, Time, Token, Watch,
 };
 
 /// How long a process without children has to end after it was asked to, before it is killed, and
@@ -29,6 +30,18 @@ pub(crate) const HELLO_WITHIN: Duration = Duration::from_secs(2);
 /// With so much queued for one child it is time to let it leave, so that the child begins while this
 /// node goes on: half a frame, and about half of what the control node has unanswered at a node.
 const TURN_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
+
+/// With so much waiting for a child it is not told any more that what it says leads nowhere.
+const OBJECTIONS_BYTES_MAX: usize = 256 * 1024;
+
+/// How many peers may have connected and not said hello, and how many orphans may be welcome and not
+/// have said that they stay. With more, who came first goes first: an honest one takes one round trip.
+pub(crate) const STRANGERS_MAX: usize = 256;
+pub(crate) const GUESTS_MAX: usize = 4 * 1024;
+
+/// How often the proofs of one frame are hashed at most, which takes about as long as it takes to read it.
+/// An honest frame has the place of one life that has just moved, and those of others that were known.
+pub(crate) const HASHES_PER_FRAME_MAX: u64 = 4 * 1024;
 
 /// How many lives one message about the tree names at most; keeps it below a piece.
 pub(crate) const LIVES_PER_MESSAGE: usize = 1_000;
@@ -49,8 +62,6 @@ pub(crate) struct Children {
     token: Token,
     /// Peers that have not said hello, and how long they may take.
     strangers: BTreeMap<LinkId, Time>,
-    /// How often one of them was cut off.
-    cut_off: Recurrence,
     /// Children whose hello was accepted, and orphans that may become children.
     links: BTreeMap<LinkId, Child>,
     processes: Processes,
@@ -65,6 +76,7 @@ pub(crate) struct Children {
     wake: Option<Time>,
     /// No new child is taken in any more.
     closing: bool,
+    complaints: Complaints,
 }
 
 #[derive(Debug)]
@@ -78,11 +90,14 @@ struct Child {
     is_touched: bool,
     /// What this turn has queued for it, in bytes of requests.
     turn_bytes: usize,
+    /// How often the proofs of its frame may still be hashed.
+    hashes_left: u64,
 }
 
 impl Child {
     fn new(place: Place, pid: u32, link: Link, guest_until: Option<Time>) -> Child {
-        Child { place, pid, link, guest_until, is_touched: false, turn_bytes: 0 }
+        let (is_touched, turn_bytes, hashes_left) = (false, 0, 0);
+        Child { place, pid, link, guest_until, is_touched, turn_bytes, hashes_left }
     }
 
     fn is_guest(&self) -> bool {
@@ -115,28 +130,19 @@ impl Child {
                 }
             }
             Kind::Joined => {
-                let joined = message.read::<Joined>()?;
-                self.link.settle(message.request);
-                let Some(ways_left) = routes.learn(joined.place, id) else {
-                    let Message { life, request, .. } = message;
-                    up(Message::answer(life, request, Status::Unavailable, &[]));
-                    return Ok(());
-                };
-                left.extend(ways_left);
+                let joined = message.read_about(|joined: &Joined| joined.at.place.life)?;
+                self.joined(&message, joined.at, routes, left, up);
+                return Ok(());
             }
             Kind::Moved => {
-                let moved = message.read::<Moved>()?;
-                let Some(ways_left) = routes.learn(moved.place, id) else { return Ok(()) };
-                left.extend(ways_left);
+                let moved = message.read_about(|moved: &Moved| moved.to.place.life)?;
+                if !self.learn(moved.to, routes, left) {
+                    return Ok(());
+                }
             }
             Kind::Below => {
-                let mut places = message.read::<Vec<Place>>()?;
-                places.retain(|place| {
-                    let ways_left = routes.learn(*place, id);
-                    let is_learnt = ways_left.is_some();
-                    left.extend(ways_left.into_iter().flatten());
-                    is_learnt
-                });
+                let mut places = message.read::<Vec<Proved>>()?;
+                places.retain(|place| self.learn(*place, routes, left));
                 if !places.is_empty() {
                     up(Message { body: &wire::body(&places), ..message });
                 }
@@ -151,23 +157,91 @@ impl Child {
                 return Ok(());
             }
             Kind::Silent | Kind::Heard => {
-                let place = message.read::<Place>()?;
+                let place = message.read_about(|place: &Place| place.life)?;
                 // What is heard at its new place might be merged with this, and lost.
                 if !routes.is_at(place, id) {
                     return Ok(());
                 }
             }
-            Kind::Offer if !self.link.is_pending(message.request) => {
-                // Nobody would ever take it.
-                let (life, request) = (message.life, message.request);
-                self.link.send(&Message::new(Kind::Take, life, request, &wire::body(&false)));
-                return Ok(());
+            Kind::Lost => {
+                let place = message.read_about(|place: &Place| place.life)?;
+                if !routes.was_at(place, id) {
+                    return Ok(());
+                }
             }
-            Kind::Lost | Kind::Ended | Kind::Offer => {}
+            Kind::Ended => {
+                let (life, _) = message.read_about(|(life, _): &(Life, Exit)| *life)?;
+                if !routes.may_tell_end(life, id) {
+                    return Ok(());
+                }
+            }
+            Kind::Offer => {
+                message.read::<u64>()?;
+                if !self.link.is_pending(message.request) {
+                    // Nobody would ever take it.
+                    let (life, request) = (message.life, message.request);
+                    self.object(&Message::new(Kind::Take, life, request, &wire::body(&false)));
+                    return Ok(());
+                }
+            }
             _ => return Err(Malformed("a message that goes the other way")),
         }
         up(message);
         Ok(())
+    }
+
+    /// A life has joined further down. That is the answer to the request that has brought it about, if
+    /// that is pending on this link.
+    fn joined(
+        &mut self,
+        message: &Message<'_>,
+        at: Proved,
+        routes: &mut RouteTable,
+        left: &mut Vec<(Life, LinkId)>,
+        up: &mut Up<'_>,
+    ) {
+        let is_awaited = self.link.settle(message.request);
+        if self.learn(at, routes, left) {
+            let request = if is_awaited { message.request } else { NO_REQUEST };
+            up(Message { request, ..*message });
+        } else if is_awaited {
+            up(Message::answer(message.life, message.request, Status::Unavailable, &[]));
+        }
+    }
+
+    /// Learns where a life hangs, if that is news and can be so.
+    fn learn(
+        &mut self,
+        at: Proved,
+        routes: &mut RouteTable,
+        left: &mut Vec<(Life, LinkId)>,
+    ) -> bool {
+        let Proved { place, .. } = at;
+        let Some(hashes_left) = self.hashes_left.checked_sub(routes.steps(place)) else {
+            return false;
+        };
+        self.hashes_left = hashes_left;
+        match routes.learn(at, self.link.id()) {
+            News::Learnt(ways_left) => {
+                left.extend(ways_left);
+                true
+            }
+            News::Nothing => false,
+            News::Stranger => {
+                // Nobody else would ever end it.
+                let body = wire::body(&place.life);
+                self.object(&Message::new(Kind::Discard, place.parent, NO_REQUEST, &body));
+                false
+            }
+        }
+    }
+
+    /// Tells a child that what it has said leads nowhere. One that says so much of that, and does not
+    /// take the answers, gets no more of them.
+    fn object(&mut self, message: &Message<'_>) {
+        if self.link.queued_bytes() <= OBJECTIONS_BYTES_MAX {
+            self.link.send(message);
+        }
     }
 
     /// Has what waits on its link sent at the end of the turn.
@@ -187,7 +261,6 @@ impl Children {
             ancestors: Vec::new(),
             token,
             strangers: BTreeMap::new(),
-            cut_off: Recurrence::default(),
             links: BTreeMap::new(),
             processes: Processes::new(own),
             routes: RouteTable::new(own),
@@ -197,6 +270,7 @@ impl Children {
             has_enough_to_send: false,
             wake: None,
             closing: false,
+            complaints: Complaints::default(),
         }
     }
 
@@ -238,7 +312,7 @@ impl Children {
     }
 
     /// The places of all nodes below this one.
-    pub fn places(&self) -> Vec<Place> {
+    pub fn places(&self) -> Vec<Proved> {
         self.routes.places()
     }
 
@@ -280,6 +354,11 @@ impl Children {
             Some(child) => {
                 if begins && message.request != NO_REQUEST {
                     child.link.expect_answer(message.request, message.life);
+                }
+                if message.kind == Kind::Create
+                    && let Some(Create { life, seed, .. }) = message.decode()
+                {
+                    self.routes.expect(life, message.life, seed.mark());
                 }
                 child.link.send(message);
                 child.touch(&mut self.touched);
@@ -329,9 +408,7 @@ impl Children {
     ) {
         let request = message.request;
         let understood = match message.kind {
-            Kind::Create => message
-                .decode()
-                .map(|(life, transport)| self.create(life, transport, request, out, up)),
+            Kind::Create => message.decode().map(|create| self.create(create, request, out, up)),
             Kind::Remove => {
                 message.decode().map(|(life, grace)| self.remove(now, life, grace, request, up))
             }
@@ -345,8 +422,7 @@ impl Children {
 
     fn create(
         &mut self,
-        life: Life,
-        transport: Option<String>,
+        Create { life, seed, transport }: Create,
         request: RequestId,
         out: &mut Vec<Output>,
         up: &mut Up<'_>,
@@ -355,7 +431,9 @@ impl Children {
             return up(Message::answer(self.own, request, Status::Unavailable, &[]));
         }
         self.processes.start(life, request);
-        let birth = Birth { life, parent: self.own.node, ancestors: self.ancestors.clone() };
+        self.routes.expect(life, self.own, seed.mark());
+        let (parent, ancestors) = (self.own.node, self.ancestors.clone());
+        let birth = Birth { life, seed, parent, ancestors };
         out.push(Output::Spawn(birth, transport));
     }
 
@@ -424,7 +502,7 @@ impl Children {
     /// Takes in what happened to links and processes of children.
     pub fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>, up: &mut Up<'_>) {
         match input {
-            Input::Up(link) => self.connected(now, link),
+            Input::Up(link) => self.connected(now, link, out),
             Input::Frame(link, frame) => self.received(now, link, frame, out, up),
             Input::Down(link) => self.disconnected(now, link, out, up),
             Input::Inspected(link, seen) => self.inspected(now, link, seen, up),
@@ -438,7 +516,12 @@ impl Children {
     }
 
     /// A peer has connected.
-    fn connected(&mut self, now: Time, link: LinkId) {
+    fn connected(&mut self, now: Time, link: LinkId, out: &mut Vec<Output>) {
+        if self.strangers.len() >= STRANGERS_MAX
+            && let Some((oldest, _)) = self.strangers.pop_first()
+        {
+            out.push(Output::Close(oldest));
+        }
         self.strangers.insert(link, now + HELLO_WITHIN);
         self.wake = earliest(self.wake, Some(now + HELLO_WITHIN));
     }
@@ -458,16 +541,20 @@ impl Children {
             self.take_in(now, link, frame, out, up)
         };
         if let Err(Malformed(what)) = understood {
-            if let Some(times) = self.cut_off.happened(now) {
-                let own = self.own.node;
-                log::warn!(
-                    "node {own}: a peer does not speak our protocol and is cut off \
-                     (times: {times}): {what}"
-                );
-            }
+            let own = self.own.node;
+            let text = format_args!(
+                "node {own}: a peer does not speak our protocol and is cut off: {what}"
+            );
+            self.complaints.add(now, log::Level::Warn, text);
             out.push(Output::Close(link));
             self.disconnected(now, link, out, up);
         }
+    }
+
+    /// Says in the log why a life is not taken in.
+    fn refuse(&mut self, now: Time, life: Life, why: &str) {
+        let text = format_args!("node {}: {life} {why}", self.own.node);
+        self.complaints.add(now, log::Level::Info, text);
     }
 
     /// Takes in a child by its hello, the first frame of its link.
@@ -492,33 +579,41 @@ impl Children {
         if hello.token != self.token {
             return Err(Malformed("a hello of another tree"));
         }
-        if hello.orphan && hello.life.incarnation <= self.own.incarnation {
+        if hello.newborn.is_none() && hello.life.incarnation <= self.own.incarnation {
             // It was told of an older life at this address, which has another owner by now.
-            log::info!("node {}: {} is older and can't hang below", self.own.node, hello.life);
+            self.refuse(now, hello.life, "is older and can't hang below");
             out.push(Output::Close(id));
             return Ok(());
         }
-        if hello.orphan && !self.closing {
-            self.receive_guest(now, &hello, link);
+        if hello.newborn.is_none() && !self.closing && !self.routes.knows(hello.life) {
+            self.refuse(now, hello.life, "was never below and is not taken in");
+            out.push(Output::Close(id));
             return Ok(());
         }
-        let Some(request) = self.processes.join(hello.life) else {
-            log::info!("node {}: {} is not expected and is told to end", self.own.node, hello.life);
+        if hello.newborn.is_none() && !self.closing {
+            self.receive_guest(now, &hello, link, out);
+            return Ok(());
+        }
+        let place = Place { life: hello.life, parent: self.own, moves: 0 };
+        let at = hello.newborn.map(|proof| Proved { place, proof });
+        let at = at.filter(|at| self.routes.is_new(*at));
+        let awaited = at.and_then(|at| Some((at, self.processes.join(hello.life)?)));
+        let Some((at, request)) = awaited else {
+            self.refuse(now, hello.life, "is not expected and is told to end");
             send_shutdown(&mut link, END_GRACE);
             link.flush(now, true, out);
             out.push(Output::Close(id));
             return Ok(());
         };
-        let place = Place { life: hello.life, parent: self.own, moves: 0 };
         self.send_welcome(&mut link);
         self.links.insert(id, Child::new(place, hello.pid, link, None));
-        self.begin(now, id, up);
-        report_joined(place, hello.pid, request, up);
+        self.begin(now, id, at.proof, up);
+        report_joined(at, hello.pid, request, up);
         Ok(())
     }
 
     /// From now on the peer on this link is a child.
-    fn begin(&mut self, now: Time, id: LinkId, up: &mut Up<'_>) {
+    fn begin(&mut self, now: Time, id: LinkId, proof: Proof, up: &mut Up<'_>) {
         let child = self.links.get_mut(&id).expect("whoever begins has just been entered");
         for (module, value) in &self.published {
             child.link.send(&Message::neighbour(Kind::Publish, &published(module, value)));
@@ -526,13 +621,21 @@ impl Children {
         watch_child(&mut child.link, self.own, self.watch, now);
         self.wake = earliest(self.wake, child.link.deadline());
         child.touch(&mut self.touched);
-        let left = self.routes.learn(child.place, id);
-        self.give_up_pending(left.unwrap_or_default(), up);
+        let at = Proved { place: child.place, proof };
+        if let News::Learnt(left) = self.routes.take_in(at, id) {
+            self.give_up_pending(left, up);
+        }
     }
 
     /// Tells an orphan that it may stay. It may have asked others as well, so nobody is told before
     /// it has said that it does.
-    fn receive_guest(&mut self, now: Time, hello: &Hello, mut link: Link) {
+    fn receive_guest(&mut self, now: Time, hello: &Hello, mut link: Link, out: &mut Vec<Output>) {
+        let guests = self.links.iter().filter(|(_, child)| child.is_guest());
+        let guests: Vec<_> = guests.map(|(link, _)| *link).collect();
+        if guests.len() >= GUESTS_MAX {
+            out.push(Output::Close(guests[0]));
+            self.links.remove(&guests[0]);
+        }
         self.send_welcome(&mut link);
         let place = Place { life: hello.life, parent: self.own, moves: 0 };
         let until = now + HELLO_WITHIN;
@@ -547,14 +650,22 @@ impl Children {
         &mut self,
         now: Time,
         id: LinkId,
-        moves: u32,
+        Settled { moves, proof }: Settled,
         out: &mut Vec<Output>,
         up: &mut Up<'_>,
     ) {
         let Some(child) = self.links.get_mut(&id) else { return };
-        child.guest_until = None;
         child.place.moves = moves;
         let (place, pid) = (child.place, child.pid);
+        let at = Proved { place, proof };
+        if !self.routes.is_new(at) {
+            // It only claims to be that life.
+            self.refuse(now, place.life, "can't have moved here");
+            out.push(Output::Close(id));
+            self.links.remove(&id);
+            return;
+        }
+        child.guest_until = None;
         let mut links = self.links.iter();
         let is_older = |(link, child): &(&LinkId, &Child)| {
             **link != id && child.place.life == place.life && !child.is_guest()
@@ -565,12 +676,12 @@ impl Children {
         }
         let awaited_by = self.processes.join(place.life);
         self.processes.adopt(place.life, pid, out);
-        self.begin(now, id, up);
+        self.begin(now, id, proof, up);
         match awaited_by {
             // Its first connection broke before its hello.
-            Some(request) => report_joined(place, pid, request, up),
+            Some(request) => report_joined(at, pid, request, up),
             None => {
-                let moved = wire::body(&Moved { place, pid });
+                let moved = wire::body(&Moved { to: at, pid });
                 up(Message::new(Kind::Moved, place.life, NO_REQUEST, &moved));
             }
         }
@@ -599,14 +710,15 @@ impl Children {
             if first.kind != Kind::Settled {
                 return Err(Malformed("a guest that does not begin with its decision to stay"));
             }
-            let Settled { moves } = first.read()?;
-            self.settle(now, id, moves, out, up);
+            let settled = first.read()?;
+            self.settle(now, id, settled, out, up);
         }
         let Some(child) = self.links.get_mut(&id) else { return Ok(()) };
         if child.link.broke_silence() {
             self.wake = earliest(self.wake, child.link.deadline());
             report(Kind::Heard, child.place, up);
         }
+        child.hashes_left = HASHES_PER_FRAME_MAX;
         let mut left = Vec::new();
         let taken_in = messages
             .into_iter()
@@ -780,9 +892,9 @@ impl Children {
 }
 
 /// Tells the control node that a new life is there, as a request wants it.
-fn report_joined(place: Place, pid: u32, request: RequestId, up: &mut Up<'_>) {
-    let joined = wire::body(&Joined { place, pid });
-    up(Message::new(Kind::Joined, place.life, request, &joined));
+fn report_joined(at: Proved, pid: u32, request: RequestId, up: &mut Up<'_>) {
+    let joined = wire::body(&Joined { at, pid });
+    up(Message::new(Kind::Joined, at.place.life, request, &joined));
 }
 
 /// Tells the control node something about a child.
@@ -823,8 +935,7 @@ fn published(module: &str, value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LEFT_BEHIND;
-    use crate::{Exit, Incarnation, NodeId};
+    use crate::{Exit, Incarnation, KEY_BYTES, LEFT_BEHIND, NodeId, Secret, Seed};
 
     const NOW: Time = Time::ZERO;
     const LINK: LinkId = LinkId(5);
@@ -834,13 +945,22 @@ mod tests {
         Life { node: NodeId::compute(1).unwrap(), incarnation: Incarnation(1) }
     }
 
+    /// Where an orphan was before.
+    fn elsewhere() -> Life {
+        Life { node: NodeId::compute(0).unwrap(), incarnation: Incarnation(0) }
+    }
+
+    fn leaf() -> Life {
+        Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) }
+    }
+
     /// The kinds of what goes up, and the status of answers.
     type Told = Vec<(Kind, Status)>;
 
     fn ask(children: &mut Children, kind: Kind, request: u64) -> (Vec<Output>, Told) {
         let (mut out, mut told) = (Vec::new(), Vec::new());
         let body = match kind {
-            Kind::Create => wire::body(&(life(), None::<String>)),
+            Kind::Create => wire::body(&creation(life())),
             Kind::Remove => wire::body(&(life(), END_GRACE)),
             _ => wire::body(&life()),
         };
@@ -857,8 +977,25 @@ mod tests {
         (out, told)
     }
 
+    fn seed(life: Life) -> Seed {
+        Seed::of(Secret::new(&[7; KEY_BYTES]), life)
+    }
+
+    fn proved(place: Place) -> Proved {
+        Proved { place, proof: seed(place.life).proof(place.moves).unwrap() }
+    }
+
+    fn creation(life: Life) -> Create {
+        Create { life, seed: seed(life), transport: None }
+    }
+
+    fn expect(children: &mut Children, life: Life, parent: Life) {
+        children.routes.expect(life, parent, seed(life).mark());
+    }
+
     fn hello_of(life: Life, orphan: bool) -> Vec<u8> {
-        let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 9, orphan };
+        let newborn = seed(life).proof(0).filter(|_| !orphan);
+        let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 9, newborn };
         frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)))
     }
 
@@ -866,8 +1003,8 @@ mod tests {
         hello_of(life(), false)
     }
 
-    fn settled() -> Vec<u8> {
-        let settled = wire::body(&Settled { moves: 1 });
+    fn settled(life: Life) -> Vec<u8> {
+        let settled = wire::body(&Settled { moves: 1, proof: seed(life).proof(1).unwrap() });
         frame(&Message::neighbour(Kind::Settled, &settled))
     }
 
@@ -889,9 +1026,10 @@ mod tests {
     /// A node that has taken in an orphan.
     fn adopter() -> Children {
         let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+        expect(&mut children, life(), elsewhere());
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
-        let (out, _) = happen(&mut children, Input::Frame(LINK, &settled()));
+        let (out, _) = happen(&mut children, Input::Frame(LINK, &settled(life())));
         assert_eq!(out, [Output::Adopt(life(), 9)]);
         children
     }
@@ -899,12 +1037,13 @@ mod tests {
     #[test]
     fn a_start_that_is_called_off_is_answered() {
         let mut children = Children::new(Life::CONTROL, 1, TOKEN);
-        let birth = Birth { life: life(), parent: NodeId::CONTROL, ancestors: Vec::new() };
+        let (life, seed) = (life(), seed(life()));
+        let birth = Birth { life, seed, parent: NodeId::CONTROL, ancestors: Vec::new() };
         assert_eq!(ask(&mut children, Kind::Create, 1).0, [Output::Spawn(birth, None)]);
         let (out, told) = ask(&mut children, Kind::Discard, 0);
-        assert_eq!(out, [Output::Kill(life())]);
+        assert_eq!(out, [Output::Kill(life)]);
         assert_eq!(told, [(Kind::Answer, Status::Unavailable)]);
-        happen(&mut children, Input::ChildExited(life(), Exit::Signal(9), None));
+        happen(&mut children, Input::ChildExited(life, Exit::Signal(9), None));
         assert!(children.is_empty());
     }
 
@@ -934,10 +1073,14 @@ mod tests {
     /// Or a line would be run with a hole in it: the way to a node breaks further down, and heals.
     #[test]
     fn what_is_pending_for_one_whose_way_was_lost_is_answered_though_it_is_found_again() {
-        let leaf = Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) };
+        let leaf = leaf();
         let mut children = parent();
+        expect(&mut children, leaf, life());
         let place = Place { life: leaf, parent: life(), moves: 0 };
-        let below = |place| frame(&Message::neighbour(Kind::Below, &wire::body(&vec![place])));
+        let below = |place| {
+            let places = wire::body(&vec![proved(place)]);
+            frame(&Message::neighbour(Kind::Below, &places))
+        };
         happen(&mut children, Input::Frame(LINK, &below(place)));
         let flags = wire::Flags::new(Status::Ok).piece(true, false);
         let begun = Message { flags, ..Message::new(Kind::Exec, leaf, RequestId(7), b"piece") };
@@ -977,7 +1120,7 @@ mod tests {
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
-        let (out, told) = happen(&mut children, Input::Frame(LINK, &settled()));
+        let (out, told) = happen(&mut children, Input::Frame(LINK, &settled(life())));
         assert_eq!((out, told), (vec![], vec![(Kind::Joined, Status::Ok)]));
     }
 
@@ -989,6 +1132,7 @@ mod tests {
         let guest = |incarnation| Life { incarnation: Incarnation(incarnation), ..life() };
         for (incarnation, is_taken) in [(3, false), (4, false), (5, true)] {
             let mut children = Children::new(own, 1, TOKEN);
+            expect(&mut children, guest(incarnation), elsewhere());
             happen(&mut children, Input::Up(LINK));
             let hello = hello_of(guest(incarnation), true);
             let (out, _) = happen(&mut children, Input::Frame(LINK, &hello));
@@ -1165,10 +1309,12 @@ mod tests {
     /// It might take the place of what is heard on its new link, while both wait for the parent.
     #[test]
     fn what_is_told_of_a_place_that_a_node_has_left_is_not_passed_on() {
-        let leaf = Life { node: NodeId::compute(2).unwrap(), incarnation: Incarnation(2) };
+        let leaf = leaf();
         let mut children = parent();
+        expect(&mut children, leaf, life());
         let place = Place { life: leaf, parent: life(), moves: 0 };
-        let (joined, place) = (wire::body(&Joined { place, pid: 7 }), wire::body(&place));
+        let joined = wire::body(&Joined { at: proved(place), pid: 7 });
+        let place = wire::body(&place);
         let joined = frame(&Message::new(Kind::Joined, leaf, RequestId(2), &joined));
         happen(&mut children, Input::Frame(LINK, &joined));
         let silent = frame(&Message::new(Kind::Silent, leaf, NO_REQUEST, &place));
@@ -1178,9 +1324,197 @@ mod tests {
         let new_link = LinkId(6);
         happen(&mut children, Input::Up(new_link));
         happen(&mut children, Input::Frame(new_link, &hello_of(leaf, true)));
-        happen(&mut children, Input::Frame(new_link, &settled()));
+        happen(&mut children, Input::Frame(new_link, &settled(leaf)));
         let (_, told) = happen(&mut children, Input::Frame(LINK, &silent));
         assert_eq!(told, []);
+    }
+
+    /// What follows when a child says something.
+    fn hear(children: &mut Children, link: LinkId, message: &Message<'_>) -> (Vec<Output>, Told) {
+        happen(children, Input::Frame(link, &frame(message)))
+    }
+
+    /// A node with two children, the second of which has a child of its own.
+    fn family() -> Children {
+        let mut children = parent();
+        let second = LinkId(6);
+        expect(&mut children, leaf(), elsewhere());
+        happen(&mut children, Input::Up(second));
+        happen(&mut children, Input::Frame(second, &hello_of(leaf(), true)));
+        happen(&mut children, Input::Frame(second, &settled(leaf())));
+        let place = Place { life: grandchild(), parent: leaf(), moves: 0 };
+        expect(&mut children, grandchild(), leaf());
+        let below = wire::body(&vec![proved(place)]);
+        hear(&mut children, second, &Message::neighbour(Kind::Below, &below));
+        assert_eq!(children.link_to(grandchild()), Some(second));
+        children
+    }
+
+    fn grandchild() -> Life {
+        Life { node: NodeId::compute(3).unwrap(), incarnation: Incarnation(3) }
+    }
+
+    #[test]
+    fn what_a_child_says_of_those_who_are_not_below_it_goes_no_further() {
+        let mut children = family();
+        let place = Place { life: grandchild(), parent: leaf(), moves: 0 };
+        let at = wire::body(&place);
+        let ended = wire::body(&(grandchild(), Exit::Signal(9)));
+        let forgotten = wire::body(&vec![grandchild(), leaf()]);
+        let seen = proved(place);
+        let taken_over = Proved { place: Place { parent: life(), moves: 1, ..place }, ..seen };
+        let moved = wire::body(&Moved { to: taken_over, pid: 9 });
+        let below = wire::body(&vec![taken_over, seen]);
+        for (kind, body) in [
+            (Kind::Silent, &at),
+            (Kind::Heard, &at),
+            (Kind::Lost, &at),
+            (Kind::Ended, &ended),
+            (Kind::Forget, &forgotten),
+            (Kind::Moved, &moved),
+            (Kind::Below, &below),
+            (Kind::Joined, &moved),
+        ] {
+            let message = Message::new(kind, grandchild(), NO_REQUEST, body);
+            assert_eq!(hear(&mut children, LINK, &message), (vec![], vec![]), "{kind:?}");
+        }
+        assert_eq!(children.link_to(grandchild()), Some(LinkId(6)));
+        assert_eq!(children.below(), 3);
+    }
+
+    /// Relays merge what waits by the header.
+    #[test]
+    fn a_header_that_names_another_life_than_the_body_is_malformed() {
+        for kind in [Kind::Silent, Kind::Lost, Kind::Ended, Kind::Moved, Kind::Joined] {
+            let mut children = family();
+            let place = Place { life: life(), parent: Life::CONTROL, moves: 0 };
+            let body = match kind {
+                Kind::Ended => wire::body(&(life(), Exit::Signal(9))),
+                Kind::Moved | Kind::Joined => wire::body(&Moved { to: proved(place), pid: 9 }),
+                _ => wire::body(&place),
+            };
+            let message = Message::new(kind, grandchild(), NO_REQUEST, &body);
+            let (out, _) = hear(&mut children, LINK, &message);
+            assert_eq!(out, [Output::Close(LINK)], "{kind:?}");
+        }
+    }
+
+    /// It may belong to a create elsewhere.
+    #[test]
+    fn a_life_that_joins_answers_only_a_request_that_is_pending_there() {
+        let mut children = parent();
+        for (asked, answered, expected) in [(5, 5, 5), (6, 7, 0)] {
+            let newborn = Life { incarnation: Incarnation(10 + asked), ..leaf() };
+            let create = wire::body(&creation(newborn));
+            let create = Message::new(Kind::Create, life(), RequestId(asked.into()), &create);
+            children.forward(&create, &mut |message| panic!("{message:?}"));
+            let place = Place { life: newborn, parent: life(), moves: 0 };
+            let joined = wire::body(&Joined { at: proved(place), pid: 4 });
+            let joined = Message::new(Kind::Joined, newborn, RequestId(answered), &joined);
+            let mut requests = Vec::new();
+            let up = &mut |message: Message<'_>| requests.push(message.request.0);
+            let joined = frame(&joined);
+            children.handle(NOW, Input::Frame(LINK, &joined), &mut Vec::new(), up);
+            assert_eq!(requests, [expected]);
+        }
+    }
+
+    /// Whoever is in the tree can connect to a parent and say that it is the child which is awaited, or an
+    /// orphan, and knows all lives.
+    #[test]
+    fn nobody_is_taken_in_without_a_proof() {
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+        ask(&mut children, Kind::Create, 1);
+        happen(&mut children, Input::Up(LINK));
+        let forged = Some(seed(life()).mark());
+        let (version, token, pid) = (wire::VERSION, TOKEN, 9);
+        let hello = Hello { version, token, life: life(), pid, newborn: forged };
+        let hello = frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)));
+        let (out, told) = happen(&mut children, Input::Frame(LINK, &hello));
+        assert_eq!((out.last(), told), (Some(&Output::Close(LINK)), vec![]));
+        assert_eq!(children.starting(), 1, "the right one may still come");
+
+        let mut children = family();
+        let link = LinkId(8);
+        happen(&mut children, Input::Up(link));
+        happen(&mut children, Input::Frame(link, &hello_of(grandchild(), true)));
+        let forged = Settled { moves: 1, proof: seed(grandchild()).proof(0).unwrap() };
+        let forged = frame(&Message::neighbour(Kind::Settled, &wire::body(&forged)));
+        let told = happen(&mut children, Input::Frame(link, &forged));
+        assert_eq!(told, (vec![Output::Close(link)], vec![]));
+        assert_eq!(children.link_to(grandchild()), Some(LinkId(6)));
+    }
+
+    /// It would keep its node from all else.
+    #[test]
+    fn a_child_can_make_a_node_hash_for_so_long_only() {
+        let mut children = family();
+        let place = Place { life: grandchild(), parent: leaf(), moves: 255 };
+        let lie = Proved { place, proof: seed(life()).mark() };
+        let truth = proved(place);
+        for (lies, is_learnt) in [(15, true), (16, false)] {
+            let mut places = vec![lie; lies];
+            places.push(truth);
+            let below = wire::body(&places);
+            let below = Message::neighbour(Kind::Below, &below);
+            let mut children = std::mem::replace(&mut children, family());
+            let (_, told) = hear(&mut children, LinkId(6), &below);
+            assert_eq!(told.contains(&(Kind::Below, Status::Ok)), is_learnt, "{lies} lies");
+        }
+    }
+
+    /// Nobody else would end it.
+    #[test]
+    fn a_life_that_nobody_has_asked_for_is_to_be_discarded() {
+        let mut children = parent();
+        let place = Place { life: leaf(), parent: life(), moves: 0 };
+        let below = wire::body(&vec![proved(place)]);
+        let mut out = Vec::new();
+        children.flush(NOW, true, &mut out);
+        let told = hear(&mut children, LINK, &Message::neighbour(Kind::Below, &below));
+        assert_eq!(told, (vec![], vec![]));
+        children.flush(NOW, true, &mut out);
+        let Some(Output::Send(LINK, sent)) = out.pop() else { panic!("{out:?}") };
+        let discard = wire::open(&sent).unwrap().1.next().unwrap().unwrap();
+        assert_eq!((discard.kind, discard.life), (Kind::Discard, life()));
+        assert_eq!(discard.decode(), Some(leaf()));
+
+        happen(&mut children, Input::Up(LinkId(8)));
+        let (out, _) = happen(&mut children, Input::Frame(LinkId(8), &hello_of(leaf(), true)));
+        assert_eq!(out, [Output::Close(LinkId(8))], "nor is it taken in");
+    }
+
+    #[test]
+    fn a_child_that_takes_no_answers_to_nonsense_gets_no_more_of_them() {
+        let mut children = parent();
+        let offer = wire::body(&1_000_u64);
+        let offer = frame(&Message::new(Kind::Offer, life(), RequestId(7), &offer));
+        for _ in 0..100_000 {
+            happen(&mut children, Input::Frame(LINK, &offer));
+            children.links.get_mut(&LINK).unwrap().link.flush(NOW, true, &mut Vec::new());
+        }
+        let waiting = children.links[&LINK].link.queued_bytes();
+        assert!(waiting <= OBJECTIONS_BYTES_MAX + FRAME_BYTES_MAX, "{waiting}");
+    }
+
+    #[test]
+    fn peers_that_say_nothing_make_room_for_others() {
+        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+        let links = STRANGERS_MAX as u64 + 3;
+        let connected =
+            (0..links).flat_map(|link| happen(&mut children, Input::Up(LinkId(link))).0);
+        let closed: Vec<_> = connected.collect();
+        assert_eq!(closed, [0, 1, 2].map(|link| Output::Close(LinkId(link))));
+
+        expect(&mut children, life(), elsewhere());
+        let mut closed = Vec::new();
+        for link in links..links + GUESTS_MAX as u64 + 1 {
+            happen(&mut children, Input::Up(LinkId(link)));
+            let hello = hello_of(life(), true);
+            closed.extend(happen(&mut children, Input::Frame(LinkId(link), &hello)).0);
+        }
+        closed.retain(|output| *output == Output::Close(LinkId(links)));
+        assert_eq!((closed.len(), children.count()), (1, GUESTS_MAX));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Proof;
+
 /// A node's id, chosen by the user; nothing to do with a process id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId(u32);
@@ -78,6 +80,15 @@ pub struct Place {
     /// How many times it has moved from one parent to another; of two places of a life, the one with
     /// the greater number is the newer.
     pub moves: u32,
+}
+
+/// A place of a life, and the life's proof that it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proved {
+    /// Where.
+    pub place: Place,
+    /// What only the life itself can have shown.
+    pub proof: Proof,
 }
 
 /// One connection to a neighbour. A transport hands them out and never uses one twice.

@@ -4,6 +4,7 @@ mod args;
 mod children;
 mod clock;
 mod command;
+mod complaints;
 mod controller;
 mod floor;
 mod healing;
@@ -23,6 +24,7 @@ mod recurrence;
 mod registry;
 mod router;
 mod secret;
+mod seed;
 mod spelling;
 pub mod testkit;
 #[cfg(test)]
@@ -39,7 +41,7 @@ pub use command::{
 };
 pub use controller::{Controller, ControllerConfig, Order};
 pub use floor::{Floor, RoundTrip};
-pub use id::{Incarnation, Life, LinkId, NodeId, Place, RequestId, Token};
+pub use id::{Incarnation, Life, LinkId, NodeId, Place, Proved, RequestId, Token};
 pub use milliseconds::{Milliseconds, NotATime};
 pub use node::{
     Activity, Ancestor, Birth, Exit, Input, Inspection, LEFT_BEHIND, LEFT_BEHIND_STATUS, Node,
@@ -48,8 +50,9 @@ pub use node::{
 pub use offload::{Job, Stop};
 pub use recurrence::Recurrence;
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
-pub use router::{Hop, RouteTable, Router};
+pub use router::{Hop, News, RouteTable, Router};
 pub use secret::{KEY_BYTES, Secret};
+pub use seed::{Proof, Seed};
 pub use spelling::nearest;
 pub use time::Time;
 pub use transport::{

@@ -83,6 +83,7 @@ pub(crate) struct Link {
     /// Control messages that wait, encoded. Bounded: see [`Merge`]; what does not merge comes once
     /// for each node below or each request.
     control: VecDeque<(Merge, Vec<u8>)>,
+    control_bytes: usize,
     /// Whole messages that wait, as the frames that they will leave in. Bounded by the control
     /// node's windows.
     frames: VecDeque<Vec<u8>>,
@@ -139,6 +140,7 @@ impl Link {
         Link {
             id,
             control: VecDeque::new(),
+            control_bytes: 0,
             frames: VecDeque::new(),
             lanes: VecDeque::new(),
             frames_queued: 0,
@@ -168,6 +170,11 @@ impl Link {
     /// How many bytes of data wait to leave.
     pub fn queued_bytes(&self) -> usize {
         self.queued_bytes
+    }
+
+    /// How many bytes wait to leave, of data and of control messages.
+    pub fn waiting_bytes(&self) -> usize {
+        self.queued_bytes + self.control_bytes
     }
 
     /// Queues data, in pieces when it is long. It leaves when the link has credit.
@@ -223,8 +230,9 @@ impl Link {
             Merge::Never => None,
             _ => self.control.iter_mut().find(|(other, _)| *other == merge),
         };
+        self.control_bytes += bytes.len();
         match waiting {
-            Some((_, old)) => *old = bytes,
+            Some((_, old)) => self.control_bytes -= std::mem::replace(old, bytes).len(),
             None => self.control.push_back((merge, bytes)),
         }
     }
@@ -252,7 +260,8 @@ impl Link {
         pending
     }
 
-    /// Takes in a frame: its acknowledgement is noted, its messages are the caller's.
+    /// Takes in a frame: its acknowledgement is noted, its messages are the caller's. Whoever sends more
+    /// than it has credit for does not wait until there is room, and would fill any memory.
     pub fn receive<'f>(&mut self, now: Time, frame: &'f [u8]) -> Result<Messages<'f>, Malformed> {
         let (ack, messages) = wire::open(frame)?;
         let newly = ack.wrapping_sub(self.acked) as usize;
@@ -265,6 +274,10 @@ impl Link {
         if !messages.is_empty() {
             self.received = self.received.wrapping_add(1);
             self.unacknowledged_bytes += frame.len();
+            let frames = self.received.wrapping_sub(self.acknowledged) as usize;
+            if frames > CREDIT_FRAMES_CONTROL || self.unacknowledged_bytes > CREDIT_BYTES_CONTROL {
+                return Err(Malformed("more than it has credit for"));
+            }
         }
         Ok(messages)
     }
@@ -354,6 +367,7 @@ impl Link {
             && self.has_control_credit(frame.len() + message.len())
         {
             frame.extend_from_slice(message);
+            self.control_bytes -= message.len();
             self.control.pop_front();
         }
     }
@@ -626,6 +640,39 @@ mod tests {
             link.receive(NOW, &ack).unwrap();
         }
         assert!(!flush(&mut link).is_empty());
+    }
+
+    /// It would fill the memory of whoever can't pass on as fast as it sends.
+    #[test]
+    fn a_peer_that_sends_more_than_it_has_credit_for_is_malformed() {
+        for (bytes, fit) in [(0, CREDIT_FRAMES_CONTROL), (10_000, 13)] {
+            let body = vec![0; bytes];
+            let mut frame = empty_frame(0);
+            exec(1, 1, &body).encode(&mut frame);
+            let mut link = Link::new(LinkId(1), NOW);
+            let taken_in = (0..).take_while(|_| link.receive(NOW, &frame).is_ok()).count();
+            assert_eq!(taken_in, fit);
+
+            let mut link = Link::new(LinkId(1), NOW);
+            for _ in 0..1_000 {
+                link.receive(NOW, &frame).unwrap();
+                link.flush(NOW, true, &mut Vec::new());
+            }
+        }
+    }
+
+    #[test]
+    fn what_waits_is_counted_whatever_it_is() {
+        let mut link = Link::new(LinkId(1), NOW);
+        let message = |body| Message::neighbour(Kind::Welcome, body);
+        link.send_control(Merge::Never, &message(b"1234"));
+        link.send_control(Merge::Place, &message(b"12"));
+        link.send_control(Merge::Place, &message(b"1"));
+        assert_eq!(link.waiting_bytes(), 2 * HEADER_BYTES + 5);
+        link.send(&exec(1, 1, b"1"));
+        assert_eq!(link.waiting_bytes(), link.queued_bytes() + 2 * HEADER_BYTES + 5);
+        flush(&mut link);
+        assert_eq!(link.waiting_bytes(), 0);
     }
 
     #[test]

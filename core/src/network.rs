@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::time::earliest;
 use crate::{
     Address, Birth, Controller, ControllerConfig, Exit, Failure, Incarnation, Input, Inspection,
-    Life, LinkId, Node, NodeId, Order, Output, Registry, RequestId, Time, Token, Worker,
-    WorkerConfig,
+    KEY_BYTES, Life, LinkId, Node, NodeId, Order, Output, Registry, RequestId, Secret, Time, Token,
+    Worker, WorkerConfig,
 };
 
 /// How long a frame, or the news of an end, is under way.
@@ -81,6 +81,7 @@ impl Network {
             now,
             ControllerConfig {
                 token,
+                own_secret: Secret::new(&[7; KEY_BYTES]),
                 pid: 1,
                 transport: "network",
                 timeout: TIMEOUT,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Failure, Job, Life, LinkId, NodeId, RequestId, Time};
+use crate::{Address, Failure, Job, Life, LinkId, NodeId, RequestId, Seed, Time};
 
 /// A node as a pure state machine. [`crate::Controller`] and [`crate::Worker`] are the two there
 /// are; a driver feeds them from sockets, processes and a clock, a test from an in-memory network.
@@ -41,6 +41,8 @@ pub trait Node {
 pub struct Birth {
     /// Who it is.
     pub life: Life,
+    /// What it proves its places with.
+    pub seed: Seed,
     /// Who has started it.
     pub parent: NodeId,
     /// Who is above the parent, the nearest first: they take it in when the parent is gone, even

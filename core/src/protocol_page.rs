@@ -1,9 +1,13 @@
 //! `docs/protocol.md`, held against the code.
 
-use crate::children::{HELLO_WITHIN, LIVES_PER_MESSAGE};
+use crate::children::{
+    GUESTS_MAX, HASHES_PER_FRAME_MAX, HELLO_WITHIN, LIVES_PER_MESSAGE, STRANGERS_MAX,
+};
 use crate::link::{
     ACK_BYTES, ACK_FRAMES, CREDIT_BYTES, CREDIT_BYTES_CONTROL, CREDIT_FRAMES, CREDIT_FRAMES_CONTROL,
 };
+use crate::router::REMEMBERED_MAX;
+use crate::seed::MOVES_MAX;
 use crate::wire::{
     FAN_BODY_BYTES_MAX, FRAME_HEADER_BYTES, HEADER_BYTES, Kind, Message, PIECE_BYTES_MAX, VERSION,
 };
@@ -70,6 +74,18 @@ fn the_time_for_a_hello() {
     let seconds = HELLO_WITHIN.as_secs() as usize;
     assert_says("The parent gives it", seconds);
     assert_says("nobody is told of it. After", seconds);
+}
+
+#[test]
+fn what_is_proved_and_remembered() {
+    let moves = MOVES_MAX as usize;
+    assert_says("the mark is the seed hashed", moves + 1);
+    assert_says("0 for its birth, is the seed hashed", moves);
+    assert_says("A life can move", moves);
+    assert_says("What comes in one frame is hashed", HASHES_PER_FRAME_MAX as usize);
+    assert_says("when there is no way to it any more, for", REMEMBERED_MAX);
+    assert_says("without a hello, and", GUESTS_MAX);
+    assert_says("refuses to start. At most", STRANGERS_MAX);
 }
 
 #[test]

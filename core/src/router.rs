@@ -1,10 +1,11 @@
 //! Routing: which link leads to a node.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
 
-use crate::{Life, LinkId, Place};
+use crate::{Life, LinkId, Place, Proof, Proved};
 
 /// The next hop towards a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,68 +23,137 @@ pub enum Hop {
 ///
 /// Ways lead to lives rather than to nodes: what is for one life of a node never reaches another, and
 /// news of one does not touch the way to another, in whatever order they come.
+///
+/// Who tells of places may lie, so little of it is believed: only lives of which the control node has
+/// said that they are to come about can hang anywhere, since whoever is below this node was once created
+/// by way of it; a new place needs the life's own proof; who tells of it must be above it; and a parent
+/// is older than its children, so that nobody can be said to hang below itself.
 pub trait Router {
     /// The next hop towards `to`.
     fn route(&self, to: Life) -> Hop;
 
-    /// From now on the life at this place is reached by way of `via`, and no more by any other link.
-    /// When it has moved there, all below it are forgotten: it tells at once who has come with it, and
-    /// news of others may be lost on the way that it has left.
+    /// A life is about to come about below `parent`, as the control node wants it; with this mark.
+    fn expect(&mut self, life: Life, parent: Life, mark: Proof);
+
+    /// Whether a life is known, also when there is no way to it.
+    fn knows(&self, life: Life) -> bool;
+
+    /// How many places a life has had that were not heard of here when it is at this one, itself
+    /// included; none when the place is not new. As often its proof is hashed.
+    fn steps(&self, place: Place) -> u64;
+
+    /// Whether a place of a life is new, and proved.
+    fn is_new(&self, at: Proved) -> bool;
+
+    /// A child of this very node is at the other end of a link, at a place that [is
+    /// new](Router::is_new). Else as [`Router::learn`].
+    fn take_in(&mut self, at: Proved, via: LinkId) -> News;
+
+    /// What the other end of a link tells: the life at this place is reached by way of it, and no more by
+    /// any other link. When it has moved there, all below it are forgotten: it tells at once who has come
+    /// with it, and news of others may be lost on the way that it has left.
     ///
-    /// Says who is not reached any more by the link by which it was: what is under way there to one of
-    /// them will not arrive, even if that link leads to it again a moment later.
-    ///
-    /// Does nothing, and says so by `None`, when a later place of this life is known, or unless this
-    /// node is the parent, or knows the parent by the same link: else the parent has left that way, and
-    /// what it has told by its new one is newer, or it is not there any more. What a node does not learn it must not pass on either: whoever is
-    /// above it knows by that link what it knows, and is told of an end only when it is.
-    fn learn(&mut self, place: Place, via: LinkId) -> Option<Vec<(Life, LinkId)>>;
+    /// What a node does not learn it must not pass on either: whoever is above it knows by that link what
+    /// it knows, and is told of an end only when it is.
+    fn learn(&mut self, at: Proved, via: LinkId) -> News;
 
     /// Whether a life is known to be at this very place, by way of `via`. News of it there is no news
     /// otherwise.
     fn is_at(&self, place: Place, via: LinkId) -> bool;
 
-    /// Forgets a life and all below it, if `via` is still the way to it, and says who they were, in
+    /// As [`Router::is_at`], or was there last and has been forgotten since.
+    fn was_at(&self, place: Place, via: LinkId) -> bool;
+
+    /// Whether `via` leads, or has led last, to a life, or leads to the one that has started its process.
+    fn may_tell_end(&self, life: Life, via: LinkId) -> bool;
+
+    /// Forgets the way to a life and to all below it, if it goes by `via`, and says who they were, in
     /// ascending order.
     fn forget(&mut self, life: Life, via: LinkId) -> Vec<Life>;
 
-    /// The places of all who are known, each after the one above it.
-    fn places(&self) -> Vec<Place>;
+    /// The places of all to whom there is a way, each after the one above it.
+    fn places(&self) -> Vec<Proved>;
 }
 
-/// A [`Router`] with one entry for each life below. Whoever is above one of them is this node, or known
-/// by the same link.
+/// What becomes of what is told of a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It is so from now on. These are not reached any more by the link by which they were: what is
+    /// under way there to one of them will not arrive, even if that link leads to it again a moment
+    /// later.
+    Learnt(Vec<(Life, LinkId)>),
+    /// It was known, or is not so any more, or never was: it is not proved, or a later place of this life
+    /// is known, or its parent is not reached by that link, having left that way, and what it tells by its new one is
+    /// newer.
+    Nothing,
+    /// Nobody has ever said that such a life is to be.
+    Stranger,
+}
+
+/// How many lives without a way are remembered; who has hung nowhere for the longest is forgotten first.
+/// An orphan finds a parent within seconds, or ends, and only the control node makes lives.
+pub(crate) const REMEMBERED_MAX: usize = 16 * 1024;
+
+/// A [`Router`] with one entry for each life. Whoever is above one to whom there is a way is this node,
+/// or reached by the same link.
 #[derive(Debug)]
 pub struct RouteTable {
     local: Life,
-    ways: FxHashMap<Life, Way>,
-    /// Who hangs below whom; nobody has an empty set.
+    lives: FxHashMap<Life, Known>,
+    /// Who hangs below whom, of those to whom there is a way; nobody has an empty set.
     children: FxHashMap<Life, BTreeSet<Life>>,
+    /// Those to whom there is none, in the order in which that came to be so.
+    astray: BTreeMap<u64, Life>,
+    /// How often that has come to be so.
+    strayed: u64,
 }
 
+/// What is known of a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Way {
+struct Known {
+    /// Where it hangs, or has hung last, or is to hang first.
     place: Place,
-    via: LinkId,
+    /// At how many places it has been so far, and the proof of the last one, or its mark.
+    places: u64,
+    proof: Proof,
+    /// The link on the way to it, or that was the last one.
+    via: Option<LinkId>,
+    /// Its number among those to whom there is no way.
+    astray: Option<u64>,
+    /// Who has started its process.
+    birthplace: Life,
+}
+
+impl Known {
+    /// The link on the way to it, if there is a way.
+    fn way(&self) -> Option<LinkId> {
+        self.via.filter(|_| self.astray.is_none())
+    }
 }
 
 impl RouteTable {
     /// The table of the node whose life is `local`, which knows nobody yet.
     #[must_use]
     pub fn new(local: Life) -> RouteTable {
-        RouteTable { local, ways: FxHashMap::default(), children: FxHashMap::default() }
+        RouteTable {
+            local,
+            lives: FxHashMap::default(),
+            children: FxHashMap::default(),
+            astray: BTreeMap::new(),
+            strayed: 0,
+        }
     }
 
     /// How many lives there is a way to.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ways.len()
+        self.lives.len() - self.astray.len()
     }
 
     /// Whether there is no way to anyone.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ways.is_empty()
+        self.len() == 0
     }
 
     /// All below a life, each after the one above it.
@@ -98,15 +168,53 @@ impl RouteTable {
         lives
     }
 
+    fn way(&self, life: Life) -> Option<LinkId> {
+        self.lives.get(&life).and_then(Known::way)
+    }
+
     /// Forgets the way to one life, but not to those below it.
-    fn remove(&mut self, life: Life) {
-        let Some(Way { place, .. }) = self.ways.remove(&life) else { return };
-        if let Some(siblings) = self.children.get_mut(&place.parent) {
+    fn lose(&mut self, life: Life) {
+        let Some(known) = self.lives.get_mut(&life).filter(|known| known.astray.is_none()) else {
+            return;
+        };
+        self.strayed += 1;
+        known.astray = Some(self.strayed);
+        let parent = known.place.parent;
+        self.astray.insert(self.strayed, life);
+        if let Some(siblings) = self.children.get_mut(&parent) {
             siblings.remove(&life);
             if siblings.is_empty() {
-                self.children.remove(&place.parent);
+                self.children.remove(&parent);
             }
         }
+        self.forget_oldest();
+    }
+
+    fn forget_oldest(&mut self) {
+        if self.astray.len() > REMEMBERED_MAX
+            && let Some((_, life)) = self.astray.pop_first()
+        {
+            self.lives.remove(&life);
+        }
+    }
+
+    /// From now on a life is at this place.
+    fn hang(&mut self, Proved { place, proof }: Proved, via: LinkId) -> News {
+        let life = place.life;
+        let mut left = Vec::new();
+        if let Some(old) = self.way(life) {
+            left.push((life, old));
+            left.extend(self.below(life).into_iter().map(|life| (life, old)));
+            left.iter().for_each(|(life, _)| self.lose(*life));
+        }
+        let Some(known) = self.lives.get_mut(&life) else { return News::Stranger };
+        if let Some(number) = known.astray.take() {
+            self.astray.remove(&number);
+        }
+        (known.place, known.proof, known.places) = (place, proof, u64::from(place.moves) + 1);
+        known.via = Some(via);
+        self.children.entry(place.parent).or_default().insert(life);
+        News::Learnt(left)
     }
 }
 
@@ -115,175 +223,356 @@ impl Router for RouteTable {
         if to == self.local {
             return Hop::Local;
         }
-        self.ways.get(&to).map_or(Hop::Unknown, |way| Hop::Link(way.via))
+        self.way(to).map_or(Hop::Unknown, Hop::Link)
     }
 
-    fn learn(&mut self, place: Place, via: LinkId) -> Option<Vec<(Life, LinkId)>> {
-        let old = self.ways.get(&place.life).copied();
-        let has_moved_on = old.is_some_and(|old| old.place.moves > place.moves);
-        let is_stale = place.parent != self.local
-            && self.ways.get(&place.parent).is_none_or(|parent| parent.via != via);
-        if has_moved_on || is_stale {
-            return None;
+    fn expect(&mut self, life: Life, parent: Life, mark: Proof) {
+        self.strayed += 1;
+        let place = Place { life, parent, moves: 0 };
+        let astray = Some(self.strayed);
+        let (places, proof) = (0, mark);
+        let known = Known { place, places, proof, via: None, astray, birthplace: parent };
+        if let Entry::Vacant(entry) = self.lives.entry(life) {
+            entry.insert(known);
+            self.astray.insert(self.strayed, life);
+            self.forget_oldest();
         }
-        let mut left = Vec::new();
-        if let Some(old) = old.filter(|old| old.via != via || old.place.moves < place.moves) {
-            left.push((place.life, old.via));
-            left.extend(self.below(place.life).into_iter().map(|life| (life, old.via)));
-            left.iter().for_each(|(life, _)| self.remove(*life));
+    }
+
+    fn knows(&self, life: Life) -> bool {
+        self.lives.contains_key(&life)
+    }
+
+    fn steps(&self, place: Place) -> u64 {
+        let known = self.lives.get(&place.life);
+        known.map_or(0, |known| (u64::from(place.moves) + 1).saturating_sub(known.places))
+    }
+
+    fn is_new(&self, Proved { place, proof }: Proved) -> bool {
+        let known = self.lives.get(&place.life);
+        known.is_some_and(|known| proof.is_newer(self.steps(place), known.proof))
+    }
+
+    fn take_in(&mut self, at: Proved, via: LinkId) -> News {
+        if self.is_new(at) { self.hang(at, via) } else { News::Nothing }
+    }
+
+    fn learn(&mut self, at: Proved, via: LinkId) -> News {
+        let Proved { place, .. } = at;
+        let Place { life, parent, .. } = place;
+        // Nobody but this node itself knows who its children are.
+        let is_above = self.way(parent) == Some(via) && parent.incarnation < life.incarnation;
+        match self.lives.get(&life) {
+            _ if !is_above => News::Nothing,
+            None => News::Stranger,
+            // It was forgotten with its parent, which has come back.
+            Some(known) if known.place == place && known.places > 0 && known.astray.is_some() => {
+                self.hang(Proved { proof: known.proof, ..at }, via)
+            }
+            Some(_) if self.is_new(at) => self.hang(at, via),
+            Some(_) => News::Nothing,
         }
-        self.remove(place.life);
-        self.ways.insert(place.life, Way { place, via });
-        self.children.entry(place.parent).or_default().insert(place.life);
-        Some(left)
     }
 
     fn is_at(&self, place: Place, via: LinkId) -> bool {
-        self.ways.get(&place.life) == Some(&Way { place, via })
+        self.was_at(place, via) && self.way(place.life).is_some()
+    }
+
+    fn was_at(&self, place: Place, via: LinkId) -> bool {
+        let known = self.lives.get(&place.life);
+        known.is_some_and(|known| known.place == place && known.via == Some(via))
+    }
+
+    fn may_tell_end(&self, life: Life, via: LinkId) -> bool {
+        let known = self.lives.get(&life);
+        known.is_some_and(|known| known.via == Some(via) || self.way(known.birthplace) == Some(via))
     }
 
     fn forget(&mut self, life: Life, via: LinkId) -> Vec<Life> {
-        if self.ways.get(&life).is_none_or(|way| way.via != via) {
+        if self.way(life) != Some(via) {
             return Vec::new();
         }
         let mut lives = self.below(life);
         lives.push(life);
-        lives.iter().for_each(|life| self.remove(*life));
+        lives.iter().for_each(|life| self.lose(*life));
         lives.sort_unstable();
         lives
     }
 
-    fn places(&self) -> Vec<Place> {
-        self.below(self.local).iter().map(|life| self.ways[life].place).collect()
+    fn places(&self) -> Vec<Proved> {
+        let known = |life: &Life| self.lives[life];
+        let below = self.below(self.local);
+        below.iter().map(known).map(|Known { place, proof, .. }| Proved { place, proof }).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Incarnation, NodeId};
+    use crate::{Incarnation, KEY_BYTES, NodeId, Secret, Seed};
+
+    const HERE: LinkId = LinkId(1);
+    const THERE: LinkId = LinkId(2);
 
     fn life(id: u32, incarnation: u32) -> Life {
         Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(incarnation) }
     }
 
+    fn below(life: Life, parent: Life, moves: u32) -> Place {
+        Place { life, parent, moves }
+    }
+
     fn place(life: Life, moves: u32) -> Place {
-        Place { life, parent: Life::CONTROL, moves }
+        below(life, Life::CONTROL, moves)
+    }
+
+    fn seed(life: Life) -> Seed {
+        Seed::of(Secret::new(&[7; KEY_BYTES]), life)
+    }
+
+    fn proved(place: Place) -> Proved {
+        Proved { place, proof: seed(place.life).proof(place.moves).unwrap() }
+    }
+
+    /// The table of the control node, which has these created.
+    fn table(lives: &[Life]) -> RouteTable {
+        let mut table = RouteTable::new(Life::CONTROL);
+        lives.iter().for_each(|life| table.create(*life, Life::CONTROL));
+        table
+    }
+
+    impl RouteTable {
+        /// Learns of a place, whoever tells of it, and says whether it did.
+        fn hear(&mut self, place: Place, via: LinkId) -> bool {
+            let news = match place.parent == self.local {
+                true => self.take_in(proved(place), via),
+                false => self.learn(proved(place), via),
+            };
+            matches!(news, News::Learnt(_))
+        }
+
+        fn create(&mut self, life: Life, parent: Life) {
+            self.expect(life, parent, seed(life).mark());
+        }
+
+        fn all(&self) -> Vec<Place> {
+            self.places().iter().map(|at| at.place).collect()
+        }
     }
 
     #[test]
     fn it_learns_moves_and_forgets() {
-        let (left, right) = (LinkId(1), LinkId(2));
         let local = Life::CONTROL;
-        let mut table = RouteTable::new(local);
-        assert_eq!(table.route(local), Hop::Local);
-        assert_eq!(table.route(life(5, 0)), Hop::Unknown);
+        let lives = [5, 6, 7].map(|id| life(id, id));
+        let [five, six, seven] = lives;
+        let mut table = table(&lives);
+        assert_eq!((table.route(local), table.len()), (Hop::Local, 0));
+        assert_eq!(table.route(five), Hop::Unknown);
 
-        for id in [7, 5, 6] {
-            table.learn(place(life(id, 0), 0), left);
+        for life in [seven, five, six] {
+            assert!(table.hear(place(life, 0), HERE));
         }
-        assert_eq!(table.route(life(5, 0)), Hop::Link(left));
+        assert_eq!(table.route(five), Hop::Link(HERE));
 
-        table.learn(place(life(5, 0), 1), right);
-        assert_eq!(table.forget(life(5, 0), left), []);
-        assert_eq!(table.route(life(5, 0)), Hop::Link(right), "another link leads there now");
-        table.learn(place(life(5, 0), 0), left);
-        assert_eq!(table.route(life(5, 0)), Hop::Link(right), "that is not its place any more");
-        assert_eq!(table.places()[0], place(life(5, 0), 1));
-        assert!(table.is_at(place(life(5, 0), 1), right));
-        assert!(
-            !table.is_at(place(life(5, 0), 0), right) && !table.is_at(place(life(5, 0), 1), left)
-        );
+        assert!(table.hear(place(five, 1), THERE));
+        assert_eq!(table.forget(five, HERE), []);
+        assert_eq!(table.route(five), Hop::Link(THERE), "another link leads there now");
+        assert!(!table.hear(place(five, 0), HERE), "that is not its place any more");
+        assert_eq!(table.all()[0], place(five, 1));
+        assert!(table.is_at(place(five, 1), THERE));
+        assert!(!table.is_at(place(five, 0), THERE) && !table.is_at(place(five, 1), HERE));
 
-        for id in [6, 7] {
-            assert_eq!(table.forget(life(id, 0), left), [life(id, 0)]);
+        for life in [six, seven] {
+            assert_eq!(table.forget(life, HERE), [life]);
         }
-        assert_eq!(table.route(life(7, 0)), Hop::Unknown);
+        assert_eq!(table.route(seven), Hop::Unknown);
 
-        assert_eq!(table.forget(life(5, 0), right), [life(5, 0)]);
-        assert_eq!(table.route(life(5, 0)), Hop::Unknown);
+        assert_eq!(table.forget(five, THERE), [five]);
+        assert_eq!(table.route(five), Hop::Unknown);
+        assert!(!table.is_at(place(five, 1), THERE) && table.was_at(place(five, 1), THERE));
         assert!(table.children.is_empty() && table.is_empty(), "nothing is left behind");
+    }
+
+    /// Or a hostile node could make up any number of them.
+    #[test]
+    fn only_lives_that_are_to_be_can_hang_anywhere() {
+        let (parent, child) = (life(1, 1), life(2, 2));
+        let mut table = table(&[parent]);
+        table.hear(place(parent, 0), HERE);
+        assert_eq!(table.learn(proved(below(child, parent, 0)), HERE), News::Stranger);
+        table.create(child, parent);
+        assert!(table.hear(below(child, parent, 0), HERE));
+    }
+
+    #[test]
+    fn nobody_can_be_said_to_hang_where_its_teller_is_not_above_it() {
+        let (liar, other, leaf) = (life(1, 1), life(2, 2), life(3, 3));
+        let mut table = table(&[liar, other, leaf]);
+        table.hear(place(liar, 0), HERE);
+        table.hear(place(other, 0), THERE);
+        for parent in [other, Life::CONTROL, life(9, 0)] {
+            assert_eq!(
+                table.learn(proved(below(leaf, parent, 5)), HERE),
+                News::Nothing,
+                "{parent}"
+            );
+        }
+    }
+
+    /// Whoever walks the tree would never come to an end.
+    #[test]
+    fn nobody_can_be_said_to_hang_below_itself() {
+        let (one, two) = (life(1, 1), life(2, 2));
+        let mut table = table(&[one, two]);
+        table.hear(place(one, 0), HERE);
+        table.hear(below(two, one, 0), HERE);
+        assert!(!table.hear(below(one, two, 1), HERE) && !table.hear(below(two, two, 1), HERE));
+        assert_eq!(table.all(), [place(one, 0), below(two, one, 0)]);
+    }
+
+    /// Else a node could be said to hang where it does not.
+    #[test]
+    fn a_new_place_needs_the_proof_of_the_life_itself() {
+        let (liar, other, leaf) = (life(1, 1), life(2, 2), life(3, 3));
+        let mut table = table(&[liar, other, leaf]);
+        table.hear(place(liar, 0), HERE);
+        table.hear(place(other, 0), THERE);
+        table.hear(below(leaf, other, 2), THERE);
+        let lie = |moves, proof| Proved { place: below(leaf, liar, moves), proof };
+        let shown = |moves| seed(leaf).proof(moves).unwrap();
+        for moves in [0, 1, 2, 3, 4, 255, 256, u32::MAX] {
+            for proof in [shown(0), shown(1), shown(2), seed(leaf).mark(), seed(liar).mark()] {
+                assert!(!table.is_new(lie(moves, proof)), "{moves}");
+                assert_eq!(table.learn(lie(moves, proof), HERE), News::Nothing, "{moves}");
+            }
+        }
+        table.forget(leaf, THERE);
+        assert_eq!(table.learn(lie(2, shown(2)), HERE), News::Nothing, "it was not there");
+        assert!(table.hear(below(leaf, liar, 4), HERE), "now it is");
+    }
+
+    #[test]
+    fn what_is_known_already_is_no_news() {
+        let (parent, child) = (life(1, 1), life(2, 2));
+        let mut table = table(&[parent, child]);
+        table.hear(place(parent, 0), HERE);
+        assert!(table.hear(below(child, parent, 0), HERE));
+        assert!(!table.hear(below(child, parent, 0), HERE));
+        table.forget(child, HERE);
+        assert!(table.hear(below(child, parent, 0), HERE), "it has come with its parent");
+    }
+
+    /// Only the node at which it has begun is told by the system.
+    #[test]
+    fn of_an_end_tells_who_leads_there_or_has_started_it() {
+        let (parent, other, child) = (life(1, 1), life(2, 2), life(3, 3));
+        let mut table = table(&[parent, other]);
+        table.create(child, parent);
+        table.hear(place(parent, 0), HERE);
+        table.hear(place(other, 0), THERE);
+        table.hear(below(child, other, 1), THERE);
+        let links = [HERE, THERE, LinkId(9)];
+        assert_eq!(links.map(|link| table.may_tell_end(child, link)), [true, true, false]);
+        assert!(!table.may_tell_end(parent, THERE));
+    }
+
+    #[test]
+    fn who_hangs_nowhere_is_remembered_but_not_for_ever() {
+        let first = life(0, 1);
+        let mut table = table(&[first]);
+        table.hear(place(first, 0), HERE);
+        table.forget(first, HERE);
+        for id in 0..20_000 {
+            assert!(table.knows(first) || id >= 16_384 - 1, "{id}");
+            table.create(life(1, 2 + id), Life::CONTROL);
+        }
+        assert_eq!((table.lives.len(), table.len()), (REMEMBERED_MAX, 0));
     }
 
     #[test]
     fn late_news_by_a_way_that_the_parent_has_left_leads_nowhere() {
-        let (old, new) = (LinkId(1), LinkId(2));
-        let mut table = RouteTable::new(Life::CONTROL);
-        let below = |life, parent, moves| Place { life, parent, moves };
-        let (top, middle, leaf) = (life(1, 1), life(2, 2), life(3, 3));
-        table.learn(below(life(9, 9), Life::CONTROL, 0), old);
-        table.learn(below(middle, life(9, 9), 0), old);
-        table.learn(below(leaf, middle, 0), old);
-        table.learn(below(top, Life::CONTROL, 1), new);
-        table.learn(below(middle, top, 1), new);
-        table.learn(below(leaf, middle, 0), new);
-        table.learn(below(leaf, middle, 1), old);
+        let (old, new) = (HERE, THERE);
+        let (relay, top, middle, leaf) = (life(1, 1), life(2, 2), life(3, 3), life(4, 4));
+        let late = life(5, 5);
+        let mut table = table(&[relay, top, middle, leaf, late]);
+        table.hear(place(relay, 0), old);
+        table.hear(below(middle, relay, 0), old);
+        table.hear(below(leaf, middle, 0), old);
+        table.hear(place(top, 1), new);
+        table.hear(below(middle, top, 1), new);
+        table.hear(below(leaf, middle, 0), new);
+        table.hear(below(leaf, middle, 1), old);
         assert_eq!(table.forget(leaf, old), []);
         assert_eq!(table.route(leaf), Hop::Link(new));
-        assert_eq!(table.learn(below(life(4, 4), leaf, 0), old), None);
-        assert_eq!(table.forget(life(9, 9), old), [life(9, 9)]);
-        assert_eq!(table.learn(below(life(4, 4), life(9, 9), 0), old), None, "nobody is there");
+        assert_eq!(table.learn(proved(below(late, leaf, 0)), old), News::Nothing);
+        assert_eq!(table.forget(relay, old), [relay]);
+        assert_eq!(
+            table.learn(proved(below(late, relay, 0)), old),
+            News::Nothing,
+            "nobody is there"
+        );
         assert_eq!(table.forget(top, new), [top, middle, leaf]);
     }
 
     /// News of its end may have gone the way that its parent has left, and come too late.
     #[test]
     fn who_has_not_come_along_is_forgotten() {
-        let mut table = RouteTable::new(Life::CONTROL);
         let (parent, gone, leaf) = (life(1, 1), life(2, 2), life(3, 3));
-        let below = |life, parent, moves| Place { life, parent, moves };
-        for via in [LinkId(1), LinkId(1), LinkId(2)] {
-            let moves = table.places().first().map_or(0, |place| place.moves + 1);
-            table.learn(place(parent, moves), via);
-            table.learn(below(gone, parent, 0), via);
-            table.learn(below(leaf, gone, 0), via);
+        let mut table = table(&[parent, gone, leaf]);
+        for via in [HERE, HERE, THERE] {
+            let moves = table.all().first().map_or(0, |place| place.moves + 1);
+            table.hear(place(parent, moves), via);
+            table.hear(below(gone, parent, 0), via);
+            table.hear(below(leaf, gone, 0), via);
+            assert_eq!(table.len(), 3);
         }
-        table.learn(place(parent, 3), LinkId(2));
-        assert_eq!(table.forget(gone, LinkId(1)), []);
-        assert_eq!(table.places(), [place(parent, 3)]);
+        table.hear(place(parent, 3), THERE);
+        assert_eq!(table.forget(gone, HERE), []);
+        assert_eq!(table.all(), [place(parent, 3)]);
     }
 
     /// The relay at the end of the link has it at a place that was not believed here, and will not tell
     /// of its end.
     #[test]
     fn who_was_below_one_that_is_forgotten_is_forgotten_as_well() {
-        let (here, there) = (LinkId(1), LinkId(2));
-        let mut table = RouteTable::new(Life::CONTROL);
-        let below = |life, parent, moves| Place { life, parent, moves };
         let (relay, first, second, leaf) = (life(1, 1), life(2, 2), life(3, 3), life(4, 4));
-        table.learn(place(relay, 0), here);
-        table.learn(below(first, relay, 0), here);
-        table.learn(below(leaf, first, 0), here);
-        table.learn(place(second, 1), there);
-        assert_eq!(table.learn(below(leaf, second, 1), here), None);
-        assert_eq!(table.forget(first, here), [first, leaf]);
-        assert_eq!(table.places(), [place(relay, 0), place(second, 1)]);
+        let mut table = table(&[relay, first, second, leaf]);
+        table.hear(place(relay, 0), HERE);
+        table.hear(below(first, relay, 0), HERE);
+        table.hear(below(leaf, first, 0), HERE);
+        table.hear(place(second, 1), THERE);
+        assert_eq!(table.learn(proved(below(leaf, second, 1)), HERE), News::Nothing);
+        assert_eq!(table.forget(first, HERE), [first, leaf]);
+        assert_eq!(table.all(), [place(relay, 0), place(second, 1)]);
     }
 
     /// What is under way there will not arrive.
     #[test]
     fn who_has_moved_has_left_its_way_with_all_below_it() {
-        let (old, new) = (LinkId(1), LinkId(2));
-        let mut table = RouteTable::new(Life::CONTROL);
         let (top, leaf) = (life(1, 1), life(2, 2));
-        assert_eq!(table.learn(place(top, 0), old), Some(vec![]));
-        assert_eq!(table.learn(Place { life: leaf, parent: top, moves: 0 }, old), Some(vec![]));
-        assert_eq!(table.learn(place(top, 1), old), Some(vec![(top, old), (leaf, old)]));
-        assert_eq!(table.learn(place(top, 1), old), Some(vec![]), "it is there");
-        assert_eq!(table.learn(place(top, 2), new), Some(vec![(top, old)]));
+        let mut table = table(&[top, leaf]);
+        assert_eq!(table.take_in(proved(place(top, 0)), HERE), News::Learnt(vec![]));
+        assert_eq!(table.learn(proved(below(leaf, top, 0)), HERE), News::Learnt(vec![]));
+        let left = vec![(top, HERE), (leaf, HERE)];
+        assert_eq!(table.take_in(proved(place(top, 1)), HERE), News::Learnt(left));
+        assert_eq!(
+            table.take_in(proved(place(top, 1)), THERE),
+            News::Nothing,
+            "it is where it was"
+        );
+        assert_eq!(table.take_in(proved(place(top, 2)), THERE), News::Learnt(vec![(top, HERE)]));
     }
 
     #[test]
     fn a_new_life_that_comes_to_nothing_leaves_the_way_to_the_old_one() {
         let (old, new) = (life(5, 0), life(5, 1));
-        let (left, right) = (LinkId(1), LinkId(2));
-        let mut table = RouteTable::new(Life::CONTROL);
-        table.learn(place(old, 9), left);
-        table.learn(place(new, 0), right);
-        assert_eq!(table.route(old), Hop::Link(left));
-        assert_eq!(table.route(new), Hop::Link(right));
-        assert_eq!(table.forget(new, right), [new]);
-        assert_eq!((table.route(old), table.route(new)), (Hop::Link(left), Hop::Unknown));
-        assert_eq!(table.forget(old, left), [old]);
+        let mut table = table(&[old, new]);
+        table.hear(place(old, 9), HERE);
+        table.hear(place(new, 0), THERE);
+        assert_eq!(table.route(old), Hop::Link(HERE));
+        assert_eq!(table.route(new), Hop::Link(THERE));
+        assert_eq!(table.forget(new, THERE), [new]);
+        assert_eq!((table.route(old), table.route(new)), (Hop::Link(HERE), Hop::Unknown));
+        assert_eq!(table.forget(old, HERE), [old]);
     }
 }

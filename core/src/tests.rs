@@ -6,8 +6,8 @@ use crate::command::{CommandSpec, Example, Verb, Watch, Word};
 use crate::network::{Network, stranger};
 use crate::wire::{self, Hello, Kind, Message};
 use crate::{
-    Answer, Call, Change, Claim, Command, Context, FRAME_BYTES_MAX, LINE_BYTES_MAX, NodeId, Order,
-    Outcome, Registry, Reply, RequestId, Stop, Token, VALUE_BYTES_MAX,
+    Answer, Call, Change, Claim, Command, Context, FRAME_BYTES_MAX, KEY_BYTES, LINE_BYTES_MAX,
+    NodeId, Order, Outcome, Registry, Reply, RequestId, Secret, Seed, Stop, Token, VALUE_BYTES_MAX,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -705,8 +705,10 @@ fn a_removal_ends_the_whole_subtree_although_some_of_it_hangs() {
 #[test]
 fn whoever_has_no_valid_hello_is_cut_off() {
     let mut network = chain(1);
+    // That of node 1, which has joined.
+    let newborn = Seed::of(Secret::new(&[7; KEY_BYTES]), network.life(1)).proof(0);
     let hello = |version, token, life| {
-        let body = wire::body(&Hello { version, token: Token(token), life, pid: 1, orphan: false });
+        let body = wire::body(&Hello { version, token: Token(token), life, pid: 1, newborn });
         let mut frame = vec![0; wire::FRAME_HEADER_BYTES];
         Message::neighbour(Kind::Hello, &body).encode(&mut frame);
         frame

@@ -8,10 +8,10 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Ancestor, Incarnation, Life, NodeId, Place, RequestId, Token};
+use crate::{Ancestor, Incarnation, Life, NodeId, Proof, Proved, RequestId, Seed, Token};
 
 /// Changes with every change of what travels; two ends with different versions do not talk.
-pub(crate) const VERSION: u16 = 5;
+pub(crate) const VERSION: u16 = 6;
 
 /// The acknowledgement that every frame begins with, in bytes.
 pub(crate) const FRAME_HEADER_BYTES: usize = 4;
@@ -41,7 +41,7 @@ pub(crate) enum Kind {
     Exec,
     /// Down: answer if you live.
     Ping,
-    /// Down, to the parent: start this [`Life`], on the transport of a name, an `Option<String>`.
+    /// Down, to the parent: start a life, [`Create`].
     Create,
     /// Down, to the parent: end this [`Life`] and all below it, leaves first, within a `Duration`.
     Remove,
@@ -51,17 +51,17 @@ pub(crate) enum Kind {
     Answer,
     /// Up: the answer to a create that succeeded: [`Joined`]. Relays learn the way from it.
     Joined,
-    /// Up: the link to the life at this [`Place`] is gone.
+    /// Up: the link to the life at this [`crate::Place`] is gone.
     Lost,
-    /// Up: nothing has been heard of the life at this [`Place`] for too long.
+    /// Up: nothing has been heard of the life at this [`crate::Place`] for too long.
     Silent,
-    /// Up: the life at this [`Place`], which was silent, has spoken.
+    /// Up: the life at this [`crate::Place`], which was silent, has spoken.
     Heard,
     /// Up, one hop: this is now my parent: [`Settled`].
     Settled,
     /// Up: a life has moved to another parent: [`Moved`]. Relays learn the way from it.
     Moved,
-    /// Up: these hang below one that has moved, a `Vec<Place>`. Relays learn the ways from it.
+    /// Up: these hang below one that has moved, a `Vec<Proved>`. Relays learn the ways from it.
     Below,
     /// Up: the process of a [`Life`] has ended, and [`Exit`] says how.
     Ended,
@@ -268,6 +268,18 @@ impl<'a> Message<'a> {
         self.decode().ok_or(Malformed("a body that is not what its kind says"))
     }
 
+    /// As [`Message::read`], for a message about one life, which its body names as well.
+    pub fn read_about<T: DeserializeOwned>(
+        &self,
+        life: impl Fn(&T) -> Life,
+    ) -> Result<T, Malformed> {
+        let body = self.read::<T>()?;
+        if life(&body) != self.life {
+            return Err(Malformed("a header about another life than the body"));
+        }
+        Ok(body)
+    }
+
     fn parse(bytes: &'a [u8]) -> Option<(Message<'a>, &'a [u8])> {
         let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
         let number = |at: usize| {
@@ -438,8 +450,19 @@ pub(crate) struct Hello {
     pub token: Token,
     pub life: Life,
     pub pid: u32,
-    /// Whether it is not a new life, but one that has lost its parent and looks for another.
-    pub orphan: bool,
+    /// The proof of a new life that it is the one which was to be started. One that has lost its parent
+    /// and looks for another has none: it asks several, and shows it only to the one with whom it stays.
+    pub newborn: Option<Proof>,
+}
+
+/// What is to be started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Create {
+    pub life: Life,
+    /// For the life alone: those on the way keep its mark.
+    pub seed: Seed,
+    /// The name of the transport, unless it is that of the parent.
+    pub transport: Option<String>,
 }
 
 /// That an orphan stays with the parent that gets this.
@@ -447,19 +470,20 @@ pub(crate) struct Hello {
 pub(crate) struct Settled {
     /// How many times it has moved, this time included.
     pub moves: u32,
+    pub proof: Proof,
 }
 
 /// That a life has moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
-    pub place: Place,
+    pub to: Proved,
     pub pid: u32,
 }
 
 /// That a new life has said its hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Joined {
-    pub place: Place,
+    pub at: Proved,
     pub pid: u32,
 }
 

@@ -12,6 +12,7 @@ use crate::healing::{Attempts, Healing};
 use crate::link::{Link, Merge};
 use crate::modules::Modules;
 use crate::offers::Offers;
+use crate::seed::MOVES_MAX;
 use crate::time::earliest;
 use crate::wire::{
     self, ANCESTORS_MAX, Allowance, Fan, Hello, Kind, Malformed, Message, Published, Settled,
@@ -19,13 +20,13 @@ use crate::wire::{
 };
 use crate::{
     Address, Ancestor, Birth, Facts, Failure, Input, Inspection, LINE_BYTES_MAX, LinkId, Node,
-    NodeId, Output, Registry, Reply, RequestId, Time, Token, Traffic, VALUE_BYTES_MAX, Watch,
+    NodeId, Output, Registry, Reply, RequestId, Seed, Time, Token, Traffic, VALUE_BYTES_MAX, Watch,
 };
 
 /// How many places one message about those below names at most; keeps it below a piece.
 const PLACES_PER_MESSAGE: usize = 400;
 
-/// How many bytes of answers may wait for the parent before this node takes in no more: children
+/// How many bytes of answers and news may wait for the parent before this node takes in no more: children
 /// get no new credit, and its own requests wait. As many may wait to be taken before those do.
 pub(crate) const ANSWERS_WAITING_BYTES: usize = 256 * 1024;
 
@@ -61,8 +62,9 @@ pub struct Worker {
     parent: Parent,
     /// Who is above the parent, the nearest first.
     ancestors: Vec<Ancestor>,
-    /// How often it has moved from one parent to another.
+    /// How often it has moved from one parent to another, and what it proves that with.
     moves: u32,
+    seed: Seed,
     /// While it looks for another parent.
     healing: Option<Healing>,
     attempts: Attempts,
@@ -129,13 +131,14 @@ impl Worker {
         let life = birth.life;
         let ancestor = Ancestor { node: birth.parent, address: parent_address };
         Worker {
-            hello: Hello { version: wire::VERSION, token, life, pid, orphan: false },
+            hello: Hello { version: wire::VERSION, token, life, pid, newborn: birth.seed.proof(0) },
             transport,
             clock: Clock::default(),
             since: now,
             parent: Parent { link: Link::new(parent, now), is_up: true, ancestor, pid: None },
             ancestors: birth.ancestors,
             moves: 0,
+            seed: birth.seed,
             healing: None,
             attempts: Attempts::default(),
             watch: None,
@@ -394,9 +397,9 @@ impl Worker {
         }
     }
 
-    /// Whether answers pile up faster than the parent takes them.
+    /// Whether answers, or news of those below, pile up faster than the parent takes them.
     fn is_congested(&self) -> bool {
-        self.parent.is_up && self.parent.link.queued_bytes() > ANSWERS_WAITING_BYTES
+        self.parent.is_up && self.parent.link.waiting_bytes() > ANSWERS_WAITING_BYTES
     }
 
     /// Beats to the parent, and notices when nothing comes from it. The control node's silence is
@@ -439,6 +442,10 @@ impl Worker {
         self.parent.is_up = false;
         self.forget_requests();
         if self.ending {
+            return self.end(now, END_GRACE, out);
+        }
+        if self.moves >= MOVES_MAX {
+            log::error!("{} has moved {MOVES_MAX} times, and ends", self.hello.life);
             return self.end(now, END_GRACE, out);
         }
         if let Some(healing) = self.healing.take() {
@@ -484,7 +491,8 @@ impl Worker {
     /// The process of the parent, of which nothing has come for too long, was looked at.
     fn parent_inspected(&mut self, now: Time, seen: Inspection, out: &mut Vec<Output>) {
         // One that is ending notes the silence as well, or its deadline would stay.
-        if self.parent.is_up && self.parent.link.judge(now, seen) && !self.ending {
+        let may_move = !self.ending && self.moves < MOVES_MAX;
+        if self.parent.is_up && self.parent.link.judge(now, seen) && may_move {
             log::info!("node {} hears nothing from its parent", self.hello.life.node);
             self.seek(now, self.ancestors.clone(), out);
         }
@@ -514,6 +522,7 @@ impl Worker {
     fn settle(&mut self, now: Time, link: LinkId, welcome: Welcome, out: &mut Vec<Output>) {
         let healing = self.healing.take().expect("whoever has answered was asked");
         let Some((ancestor, link)) = healing.choose(link, out) else { return };
+        let Some(proof) = self.seed.proof(self.moves + 1) else { return };
         if self.parent.is_up {
             out.push(Output::Close(self.parent.link.id()));
             self.forget_requests();
@@ -522,7 +531,7 @@ impl Worker {
         self.moves += 1;
         self.parent = Parent { link, is_up: true, ancestor, pid: None };
         self.watch_parent(now);
-        let settled = wire::body(&Settled { moves: self.moves });
+        let settled = wire::body(&Settled { moves: self.moves, proof });
         self.parent.link.send_first(&Message::neighbour(Kind::Settled, &settled));
         for places in self.children.places().chunks(PLACES_PER_MESSAGE) {
             self.parent.send(&Message::neighbour(Kind::Below, &wire::body(&places)));
@@ -568,7 +577,7 @@ impl Worker {
     fn attempt(&mut self, now: Time, input: &Input<'_>, out: &mut Vec<Output>) {
         match *input {
             Input::Up(link) => {
-                let hello = wire::body(&Hello { orphan: true, ..self.hello.clone() });
+                let hello = wire::body(&Hello { newborn: None, ..self.hello.clone() });
                 if let Some(healing) = &mut self.healing {
                     healing.up(link, &hello);
                 }
@@ -713,9 +722,10 @@ fn read_welcome(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Create;
     use crate::{
-        Activity, Call, Claim, Command, CommandSpec, Context, Example, Incarnation, Life, Outcome,
-        Place, Word,
+        Activity, Call, Claim, Command, CommandSpec, Context, Example, Incarnation, KEY_BYTES,
+        Life, Outcome, Place, Secret, Word,
     };
 
     const PARENT: LinkId = LinkId(1);
@@ -726,6 +736,10 @@ mod tests {
         Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(id) }
     }
 
+    fn seed(life: Life) -> Seed {
+        Seed::of(Secret::new(&[7; KEY_BYTES]), life)
+    }
+
     fn frame(messages: &[Message<'_>]) -> Vec<u8> {
         let mut frame = vec![0; wire::FRAME_HEADER_BYTES];
         messages.iter().for_each(|message| message.encode(&mut frame));
@@ -733,7 +747,8 @@ mod tests {
     }
 
     fn worker(ancestors: Vec<Ancestor>) -> Worker {
-        let birth = Birth { life: life(1), parent: NodeId::CONTROL, ancestors };
+        let (life, seed) = (life(1), seed(life(1)));
+        let birth = Birth { life, seed, parent: NodeId::CONTROL, ancestors };
         let config = WorkerConfig {
             birth,
             token: TOKEN,
@@ -842,6 +857,14 @@ mod tests {
         assert!(out.contains(&Output::Close(link)) && !worker.parent.is_up, "{out:?}");
     }
 
+    /// Nobody would take it in.
+    #[test]
+    fn who_has_moved_as_often_as_it_can_ends() {
+        let mut worker = worker(Vec::new());
+        worker.moves = MOVES_MAX;
+        assert_eq!(turn(&mut worker, Input::Down(PARENT)), [Output::Exit]);
+    }
+
     /// The control node may have been told that it is there.
     #[test]
     fn who_loses_its_parent_before_it_is_welcome_knows_where_to_turn() {
@@ -896,12 +919,13 @@ mod tests {
         let mut worker = worker(Vec::new());
         let mut turn = |input: Input<'_>| turn(&mut worker, input);
         turn(Input::Up(PARENT));
-        let create = wire::body(&(life(2), None::<String>));
+        let seed = seed(life(2));
+        let create = wire::body(&Create { life: life(2), seed, transport: None });
         let create = Message::new(Kind::Create, life(1), RequestId(1), &create);
         turn(Input::Frame(PARENT, &frame(&[create])));
         turn(Input::Up(CHILD));
-        let hello =
-            Hello { version: wire::VERSION, token: TOKEN, life: life(2), pid: 2, orphan: false };
+        let (version, newborn) = (wire::VERSION, seed.proof(0));
+        let hello = Hello { version, token: TOKEN, life: life(2), pid: 2, newborn };
         let hello = wire::body(&hello);
         let out = turn(Input::Frame(CHILD, &frame(&[Message::neighbour(Kind::Hello, &hello)])));
         let links: Vec<_> = out
@@ -913,6 +937,6 @@ mod tests {
             .collect();
         assert_eq!(links, [CHILD, PARENT]);
         let place = Place { life: life(2), parent: life(1), moves: 0 };
-        assert_eq!(worker.children.places(), [place]);
+        assert_eq!(worker.children.places()[0].place, place);
     }
 }

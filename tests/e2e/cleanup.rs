@@ -1,6 +1,6 @@
 //! However hoptree ends, it leaves no process and no file behind.
 
-use std::io::pipe;
+use std::io::{BufRead, BufReader, pipe};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -175,14 +175,14 @@ fn a_closed_output_ends_it_quietly() {
         let (reader, writer) = pipe().unwrap();
         let mut console = Console::start_writing_to(writer, &[]);
         console.send("create 1\ncreate 2 1\ncreate 3 2");
-        let mut tree = Vec::new();
-        eventually("three nodes run", PATIENCE, || {
-            tree = console.process().descendants();
-            tree.len() == 3
-        });
+        // One that runs and has not joined says so when the tree ends.
+        let mut replies = BufReader::new(reader).lines().map(Result::unwrap);
+        (0..3).for_each(|_| assert!(replies.next().unwrap().starts_with("Ok: ")));
+        let tree = console.process().descendants();
+        assert_eq!(tree.len(), 3);
         stopped.iter().for_each(|index: &usize| tree[*index].stop());
 
-        drop(reader);
+        drop(replies);
         // More than once: a process that another test is starting may have a copy for a moment.
         eventually("it notices", PATIENCE, || {
             console.send("ping 99");

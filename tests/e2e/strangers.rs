@@ -1,6 +1,7 @@
 //! Those who do not belong to the tree can neither join it, nor read, nor answer, nor stop anything.
 
 use std::fs::{self, File};
+use std::io::{self, Write};
 use std::net::{SocketAddrV4, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -134,7 +135,7 @@ fn settled(processes: &[Process], figure: impl Fn(&Process) -> usize) -> Vec<usi
 #[test]
 fn another_user_can_neither_join_nor_read_nor_answer_nor_stop_anything() {
     if as_nobody(|| ()).is_none() {
-        eprintln!("not tested: this user may not become another one");
+        let _ = writeln!(io::stderr(), "not tested: this user may not become another one");
         return;
     }
     // One that has flaws is not for a machine with others on it.

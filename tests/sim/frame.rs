@@ -52,40 +52,53 @@ impl Header<'_> {
 
     /// The lives that the message is about, and where they are said to hang: numbers, as they are.
     fn lives(&self) -> String {
-        let per_life = match self.name() {
-            "Create" | "Discard" | "Forget" => 2,
-            "Joined" | "Moved" | "Below" | "Lost" | "Silent" | "Heard" => 5,
-            _ => return String::new(),
-        };
-        let mut numbers = numbers(self.body);
+        let mut body = self.body;
+        let mut words = String::new();
         if matches!(self.name(), "Forget" | "Below") {
-            numbers.next();
+            number(&mut body);
         }
-        let numbers: Vec<_> = numbers.collect();
-        let lives = numbers.chunks_exact(per_life).map(|life| match *life {
-            [node, life, NOBODY, _, moves] => format!(" {node}/{life}<control+{moves}"),
-            [node, life, above, parent, moves] => {
-                format!(" {node}/{life}<{above}/{parent}+{moves}")
+        while let Some(life) = self.life(&mut body) {
+            words += &life;
+            if matches!(self.name(), "Create" | "Joined" | "Moved") {
+                break;
             }
-            [node, life, ..] => format!(" {node}/{life}"),
-            _ => String::new(),
-        });
-        lives.collect()
+        }
+        words
+    }
+
+    /// The next life of the body.
+    fn life(&self, body: &mut &[u8]) -> Option<String> {
+        let mut next = || number(body);
+        match self.name() {
+            "Create" | "Discard" | "Forget" => Some(format!(" {}/{}", next()?, next()?)),
+            "Joined" | "Moved" | "Below" | "Lost" | "Silent" | "Heard" => {
+                let (node, life, above, parent, moves) =
+                    (next()?, next()?, next()?, next()?, next()?);
+                if self.name() == "Below" {
+                    *body = body.get(PROOF_BYTES..)?;
+                }
+                Some(match above {
+                    NOBODY => format!(" {node}/{life}<control+{moves}"),
+                    _ => format!(" {node}/{life}<{above}/{parent}+{moves}"),
+                })
+            }
+            _ => None,
+        }
     }
 }
+
+const PROOF_BYTES: usize = 16;
 
 /// The node of the control node.
 const NOBODY: u64 = u32::MAX as u64;
 
-/// Numbers in their LEB128 form, one after the other.
-fn numbers(mut bytes: &[u8]) -> impl Iterator<Item = u64> {
-    std::iter::from_fn(move || {
-        let end = bytes.iter().position(|byte| byte & 0x80 == 0)?;
-        let number = bytes[..=end].iter().rev();
-        let number = number.fold(0u64, |number, byte| number << 7 | u64::from(byte & 0x7f));
-        bytes = &bytes[end + 1..];
-        Some(number)
-    })
+/// Takes a number in its LEB128 form.
+pub fn number(bytes: &mut &[u8]) -> Option<u64> {
+    let end = bytes.iter().position(|byte| byte & 0x80 == 0)?;
+    let number = bytes[..=end].iter().rev();
+    let number = number.fold(0u64, |number, byte| number << 7 | u64::from(byte & 0x7f));
+    *bytes = &bytes[end + 1..];
+    Some(number)
 }
 
 /// How many frames of the other end its sender had taken in.

@@ -6,8 +6,9 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
 use hoptree_core::{
-    Activity, Address, Birth, Controller, ControllerConfig, Exit, Failure, Input, Inspection, Life,
-    LinkId, NodeId, Order, Output, Registry, RequestId, Time, Token, Worker, WorkerConfig,
+    Activity, Address, Birth, Controller, ControllerConfig, Exit, Failure, Input, Inspection,
+    KEY_BYTES, Life, LinkId, NodeId, Order, Output, Registry, RequestId, Secret, Time, Token,
+    Worker, WorkerConfig,
 };
 
 use crate::checks::Checks;
@@ -147,6 +148,7 @@ impl Network {
         };
         let config = ControllerConfig {
             token: TOKEN,
+            own_secret: Secret::new(&[7; KEY_BYTES]),
             pid: public(CONTROL),
             transport: "simulated",
             timeout: TIMEOUT,

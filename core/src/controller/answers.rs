@@ -6,7 +6,7 @@ use super::intake::Offer;
 use super::replies::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use super::windows::Charge;
-use crate::wire::{self, Kind, Message, Status};
+use crate::wire::{self, Allowance, Kind, Message, Status};
 use crate::{Change, Life, NodeId, RequestId, Time, VALUE_BYTES_MAX};
 
 /// What is printed when a node exists already that a command wants to create.
@@ -40,6 +40,9 @@ impl Board {
         if flags.is_whole() {
             // A way that broke cuts an answer off; what came of it is worth nothing.
             self.partial.remove(&request);
+            if message.body.len() > self.answer_bytes_max(request) {
+                return self.too_long(now, request);
+            }
             return self.answered(now, request, flags.status(), message.body);
         }
         let Some(task) = self.replies.task_mut(request) else {
@@ -58,12 +61,29 @@ impl Board {
         if flags.is_first() {
             self.partial.insert(request, Vec::with_capacity(self.intake.taken(request)));
         }
+        let bytes_max = self.answer_bytes_max(request);
         let Some(body) = self.partial.get_mut(&request) else { return };
+        if body.len() + message.body.len() > bytes_max {
+            self.partial.remove(&request);
+            return self.too_long(now, request);
+        }
         body.extend_from_slice(message.body);
         if flags.is_last() {
             let body = self.partial.remove(&request).expect("it was there a moment ago");
             self.answered(now, request, flags.status(), &body);
         }
+    }
+
+    /// How long the answer to a request may be, in bytes: what it may have unasked, or what was taken.
+    fn answer_bytes_max(&self, request: RequestId) -> usize {
+        let charge = self.replies.task(request).and_then(|task| task.charge.as_ref());
+        let allowance = charge.and_then(|charge| charge.allowance).unwrap_or(Allowance::Large);
+        allowance.bytes().max(self.intake.taken(request))
+    }
+
+    /// An answer is longer than it may be, which would fill the memory. Its rest is worth nothing.
+    fn too_long(&mut self, now: Time, request: RequestId) {
+        self.answered(now, request, Status::Failed, b"the answer is longer than its node may send");
     }
 
     /// A node has a long answer for whoever asked for it.

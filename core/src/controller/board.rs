@@ -15,7 +15,7 @@ use super::replies::Replies;
 use super::tree::Tree;
 use super::windows::Windows;
 use crate::wire::{Allowance, Flags, Joined, Kind, Message, Moved, Status};
-use crate::{Change, Exit, Life, LinkId, NodeId, Place, RequestId, Time};
+use crate::{Change, Exit, Life, LinkId, NodeId, Place, Proved, RequestId, Time};
 
 /// What the control node knows of the tree, and the commands that are under way.
 pub(crate) struct Board {
@@ -118,11 +118,11 @@ impl Board {
                 None => log::error!("a malformed message about a change of the tree"),
             },
             Kind::Moved => match message.decode::<Moved>() {
-                Some(Moved { place, .. }) => self.moved(now, &[place]),
+                Some(Moved { to, .. }) => self.moved(now, [to.place]),
                 None => log::error!("a malformed message about a node that has moved"),
             },
-            Kind::Below => match message.decode::<Vec<Place>>() {
-                Some(places) => self.moved(now, &places),
+            Kind::Below => match message.decode::<Vec<Proved>>() {
+                Some(places) => self.moved(now, places.iter().map(|at| at.place)),
                 None => log::error!("a malformed message about nodes that have moved"),
             },
             Kind::Ended => match message.decode::<(Life, Exit)>() {

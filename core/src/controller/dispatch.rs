@@ -14,9 +14,9 @@ use super::task::{Creation, Removal, Task, Work};
 use super::tree::{Record, State};
 use super::windows::{Admission, Charge, Claim};
 use crate::wire::{
-    self, Allowance, FAN_BODY_BYTES_MAX, Fan, Flags, Kind, Message, NO_REQUEST, Published,
+    self, Allowance, Create, FAN_BODY_BYTES_MAX, Fan, Flags, Kind, Message, NO_REQUEST, Published,
 };
-use crate::{Life, LinkId, NodeId, RequestId, Time};
+use crate::{Life, LinkId, NodeId, RequestId, Seed, Time};
 
 const PARENT_NOT_FOUND: &str = "Parent not found";
 
@@ -470,10 +470,11 @@ impl Controller {
         self.hold_for_create(request, node, parent.node, stage);
         self.note_sent(now, request, charge);
         let transport = match self.board.replies.task(request).map(|task| &task.work) {
-            Some(Work::Create { transport, .. }) => transport.as_deref(),
+            Some(Work::Create { transport, .. }) => transport.clone(),
             _ => None,
         };
-        let body = wire::body(&(life, transport));
+        let seed = Seed::of(self.own_secret, life);
+        let body = wire::body(&Create { life, seed, transport });
         self.post(Kind::Create, parent, request, Allowance::Large, body);
     }
 
@@ -559,7 +560,7 @@ mod tests {
 
     use crate::controller::{ControllerConfig, Order};
     use crate::wire::{Hello, Status};
-    use crate::{Input, LinkId, Node, Output, Registry, Time, Token};
+    use crate::{Input, KEY_BYTES, LinkId, Node, Output, Registry, Secret, Time, Token};
 
     use super::*;
 
@@ -584,11 +585,11 @@ mod tests {
         frame
     }
 
-    /// Otherwise it would hang below itself, and whoever walks the tree would never come to an end.
-    #[test]
-    fn a_node_that_does_not_answer_is_not_created_below_itself() {
+    /// A control node whose node 1 has joined, and its life.
+    fn parent() -> (Controller, Life) {
         let config = ControllerConfig {
             token: TOKEN,
+            own_secret: Secret::new(&[2; KEY_BYTES]),
             pid: 1,
             transport: "test",
             timeout: Duration::from_secs(5),
@@ -599,10 +600,46 @@ mod tests {
         let out = turn(&mut controller, [Input::Line(b"create 1")]);
         let [Output::Spawn(birth, None)] = &*out else { panic!("{out:?}") };
         let life = birth.life;
-        let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 2, orphan: false };
+        let newborn = birth.seed.proof(0);
+        let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 2, newborn };
         let hello = frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)));
         turn(&mut controller, [Input::Up(LINK), Input::Frame(LINK, &hello)]);
+        (controller, life)
+    }
 
+    /// Or a node could fill the memory of the control node.
+    #[test]
+    fn an_answer_that_is_longer_than_it_may_be_is_worth_nothing() {
+        let (whole, piece) = (Flags::new(Status::Ok), vec![b'x'; wire::PIECE_BYTES_MAX]);
+        let pieces = Allowance::Large.bytes() / piece.len();
+        for (count, is_taken) in [(pieces, true), (pieces + 1, false), (3 * pieces, false)] {
+            let (mut controller, life) = parent();
+            let out = turn(&mut controller, [Input::Line(b"exec 1 anything")]);
+            let [Output::Send(LINK, asked)] = &*out else { panic!("{out:?}") };
+            let request = wire::open(asked).unwrap().1.next().unwrap().unwrap().request;
+            let answer = Message::answer(life, request, Status::Ok, &piece);
+            let mut printed = Vec::new();
+            for index in 0..count {
+                let flags = whole.piece(index == 0, index + 1 == count);
+                let answer = frame(&Message { flags, ..answer });
+                let out = turn(&mut controller, [Input::Frame(LINK, &answer)]);
+                printed.extend(out.into_iter().filter_map(|output| match output {
+                    Output::Print(text) => String::from_utf8(text).ok(),
+                    _ => None,
+                }));
+            }
+            let right = match is_taken {
+                true => format!("Ok:1: {}\n", "x".repeat(count * piece.len())),
+                false => "Error:1: the answer is longer than its node may send\n".to_owned(),
+            };
+            assert_eq!(printed, [right]);
+        }
+    }
+
+    /// Otherwise it would hang below itself, and whoever walks the tree would never come to an end.
+    #[test]
+    fn a_node_that_does_not_answer_is_not_created_below_itself() {
+        let (mut controller, life) = parent();
         let out = turn(&mut controller, [Input::Line(b"create 1 1")]);
         let [Output::Send(LINK, asked)] = &*out else { panic!("{out:?}") };
         let (_, mut messages) = wire::open(asked).unwrap();

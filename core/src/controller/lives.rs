@@ -8,12 +8,12 @@ use super::replies::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use super::tree::{Record, State};
 use crate::wire::{self, Joined, Kind, NO_REQUEST, Status};
-use crate::{Change, Exit, Life, LinkId, NodeId, Place, RequestId, Time};
+use crate::{Change, Exit, Life, LinkId, NodeId, Place, Proved, RequestId, Time};
 
 impl Board {
     /// A new life has joined the tree.
     pub(super) fn joined(&mut self, now: Time, request: RequestId, joined: Joined) {
-        let Joined { place, pid } = joined;
+        let Joined { at: Proved { place, .. }, pid } = joined;
         let life = place.life;
         let parent = match self.replies.task(request).map(|task| &task.work) {
             Some(Work::Create {
@@ -79,7 +79,7 @@ impl Board {
 
     /// Lives hang at other places than before, and all below them with them. A life that is not the
     /// latest of its node, or whose node was removed, is ended.
-    pub(super) fn moved(&mut self, now: Time, places: &[Place]) {
+    pub(super) fn moved(&mut self, now: Time, places: impl IntoIterator<Item = Place>) {
         let mut there = Vec::new();
         for place in places {
             let known = self.tree.life_mut(place.life).map(|record| {
@@ -99,7 +99,7 @@ impl Board {
                 Some((_, Ordering::Less)) => self.lose(now, place.life.node, Change::Lost),
                 Some((_, Ordering::Equal)) => {}
             }
-            self.tree.hang(*place, now);
+            self.tree.hang(place, now);
             there.push(place.life);
         }
         for life in there {

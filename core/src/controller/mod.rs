@@ -31,7 +31,7 @@ use crate::time::earliest;
 use crate::wire::{Fan, Message};
 use crate::{
     Facts, Failure, Input, LINE_BYTES_MAX, Life, Node, NodeId, Outcome, Output, Registry,
-    RequestId, Time, Token, Traffic,
+    RequestId, Secret, Time, Token, Traffic,
 };
 
 /// What the control node is told before it starts.
@@ -39,6 +39,9 @@ use crate::{
 pub struct ControllerConfig {
     /// What every node of this tree shows its neighbours.
     pub token: Token,
+    /// What the [seeds](crate::Seed) of all lives are made from. Nobody else may know it, not even the
+    /// nodes of the tree.
+    pub own_secret: Secret,
     /// Its process.
     pub pid: u32,
     /// The name of its transport.
@@ -64,6 +67,7 @@ pub enum Order {
 /// prints one answer for each that has one.
 pub struct Controller {
     pid: u32,
+    own_secret: Secret,
     transport: &'static str,
     since: Time,
     clock: Clock,
@@ -98,6 +102,7 @@ impl Controller {
     pub fn new(now: Time, config: ControllerConfig) -> Controller {
         Controller {
             pid: config.pid,
+            own_secret: config.own_secret,
             transport: config.transport,
             since: now,
             clock: Clock::default(),

@@ -248,12 +248,12 @@ impl Tree {
     }
 
     /// Notes that a process has ended, if it is that of a node. The number may have been that of an
-    /// earlier process as well.
+    /// earlier process as well, which has then ended before; or a node has lied about its own, which
+    /// must not hide the end of another.
     pub fn ended(&mut self, pid: u32, exit: Exit) {
         let is_its = |record: &&mut Record| record.state != State::Absent && record.pid == pid;
-        let nodes = self.records.values_mut().filter(is_its);
-        if let Some(record) = nodes.max_by_key(|record| record.incarnation) {
-            record.exit = Some(exit);
+        for record in self.records.values_mut().filter(is_its) {
+            record.exit.get_or_insert(exit);
         }
     }
 
@@ -370,6 +370,18 @@ mod tests {
         tree.bury(node(2));
         assert!(tree.record(node(2)).is_none());
         assert_eq!(tree.subtree(node(1)), [node(1), node(3), node(4)]);
+    }
+
+    #[test]
+    fn a_node_that_gives_the_process_of_another_for_its_own_does_not_hide_its_end() {
+        let mut tree = Tree::default();
+        for id in [1, 2] {
+            let life = tree.new_life(node(id));
+            tree.join(Place { life, parent: Life::CONTROL, moves: 0 }, 7, Time::ZERO);
+            tree.entry(node(id)).reachable = false;
+        }
+        tree.ended(7, Exit::Signal(9));
+        assert!(tree.is_dead(node(1)) && tree.is_dead(node(2)));
     }
 
     #[test]
