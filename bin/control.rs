@@ -69,6 +69,7 @@ fn set_up(
             transport: spec.name,
             timeout: options.timeout(),
             order: options.order(source.terminal().is_some()),
+            nodes_max: options.max_nodes(),
             commands,
         },
     );
