@@ -6,6 +6,8 @@ mod clock;
 mod command;
 mod controller;
 mod floor;
+#[doc(hidden)]
+pub mod fuzzing;
 mod healing;
 mod id;
 mod link;
