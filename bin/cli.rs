@@ -76,6 +76,11 @@ pub struct Options {
     #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = log_size)]
     log_size: u64,
 
+    /// How many nodes there may be at a time; a create of one more is refused.
+    #[arg(long, value_name = "N", default_value = "4096",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_nodes: u32,
+
     /// Exit with status 1 when any command failed.
     #[arg(long)]
     pub strict: bool,
@@ -151,6 +156,11 @@ enum OrderName {
 }
 
 impl Options {
+    /// How many nodes there may be at a time.
+    pub fn max_nodes(&self) -> usize {
+        usize::try_from(self.max_nodes).unwrap_or(usize::MAX)
+    }
+
     /// The deadline of a command.
     pub fn timeout(&self) -> Duration {
         self.timeout
@@ -284,6 +294,7 @@ mod tests {
         assert_eq!(options.timeout(), Duration::from_secs(5));
         assert_eq!(options.order(true), Order::Completion);
         assert_eq!(options.order(false), Order::Input);
+        assert_eq!(options.max_nodes(), 4_096);
         assert!(options.script.is_none() && options.log_dir.is_none() && !options.strict);
         assert!(!options.insecure);
     }
@@ -343,6 +354,7 @@ mod tests {
             "hoptree --timeout 86400001",
             "hoptree --timeout soon",
             "hoptree --order random",
+            "hoptree --max-nodes 0",
             "hoptree --log-size 10",
             "hoptree --log-size much",
             "hoptree --no-such-option",

@@ -71,6 +71,7 @@ fn set_up(
             transport: spec.name,
             timeout: options.timeout(),
             order: options.order(source.terminal().is_some()),
+            nodes_max: options.max_nodes(),
             commands,
         },
     );

@@ -35,6 +35,9 @@ mod writer;
 
 use std::process::ExitCode;
 
+#[doc(hidden)]
+pub use process::read_boot;
+
 /// Runs the program, as what its command line says, until it ends.
 ///
 /// What a node needs is not on its command line, and its start is part of what a user waits for

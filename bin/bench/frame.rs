@@ -39,6 +39,7 @@ impl Pair {
                 transport: "",
                 timeout: PATIENCE,
                 order: Order::Input,
+                nodes_max: usize::MAX,
                 commands: commands.clone(),
             },
         );

@@ -54,6 +54,7 @@ impl Tree {
                 transport: setting.spec.name,
                 timeout: PATIENCE,
                 order,
+                nodes_max: usize::MAX,
                 commands: setting.commands.clone(),
             },
         );

@@ -184,6 +184,7 @@ impl Chain {
                 transport: "",
                 timeout: TIMEOUT,
                 order: Order::Input,
+                nodes_max: usize::MAX,
                 commands: commands.clone(),
             },
         );

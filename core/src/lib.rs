@@ -7,6 +7,8 @@ mod command;
 mod complaints;
 mod controller;
 mod floor;
+#[doc(hidden)]
+pub mod fuzzing;
 mod healing;
 mod id;
 mod link;

@@ -75,6 +75,11 @@ enum Event {
 
 impl Network {
     pub fn new(commands: Registry, order: Order) -> Network {
+        Network::limited(commands, order, usize::MAX)
+    }
+
+    /// One of at most so many nodes.
+    pub fn limited(commands: Registry, order: Order, nodes_max: usize) -> Network {
         let token = Token([7; 16]);
         let now = Time::ZERO + Duration::from_secs(1);
         let controller = Controller::new(
@@ -86,6 +91,7 @@ impl Network {
                 transport: "network",
                 timeout: TIMEOUT,
                 order,
+                nodes_max,
                 commands: commands.clone(),
             },
         );

@@ -894,3 +894,22 @@ fn a_node_knows_its_place_before_it_runs_anything() {
     let replies = network().replies("create 1\nexec 1 where");
     assert_eq!(replies[1], "Ok:1: -1 1 0 0");
 }
+
+#[test]
+fn there_are_no_more_nodes_than_there_may_be() {
+    let mut network = Network::limited(Registry::new([&PROBE]).unwrap(), Order::Input, 3);
+    let refused = "Error: too many nodes: the limit is 3 (--max-nodes raises it)";
+    let replies = network.replies("create 1\ncreate 2\ncreate 3\ncreate 4\ncreate 1\ncreate 5 9");
+    assert_eq!(replies[3], refused, "also while the others are being started");
+    assert_eq!(replies[4..], ["Error: Already exists", "Error: Parent not found"]);
+    assert_eq!(network.replies("ping 4"), ["Error: Not found"]);
+
+    network.kill(network.life(3));
+    assert_eq!(network.replies("ping 3"), ["Ok: 0", "3 Lost"]);
+    let replies = network.replies("create 4\ncreate 3 1\ncreate 4");
+    assert_eq!([&*replies[0], &*replies[2]], [refused; 2], "one that is lost may come back");
+    assert!(replies[1].starts_with("Ok: "), "{replies:?}");
+    let replies = network.replies("remove 3\nwait\ncreate 4 1\ncreate 3");
+    assert!(replies[1].starts_with("Ok: "), "{replies:?}");
+    assert_eq!(replies[2], refused);
+}

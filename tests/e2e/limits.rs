@@ -78,6 +78,17 @@ fn orphans_for_whom_there_are_no_descriptors_harm_nobody() {
 }
 
 #[test]
+fn a_node_more_than_there_may_be_is_refused() {
+    let mut console = Console::start(&["--max-nodes", "2"]);
+    console.create(1, -1);
+    console.create(2, 1);
+    console.ask("create 3 2", "Error: too many nodes: the limit is 2 (--max-nodes raises it)");
+    console.ask("remove 2", "Ok");
+    console.create(3, 1);
+    assert_eq!(console.finish().status, 0);
+}
+
+#[test]
 fn a_node_that_can_not_start_says_why_in_the_reply() {
     let mut console = Console::start(&["--transport", "zmq"]);
     console.create(1, -1);

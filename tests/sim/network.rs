@@ -153,6 +153,7 @@ impl Network {
             transport: "simulated",
             timeout: TIMEOUT,
             order: Order::Input,
+            nodes_max: usize::MAX,
             commands: network.registry.clone(),
         };
         let role = Role::Control(Box::new(Controller::new(Time::ZERO, config)));

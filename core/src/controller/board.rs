@@ -20,6 +20,7 @@ use crate::{Change, Exit, Life, LinkId, NodeId, Place, Proved, RequestId, Time};
 /// What the control node knows of the tree, and the commands that are under way.
 pub(crate) struct Board {
     pub timeout: Duration,
+    pub nodes_max: usize,
     pub tree: Tree,
     pub replies: Replies,
     /// What is unanswered, and whose next command waits for room.
@@ -82,9 +83,10 @@ impl Outgoing {
 }
 
 impl Board {
-    pub fn new(timeout: Duration, replies: Replies) -> Board {
+    pub fn new(timeout: Duration, nodes_max: usize, replies: Replies) -> Board {
         Board {
             timeout,
+            nodes_max,
             tree: Tree::default(),
             replies,
             windows: Windows::default(),

@@ -407,10 +407,17 @@ impl Controller {
             self.ask_before_create(now, request, node, parent);
             return true;
         }
+        let nodes_max = self.board.nodes_max;
+        let too_many;
         let refused = match tree.life(parent) {
             None => PARENT_NOT_FOUND,
             // A command makes it its own parent, and it has just turned out not to live.
             Some(_) if node == parent || !tree.is_reachable(parent) => "Parent is unavailable",
+            Some(_) if !tree.has_room_for(node, nodes_max) => {
+                too_many =
+                    format!("too many nodes: the limit is {nodes_max} (--max-nodes raises it)");
+                &too_many
+            }
             Some(life) => match self.admit(now, request, life, wire::HEADER_BYTES, None) {
                 Some(Admission::Wait) => return false,
                 Some(Admission::Refused) => TOO_MANY,
@@ -594,6 +601,7 @@ mod tests {
             transport: "test",
             timeout: Duration::from_secs(5),
             order: Order::Input,
+            nodes_max: 1,
             commands: Registry::new([]).unwrap(),
         };
         let mut controller = Controller::new(Time::ZERO, config);

@@ -50,6 +50,8 @@ pub struct ControllerConfig {
     pub timeout: Duration,
     /// The order of the replies.
     pub order: Order,
+    /// How many compute nodes there may be.
+    pub nodes_max: usize,
     /// The command modules.
     pub commands: Registry,
 }
@@ -108,7 +110,7 @@ impl Controller {
             clock: Clock::default(),
             children: Children::new(Life::CONTROL, config.pid, config.token),
             modules: Modules::new(config.commands, config.timeout),
-            board: Board::new(config.timeout, Replies::new(config.order)),
+            board: Board::new(config.timeout, config.nodes_max, Replies::new(config.order)),
             reading: Reading::Lines,
             output_blocked: false,
             muted: false,

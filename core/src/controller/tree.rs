@@ -265,6 +265,15 @@ impl Tree {
         }
     }
 
+    /// Whether there may be a node more, or this one may have a new life: it takes its own place.
+    pub fn has_room_for(&self, node: NodeId, nodes_max: usize) -> bool {
+        let takes_place =
+            |record: &Record| record.state != State::Absent || record.held_by.is_some();
+        self.records.len() <= nodes_max
+            || self.record(node).is_some_and(takes_place)
+            || self.records.values().filter(|record| takes_place(record)).count() < nodes_max
+    }
+
     /// Every node, also those that commands will create, in no particular order.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> {
         self.records.keys().copied()

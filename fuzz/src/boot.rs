@@ -1,0 +1,37 @@
+//! What a process finds on its standard input that was started as a node.
+
+/// What every boot message begins with, so that no seed is out of date with the next version.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Reads the input as a boot message, and as what follows the version in one.
+///
+/// # Panics
+///
+/// When what was read becomes something else once it has been written again.
+pub fn run(input: &[u8]) {
+    let _ = hoptree::read_boot(input);
+    let _ = hoptree::read_boot(&message(input));
+}
+
+fn message(rest: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(VERSION.len()).expect("a version is short");
+    [&[length], VERSION.as_bytes(), rest].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Or else the fuzzer would have to find out by itself what a message is.
+    #[test]
+    fn some_seeds_are_boot_messages() {
+        let seeds: [&[u8]; 3] = [
+            include_bytes!("../seeds/boot/node"),
+            include_bytes!("../seeds/boot/relay"),
+            include_bytes!("../seeds/boot/stage"),
+        ];
+        for seed in seeds {
+            assert!(hoptree::read_boot(&message(seed)), "{seed:?}");
+        }
+    }
+}

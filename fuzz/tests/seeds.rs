@@ -1,0 +1,42 @@
+//! Every input that is kept, fed to its target.
+
+#![allow(clippy::unwrap_used, reason = "in a test, whatever goes wrong is to end it")]
+
+use std::fs;
+use std::panic::catch_unwind;
+use std::path::Path;
+
+use hoptree_fuzz::{TARGETS, Target};
+
+#[test]
+fn every_target_bears_what_is_kept_for_it() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    let mut failed = Vec::new();
+    for Target { name, run } in TARGETS {
+        let files: Vec<_> = fs::read_dir(seeds.join(name)).unwrap().map(Result::unwrap).collect();
+        assert!(!files.is_empty(), "{name} has no seeds");
+        for file in files {
+            let input = fs::read(file.path()).unwrap();
+            if catch_unwind(|| run(&input)).is_err() {
+                failed.push(file.path());
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// A target without a program is never run, and one without seeds has no beginning.
+#[test]
+fn each_target_has_a_program_and_seeds_and_nothing_else_has() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let names = |folder: &str| {
+        let entries = fs::read_dir(here.join(folder)).unwrap().map(|it| it.unwrap().path());
+        let mut names: Vec<_> =
+            entries.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    let targets = TARGETS.map(|target| target.name);
+    assert_eq!(names("seeds"), targets);
+    assert_eq!(names("fuzz_targets"), targets);
+}
