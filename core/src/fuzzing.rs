@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wire::{
-    self, FRAME_HEADER_BYTES, Fan, Hello, Joined, Kind, Message, Moved, Published, Settled, Welcome,
+    self, Create, FRAME_HEADER_BYTES, Fan, Hello, Joined, Kind, Message, Moved, Published, Settled,
+    Welcome,
 };
-use crate::{Exit, Life, Place};
+use crate::{Exit, Life, Place, Proved};
 
 /// Reads a frame with the bodies of all its messages, as far as they can be read, and says how many
 /// there are.
@@ -37,14 +38,14 @@ fn read_body(message: &Message<'_>) -> bool {
         Kind::Welcome => survives::<Welcome>(message),
         Kind::Shutdown => survives::<Duration>(message),
         Kind::Publish | Kind::Ask => survives::<Published>(message),
-        Kind::Create => survives::<(Life, Option<String>)>(message),
+        Kind::Create => survives::<Create>(message),
         Kind::Remove => survives::<(Life, Duration)>(message),
         Kind::Discard => survives::<Life>(message),
         Kind::Joined => survives::<Joined>(message),
         Kind::Lost | Kind::Silent | Kind::Heard => survives::<Place>(message),
         Kind::Settled => survives::<Settled>(message),
         Kind::Moved => survives::<Moved>(message),
-        Kind::Below => survives::<Vec<Place>>(message),
+        Kind::Below => survives::<Vec<Proved>>(message),
         Kind::Ended => survives::<(Life, Exit)>(message),
         Kind::Forget => survives::<Vec<Life>>(message),
         Kind::Fan => fan_survives(message),
