@@ -1138,8 +1138,7 @@ mod tests {
     /// It would be late by as long as the other end takes for silence.
     #[test]
     fn a_beat_for_which_there_was_no_credit_is_planned_when_there_is() {
-        let mut children =
-            Children::new(Life { node: NodeId::compute(0).unwrap(), ..life() }, 1, TOKEN);
+        let mut children = Children::new(elsewhere(), 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello()));
