@@ -40,7 +40,7 @@ pub use command::{
 pub use controller::{Controller, ControllerConfig, Order};
 pub use floor::{Floor, RoundTrip};
 pub use id::{Incarnation, Life, LinkId, NodeId, Place, Proved, RequestId, Token};
-pub use node::{Activity, Ancestor, Birth, Exit, Input, Inspection, Node, Output};
+pub use node::{Activity, Ancestor, Birth, Exit, Holdings, Input, Inspection, Node, Output};
 pub use offload::{Job, Stop};
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, News, RouteTable, Router};
