@@ -309,7 +309,9 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    use hoptree_core::{Address, Incarnation, KEY_BYTES, LinkId, NodeId, Secret, Seed, Waker};
+    use hoptree_core::{
+        Address, Holdings, Incarnation, KEY_BYTES, LinkId, NodeId, Secret, Seed, Waker,
+    };
 
     use super::*;
     use crate::logging::LogConfig;
@@ -385,6 +387,10 @@ mod tests {
 
         fn deadline(&self) -> Option<Time> {
             self.deadline
+        }
+
+        fn holdings(&self) -> Holdings {
+            Holdings::default()
         }
 
         fn starting(&self) -> usize {

@@ -99,7 +99,8 @@ const ARITY: u32 = 10;
 const SUBTREE: u32 = 100;
 
 fn life(index: u32) -> Life {
-    Life { node: NodeId::compute(index).expect("there are fewer"), incarnation: Incarnation(index) }
+    let node = NodeId::compute(index).expect("there are fewer");
+    Life { node, incarnation: Incarnation(index + 1) }
 }
 
 /// The table of a control node with so many lives below it, by way of [`ARITY`] links.

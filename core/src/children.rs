@@ -14,8 +14,8 @@ use crate::wire::{
     Settled, Status, Welcome,
 };
 use crate::{
-    Ancestor, Birth, Exit, FRAME_BYTES_MAX, Input, Inspection, Life, LinkId, Output, Place, Proof,
-    Proved, RequestId, Time, Token, Watch,
+    Ancestor, Birth, Exit, FRAME_BYTES_MAX, Holdings, Input, Inspection, Life, LinkId, Output,
+    Place, Proof, Proved, RequestId, Time, Token, Watch,
 };
 
 /// How long a process without children has to end after it was asked to, before it is killed, and
@@ -32,7 +32,7 @@ pub(crate) const HELLO_WITHIN: Duration = Duration::from_secs(2);
 const TURN_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 
 /// With so much waiting for a child it is not told any more that what it says leads nowhere.
-const OBJECTIONS_BYTES_MAX: usize = 256 * 1024;
+const OBJECTIONS_BYTES_MAX: usize = 64 * 1024;
 
 /// How many peers may have connected and not said hello, and how many orphans may be welcome and not
 /// have said that they stay. With more, who came first goes first: an honest one takes one round trip.
@@ -334,6 +334,15 @@ impl Children {
     /// How many nodes there is a way to.
     pub fn below(&self) -> usize {
         self.routes.len()
+    }
+
+    /// How much is kept on behalf of others.
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            lives: self.routes.known(),
+            peers: self.strangers.len() + self.links.len(),
+            waiting_bytes: self.links.values().map(|child| child.link.waiting_bytes()).sum(),
+        }
     }
 
     /// The link towards a life below, if there is a way to it.
@@ -1143,8 +1152,7 @@ mod tests {
     /// It would be late by as long as the other end takes for silence.
     #[test]
     fn a_beat_for_which_there_was_no_credit_is_planned_when_there_is() {
-        let mut children =
-            Children::new(Life { node: NodeId::compute(0).unwrap(), ..life() }, 1, TOKEN);
+        let mut children = Children::new(elsewhere(), 1, TOKEN);
         ask(&mut children, Kind::Create, 1);
         happen(&mut children, Input::Up(LINK));
         happen(&mut children, Input::Frame(LINK, &hello()));

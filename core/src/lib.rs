@@ -46,8 +46,8 @@ pub use floor::{Floor, RoundTrip};
 pub use id::{Incarnation, Life, LinkId, NodeId, Place, Proved, RequestId, Token};
 pub use milliseconds::{Milliseconds, NotATime};
 pub use node::{
-    Activity, Ancestor, Birth, Exit, Input, Inspection, LEFT_BEHIND, LEFT_BEHIND_STATUS, Node,
-    Output,
+    Activity, Ancestor, Birth, Exit, Holdings, Input, Inspection, LEFT_BEHIND, LEFT_BEHIND_STATUS,
+    Node, Output,
 };
 pub use offload::{Job, Stop};
 pub use recurrence::Recurrence;

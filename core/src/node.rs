@@ -32,8 +32,23 @@ pub trait Node {
         true
     }
 
+    /// How much it keeps on behalf of others.
+    fn holdings(&self) -> Holdings;
+
     /// How many of the processes that [`Output::Spawn`] asked for have neither joined nor ended.
     fn starting(&self) -> usize;
+}
+
+/// How much a node keeps on behalf of its neighbours, and of those who may become some. It is bounded
+/// whatever they send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// The lives that it knows below it, or has known.
+    pub lives: usize,
+    /// Those who have connected.
+    pub peers: usize,
+    /// Bytes that wait to leave.
+    pub waiting_bytes: usize,
 }
 
 /// What a new compute node is told of its place.

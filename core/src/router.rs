@@ -32,7 +32,8 @@ pub trait Router {
     /// The next hop towards `to`.
     fn route(&self, to: Life) -> Hop;
 
-    /// A life is about to come about below `parent`, as the control node wants it; with this mark.
+    /// A life is about to come about below `parent`, as the control node wants it; with this mark. It must
+    /// be younger than its parent and this node, or nothing is noted.
     fn expect(&mut self, life: Life, parent: Life, mark: Proof);
 
     /// Whether a life is known, also when there is no way to it.
@@ -150,6 +151,12 @@ impl RouteTable {
         self.lives.len() - self.astray.len()
     }
 
+    /// How many lives are known, also those to which there is no way.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        self.lives.len()
+    }
+
     /// Whether there is no way to anyone.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -227,6 +234,9 @@ impl Router for RouteTable {
     }
 
     fn expect(&mut self, life: Life, parent: Life, mark: Proof) {
+        if life.incarnation <= parent.incarnation.max(self.local.incarnation) {
+            return;
+        }
         self.strayed += 1;
         let place = Place { life, parent, moves: 0 };
         let astray = Some(self.strayed);
@@ -428,6 +438,14 @@ mod tests {
         table.hear(below(two, one, 0), HERE);
         assert!(!table.hear(below(one, two, 1), HERE) && !table.hear(below(two, two, 1), HERE));
         assert_eq!(table.all(), [place(one, 0), below(two, one, 0)]);
+
+        // Nor if whoever is above says so.
+        let local = life(9, 9);
+        let mut table = RouteTable::new(local);
+        for (life, parent) in [(local, local), (one, local), (life(4, 4), life(5, 5))] {
+            table.create(life, parent);
+            assert!(!table.knows(life), "{life} below {parent}");
+        }
     }
 
     /// Else a node could be said to hang where it does not.
@@ -565,7 +583,7 @@ mod tests {
 
     #[test]
     fn a_new_life_that_comes_to_nothing_leaves_the_way_to_the_old_one() {
-        let (old, new) = (life(5, 0), life(5, 1));
+        let (old, new) = (life(5, 1), life(5, 2));
         let mut table = table(&[old, new]);
         table.hear(place(old, 9), HERE);
         table.hear(place(new, 0), THERE);

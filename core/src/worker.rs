@@ -19,8 +19,9 @@ use crate::wire::{
     Status, Welcome,
 };
 use crate::{
-    Address, Ancestor, Birth, Facts, Failure, Input, Inspection, LINE_BYTES_MAX, LinkId, Node,
-    NodeId, Output, Registry, Reply, RequestId, Seed, Time, Token, Traffic, VALUE_BYTES_MAX, Watch,
+    Address, Ancestor, Birth, Facts, Failure, Holdings, Input, Inspection, LINE_BYTES_MAX, LinkId,
+    Node, NodeId, Output, Registry, Reply, RequestId, Seed, Time, Token, Traffic, VALUE_BYTES_MAX,
+    Watch,
 };
 
 /// How many places one message about those below names at most; keeps it below a piece.
@@ -690,6 +691,12 @@ impl Node for Worker {
 
     fn has_room_for_outcomes(&self) -> bool {
         !self.is_congested() && self.offers.bytes() <= ANSWERS_WAITING_BYTES
+    }
+
+    fn holdings(&self) -> Holdings {
+        let below = self.children.holdings();
+        let waiting_bytes = below.waiting_bytes + self.parent.link.waiting_bytes();
+        Holdings { waiting_bytes, ..below }
     }
 
     fn starting(&self) -> usize {

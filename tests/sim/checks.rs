@@ -45,6 +45,8 @@ pub enum TaskKind {
 #[derive(Debug)]
 struct Pending {
     command: Command,
+    /// The nodes that it names.
+    nodes: Vec<NodeId>,
     entered: Moment,
     /// The last node of a command for all nodes that has answered.
     last: Option<NodeId>,
@@ -73,6 +75,8 @@ pub struct Counts {
     pub refused: u64,
     pub other: u64,
     pub notices: u64,
+    /// What was answered for nodes under suspicion, which may be anything.
+    pub suspect: u64,
 }
 
 impl Counts {
@@ -83,6 +87,7 @@ impl Counts {
         self.refused += other.refused;
         self.other += other.other;
         self.notices += other.notices;
+        self.suspect += other.suspect;
     }
 }
 
@@ -90,6 +95,8 @@ impl Counts {
 pub struct Checks {
     pub now: Moment,
     pub counts: Counts,
+    /// Nothing happens but what compromised nodes bring about.
+    pub is_at_peace: bool,
     /// Who still ran when the control node ended.
     pub left_behind: Vec<Pid>,
     /// The answers to what was typed since this was last emptied.
@@ -108,6 +115,9 @@ pub struct Checks {
     answered: HashSet<(u64, Pid)>,
     /// Whose answers came to whom.
     brought: HashSet<(u64, Pid)>,
+    /// The nodes under suspicion, and those that were: of them the console may have been told anything.
+    suspects: HashSet<NodeId>,
+    doubtful: HashSet<NodeId>,
 }
 
 impl Checks {
@@ -123,6 +133,27 @@ impl Checks {
 
     pub fn violation(&self) -> Option<&str> {
         self.violation.as_deref()
+    }
+
+    /// What is answered for a node may be anything from now on.
+    pub fn suspect(&mut self, node: NodeId) {
+        self.suspects.insert(node);
+        for pending in &self.pending {
+            if let (Command::Create(child), Some(parent)) = (pending.command, pending.nodes.get(1))
+                && self.suspects.contains(parent)
+            {
+                self.suspects.insert(child);
+            }
+        }
+    }
+
+    pub fn is_suspect(&self, node: NodeId) -> bool {
+        self.suspects.contains(&node)
+    }
+
+    /// Nobody is compromised any more.
+    pub fn trust_again(&mut self) {
+        self.doubtful = std::mem::take(&mut self.suspects);
     }
 
     /// Whether every command was answered.
@@ -214,7 +245,14 @@ impl Checks {
     pub fn entered(&mut self, line: &str) {
         match parse(line) {
             Some(command) => {
-                self.pending.push_back(Pending { command, entered: self.now, last: None });
+                let nodes = nodes_of(line);
+                if let (Command::Create(node), Some(parent)) = (command, nodes.get(1))
+                    && self.is_suspect(*parent)
+                {
+                    self.suspect(node);
+                }
+                let entered = self.now;
+                self.pending.push_back(Pending { command, nodes, entered, last: None });
             }
             None => self.fail(format!("the simulator types nonsense: {line}")),
         }
@@ -239,6 +277,13 @@ impl Checks {
         let joins = self.joins.get(&node).copied().unwrap_or_default();
         let last = self.notices.get(&node).copied().unwrap_or_default();
         let unavailable = text == "is unavailable now";
+        if self.is_suspect(node) || self.doubtful.remove(&node) {
+            self.notices.insert(node, Notice { unavailable, joins });
+            return;
+        }
+        if self.is_at_peace {
+            self.fail(format!("node {node} {text}, without a reason"));
+        }
         if !unavailable && text != "is available again" {
             self.fail(format!("a strange notice: {notice}"));
         }
@@ -266,7 +311,9 @@ impl Checks {
         let Some(pending) = self.pending.pop_front() else {
             return self.fail(format!("an answer to nothing: {}", cut(line)));
         };
-        if let Err(why) = self.check(&pending, line) {
+        if pending.nodes.iter().any(|node| self.is_suspect(*node)) {
+            self.counts.suspect += 1;
+        } else if let Err(why) = self.check(&pending, line) {
             let entered = pending.entered;
             let command = pending.command;
             let line = cut(line);
@@ -286,8 +333,13 @@ impl Checks {
         }
         pending.last = node;
         let Some(node) = node else { return };
+        if self.is_suspect(node) {
+            self.counts.suspect += 1;
+            return;
+        }
         let command = Command::Task { node, task, padding: 0, kind: TaskKind::Answers };
-        if let Err(why) = self.check(&Pending { command, entered, last: None }, line) {
+        let pending = Pending { command, nodes: vec![node], entered, last: None };
+        if let Err(why) = self.check(&pending, line) {
             self.fail(format!("'{}' is wrong for {command:?}: {why}", cut(line)));
         }
         self.answers.push((command, line.to_owned()));
@@ -398,7 +450,8 @@ impl Checks {
     /// No task has run twice on a node, whatever its answer was.
     pub fn check_all_runs(&mut self) {
         for (task, runs) in probe::all_runs().into_iter().enumerate() {
-            let mut nodes: Vec<_> = runs.iter().map(|run| run.node).collect();
+            let nodes = runs.iter().map(|run| run.node);
+            let mut nodes: Vec<_> = nodes.filter(|node| !self.is_suspect(*node)).collect();
             nodes.sort_unstable();
             if nodes.windows(2).any(|pair| pair[0] == pair[1]) {
                 self.fail(format!("task {task} has run as {runs:?}"));
@@ -437,6 +490,12 @@ fn parse(line: &str) -> Option<Command> {
         }
         _ => None,
     }
+}
+
+/// The nodes that a line names: whose answer it wants, and for a create the parent.
+fn nodes_of(line: &str) -> Vec<NodeId> {
+    let count = if line.starts_with("create ") { 2 } else { 1 };
+    line.split(' ').skip(1).take(count).filter_map(node_called).collect()
 }
 
 pub fn node_called(id: &str) -> Option<NodeId> {

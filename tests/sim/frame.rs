@@ -1,5 +1,7 @@
 //! What the checkers and the trace read of frames: the headers, as docs/protocol.md has them.
 
+use hoptree_core::{Life, NodeId};
+
 /// The acknowledgement in front.
 pub const FRAME_HEADER_BYTES: usize = 4;
 
@@ -19,7 +21,7 @@ pub struct Header<'a> {
     pub node: u32,
     pub incarnation: u32,
     pub request: u64,
-    body: &'a [u8],
+    pub body: &'a [u8],
 }
 
 impl Header<'_> {
@@ -33,6 +35,11 @@ impl Header<'_> {
         self.is_first()
             && self.request != 0
             && matches!(self.name(), "Exec" | "Ping" | "Create" | "Remove" | "Ask")
+    }
+
+    /// The life that is to be started.
+    pub fn created(&self) -> Option<Life> {
+        postcard::from_bytes(self.body).ok().filter(|_| self.name() == "Create")
     }
 
     /// Whether this is, or begins, an answer.
@@ -106,21 +113,54 @@ pub fn acknowledged(frame: &[u8]) -> u32 {
     frame.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
-/// The headers of a frame's messages; ends at the first that makes no sense.
-pub fn headers(frame: &[u8]) -> impl Iterator<Item = Header<'_>> {
+/// The messages of a frame, as they are; ends at the first that makes no sense.
+pub fn messages(frame: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = frame.get(FRAME_HEADER_BYTES..).unwrap_or_default();
     std::iter::from_fn(move || {
-        let header = rest.first_chunk::<MESSAGE_HEADER_BYTES>()?;
-        let length = u32::from_le_bytes(*header.first_chunk()?) as usize + 4;
-        let request = u64::from_le_bytes(*header.last_chunk()?);
-        let body = rest.get(MESSAGE_HEADER_BYTES..length)?;
-        let node = u32::from_le_bytes(*header[6..].first_chunk()?);
-        let incarnation = u32::from_le_bytes(*header[10..].first_chunk()?);
-        let (kind, flags) = (header[4], header[5]);
-        let header = Header { kind, flags, node, incarnation, request, body };
-        rest = rest.get(length..)?;
-        Some(header)
+        let length = u32::from_le_bytes(*rest.first_chunk()?) as usize + 4;
+        let (message, left) = rest.split_at_checked(length)?;
+        rest = left;
+        Some(message).filter(|message| message.len() >= MESSAGE_HEADER_BYTES)
     })
+}
+
+/// The headers of a frame's messages; ends at the first that makes no sense.
+pub fn headers(frame: &[u8]) -> impl Iterator<Item = Header<'_>> {
+    messages(frame).filter_map(header)
+}
+
+/// The header of a message.
+pub fn header(message: &[u8]) -> Option<Header<'_>> {
+    let (header, body) = message.split_first_chunk::<MESSAGE_HEADER_BYTES>()?;
+    let request = u64::from_le_bytes(*header.last_chunk()?);
+    let node = u32::from_le_bytes(*header[6..].first_chunk()?);
+    let incarnation = u32::from_le_bytes(*header[10..].first_chunk()?);
+    let (kind, flags) = (header[4], header[5]);
+    Some(Header { kind, flags, node, incarnation, request, body })
+}
+
+/// A message that is whole, with these numbers as they are.
+pub fn message(kind: u8, flags: u8, life: Life, request: u64, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(MESSAGE_HEADER_BYTES - 4 + body.len()).unwrap();
+    let mut message = length.to_le_bytes().to_vec();
+    message.extend([kind, flags]);
+    let node = if life.node.is_control() { u32::MAX } else { id(life.node) };
+    message.extend(node.to_le_bytes());
+    message.extend(life.incarnation.0.to_le_bytes());
+    message.extend(request.to_le_bytes());
+    message.extend(body);
+    message
+}
+
+/// The number of a compute node.
+fn id(node: NodeId) -> u32 {
+    node.to_string().parse().unwrap()
+}
+
+/// The number of a kind of messages.
+pub fn kind(name: &str) -> u8 {
+    let index = KINDS.iter().position(|kind| *kind == name).unwrap();
+    u8::try_from(index + 1).unwrap()
 }
 
 /// A frame in words.

@@ -14,6 +14,7 @@
 mod checks;
 mod complaints;
 mod frame;
+mod liar;
 mod link;
 mod network;
 mod probe;
@@ -21,6 +22,7 @@ mod process;
 mod random;
 mod story;
 mod trace;
+mod treason;
 mod verdict;
 mod watchdog;
 
@@ -39,13 +41,26 @@ const TRACE_LINES: u64 = 400;
 /// What `cargo test` runs.
 const FIRST_SEED: u64 = 1;
 const SEEDS: u64 = 40;
-const SIZE: Size = Size { nodes: 30, faults: 80 };
+const SIZE: Size = Size { nodes: 30, faults: 80, traitors: 0 };
+
+/// How many nodes are compromised, in the runs in which any are.
+const TRAITORS: u64 = 2;
 
 #[test]
 fn every_seed_holds() {
+    every_seed(0);
+}
+
+#[test]
+fn every_seed_holds_though_nodes_are_compromised() {
+    every_seed(setting("HOPTREE_SIM_TRAITORS", TRAITORS) as u32);
+}
+
+fn every_seed(traitors: u32) {
     let size = Size {
         nodes: setting("HOPTREE_SIM_NODES", u64::from(SIZE.nodes)) as u32,
         faults: setting("HOPTREE_SIM_FAULTS", u64::from(SIZE.faults)) as u32,
+        traitors,
     };
     let first = setting("HOPTREE_SIM_SEED", FIRST_SEED);
     let seeds = setting("HOPTREE_SIM_SEEDS", SEEDS);
@@ -69,13 +84,15 @@ fn every_seed_holds() {
 
 #[test]
 fn a_seed_brings_the_same_events_again() {
-    let size = Size { nodes: 12, faults: 40 };
-    let traced = || {
-        trace::begin(usize::MAX);
-        run(5, size).unwrap();
-        trace::take()
-    };
-    assert!(traced() == traced());
+    for traitors in [0, 1] {
+        let size = Size { nodes: 12, faults: 40, traitors };
+        let traced = || {
+            trace::begin(usize::MAX);
+            run(5, size).unwrap();
+            trace::take()
+        };
+        assert!(traced() == traced());
+    }
 }
 
 /// Runs a seed; a panic of a node is a violation like any other.
@@ -107,10 +124,14 @@ fn report(seed: u64, size: Size, violation: &str) -> String {
 }
 
 /// What runs a seed again.
-fn replay(seed: u64, Size { nodes, faults }: Size) -> String {
+fn replay(seed: u64, Size { nodes, faults, traitors }: Size) -> String {
+    let which = match traitors {
+        0 => "cargo test --test sim every_seed_holds -- --exact".to_owned(),
+        _ => format!("HOPTREE_SIM_TRAITORS={traitors} cargo test --test sim compromised"),
+    };
     format!(
         "HOPTREE_SIM_SEED={seed} HOPTREE_SIM_SEEDS=1 HOPTREE_SIM_NODES={nodes} \
-         HOPTREE_SIM_FAULTS={faults} cargo test --test sim"
+         HOPTREE_SIM_FAULTS={faults} {which}"
     )
 }
 

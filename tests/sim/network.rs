@@ -2,7 +2,7 @@
 //! would be, under a virtual clock. It serves a node as `bin/driver.rs` does.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use hoptree_core::{
@@ -36,6 +36,9 @@ const LINES_PER_TURN_MAX: usize = 64;
 /// How often a node may have a deadline at one and the same moment before it is held to spin.
 const ALARMS_AT_ONCE_MAX: u32 = 1_000;
 
+/// How many requests are remembered, for whoever wants to answer them.
+const REQUESTS_REMEMBERED: usize = 64;
+
 /// How many events there may be at one moment.
 const EVENTS_AT_ONCE_MAX: u32 = 200_000;
 
@@ -53,6 +56,8 @@ pub enum Event {
     SpawnFailed(Life),
     JobDone(RequestId, Result<String, Failure>),
     Alarm,
+    /// A compromised process has time to lie.
+    Lie,
     /// There is a reason less for the process not to run.
     GoOn,
     /// Others get the processor, and later the process does.
@@ -120,6 +125,10 @@ pub struct Network {
     /// For whom alarms were rung last, when, and how often.
     alarms: (Pid, Moment, u32),
     spare: Vec<Output>,
+    /// The requests that were sent last.
+    pub requests: VecDeque<u64>,
+    /// The lives that the control node has wanted others to start.
+    wanted: HashSet<Life>,
 }
 
 impl Network {
@@ -145,6 +154,8 @@ impl Network {
             parted: Vec::new(),
             alarms: (CONTROL, 0, 0),
             spare: Vec::new(),
+            requests: VecDeque::new(),
+            wanted: HashSet::new(),
         };
         let config = ControllerConfig {
             token: TOKEN,
@@ -177,8 +188,14 @@ impl Network {
             self.events += 1;
             watchdog::event();
             self.happen(pid, event);
-            if let Some(violation) = probe::take_violation().or_else(complaints::take) {
+            if let Some(violation) = probe::take_violation() {
                 self.checks.fail(violation);
+            }
+            // Compromised nodes do send nonsense, which honest ones complain of.
+            if let Some(complaint) = complaints::take()
+                && !self.has_traitors()
+            {
+                self.checks.fail(complaint);
             }
         }
         self.now = self.now.max(end);
@@ -224,7 +241,8 @@ impl Network {
     }
 
     pub fn has_process(&self, node: NodeId) -> bool {
-        self.living.iter().any(|pid| self.processes[*pid].life.node == node)
+        let living = self.living.iter().map(|pid| &self.processes[*pid]);
+        living.filter(|process| !process.is_impostor).any(|process| process.life.node == node)
     }
 
     pub fn is_alive(&self, pid: Pid) -> bool {
@@ -267,7 +285,7 @@ impl Network {
     }
 }
 
-const TOKEN: Token = Token([7; 16]);
+pub const TOKEN: Token = Token([7; 16]);
 
 /// Turns of processes.
 impl Network {
@@ -313,6 +331,9 @@ impl Network {
 
     /// Tells a process one thing that has happened.
     fn tell(&mut self, pid: Pid, event: Event, outputs: &mut Vec<Output>) {
+        if self.is_hidden(pid, &event) {
+            return self.conspire(pid, event);
+        }
         if trace::is_on() {
             let name = name(&self.processes[pid]);
             match &event {
@@ -347,7 +368,7 @@ impl Network {
             Event::JobDone(call, outcome) => {
                 self.feed(pid, Input::JobDone(call, outcome), outputs);
             }
-            Event::Up(_) | Event::Alarm | Event::Heal | Event::Read => {}
+            Event::Up(_) | Event::Alarm | Event::Heal | Event::Read | Event::Lie => {}
             Event::GoOn | Event::Preempt | Event::Schedule => {}
         }
     }
@@ -357,13 +378,18 @@ impl Network {
         if !end.is_open || end.is_broken {
             return;
         }
-        if !end.receives(frame) {
+        let is_right = end.receives(frame);
+        let sender = self.ends.peer_of(link).owner;
+        let is_trusted = !self.is_suspect(sender) && !self.is_suspect(pid);
+        if is_trusted && !is_right {
             self.checks.fail(format!("{link:?}: more is acknowledged than was sent"));
         }
-        let sender = self.ends.peer_of(link).owner;
+        if let Some(liar) = &mut self.processes[pid].liar {
+            liar.see(frame);
+        }
         let sender = self.processes[sender].life.node;
         for header in frame::headers(frame) {
-            if pid == CONTROL {
+            if pid == CONTROL && is_trusted {
                 self.checks.heard(sender, &header);
             }
             if header.begins_answer() {
@@ -488,10 +514,12 @@ impl Network {
                 return true;
             }
             Output::Adopt(life, told) => {
-                if self.by_life.get(&life).copied().map(public) != Some(told) {
+                let right = self.by_life.get(&life).copied();
+                if right.map(public) == Some(told) {
+                    self.processes[pid].adopted.push(life);
+                } else if !self.is_suspect(pid) && right.is_none_or(|it| !self.is_suspect(it)) {
                     self.checks.fail(format!("{life} is adopted with the wrong process {told}"));
                 }
-                self.processes[pid].adopted.push(life);
             }
             Output::Inspect(link, told) => {
                 let seen = self.inspect(link, told);
@@ -523,7 +551,7 @@ impl Network {
     fn inspect(&mut self, link: LinkId, told: u32) -> Inspection {
         let peer = self.ends.peer_of(link).owner;
         let process = &self.processes[peer];
-        if public(peer) != told {
+        if public(peer) != told && !self.is_suspect(peer) {
             let name = name(process);
             self.checks.fail(format!("{told} is inspected in place of {name}"));
         }
@@ -535,12 +563,25 @@ impl Network {
     }
 
     fn send(&mut self, link: LinkId, frame: Vec<u8>) {
+        let sender = self.ends.end(link).owner;
+        let frame = self.tamper(sender, link, frame);
         if frame.len() > hoptree_core::FRAME_BYTES_MAX {
             self.checks.fail(format!("a frame of {} bytes on {link:?}", frame.len()));
         }
-        let sender = self.ends.end(link).owner;
         for header in frame::headers(&frame) {
+            if header.name() == "Settled" && self.processes[sender].liar.is_none() {
+                self.settles(sender, link);
+            }
+            if self.is_suspect(sender) {
+                continue;
+            }
+            if sender == CONTROL
+                && let Some(life) = header.created()
+            {
+                self.wanted.insert(life);
+            }
             if header.begins_request() {
+                self.remember(header.request);
                 self.checks.passed_on(sender, &header);
             }
             if header.begins_answer() {
@@ -551,10 +592,17 @@ impl Network {
         if !end.is_open {
             return;
         }
-        if !end.sends(&frame) {
+        if !end.sends(&frame) && !self.is_suspect(sender) {
             self.checks.fail(format!("{link:?}: too much is unacknowledged"));
         }
         self.send_to(Ends::peer(link), |link| Event::Frame(link, frame));
+    }
+
+    fn remember(&mut self, request: u64) {
+        if self.requests.len() >= REQUESTS_REMEMBERED {
+            self.requests.pop_front();
+        }
+        self.requests.push_back(request);
     }
 
     /// A process answers a request, itself or for those below it.
@@ -571,7 +619,7 @@ impl Network {
     }
 
     /// Plans the arrival of something at the end of a link, after all that is on its way there.
-    fn send_to(&mut self, link: LinkId, event: impl FnOnce(LinkId) -> Event) {
+    pub fn send_to(&mut self, link: LinkId, event: impl FnOnce(LinkId) -> Event) {
         let latency = self.random.between(20 * MICROSECOND, 150 * MICROSECOND);
         let end = self.ends.end_mut(link);
         let at = (self.now + latency + end.delay).max(end.last_arrival);
@@ -580,7 +628,7 @@ impl Network {
         self.plan(at, owner, event(link));
     }
 
-    fn close(&mut self, link: LinkId) {
+    pub fn close(&mut self, link: LinkId) {
         if std::mem::replace(&mut self.ends.end_mut(link).is_open, false)
             && !self.ends.end(link).is_broken
         {
@@ -588,8 +636,16 @@ impl Network {
         }
     }
 
-    fn connect(&mut self, from: Pid, to: &Address) -> LinkId {
-        let to: Pid = to.0.parse().expect("it is one of our addresses");
+    pub fn connect(&mut self, from: Pid, to: &Address) -> LinkId {
+        let to: Option<Pid> = to.0.parse().ok().filter(|to| *to < self.processes.len());
+        let Some(to) = to else {
+            // Somebody below a compromised node was told nonsense.
+            let (near, far) = self.ends.connect(from, from);
+            self.ends.end_mut(far).is_open = false;
+            self.processes[from].links.push(near);
+            self.send_to(near, Event::Down);
+            return near;
+        };
         let (near, far) = self.ends.connect(from, to);
         self.processes[from].links.push(near);
         if self.is_alive(to) && !matches!(self.processes[to].role, Role::Starting) {
@@ -611,17 +667,29 @@ impl Network {
         if self.random.chance(self.failing_starts) {
             return self.plan_in(MS, spawner, Event::SpawnFailed(life));
         }
-        if self.by_life.insert(life, pid).is_some() {
+        let is_impostor = self.is_suspect(spawner) && !self.is_wanted(life);
+        if !is_impostor && self.by_life.insert(life, pid).is_some() {
             self.checks.fail(format!("{life} is started twice"));
         }
         note!(self.now, "{} starts {life}", name(&self.processes[spawner]));
         let mut process = Process::new(life, Role::Starting, spawner, self.now);
         process.side = self.processes[spawner].side;
+        process.is_impostor = is_impostor;
         self.processes.push(process);
         self.living.push(pid);
-        self.checks.started(life.node, pid);
+        if !is_impostor {
+            self.checks.started(life.node, pid);
+        }
+        if self.is_suspect(spawner) {
+            self.suspect(pid);
+        }
         let time = self.random.between(MS, 4 * MS);
         self.plan_in(time, pid, Event::Start(birth));
+    }
+
+    /// Whether the control node has wanted a life, and it has not come about.
+    fn is_wanted(&self, life: Life) -> bool {
+        self.wanted.contains(&life) && !self.by_life.contains_key(&life)
     }
 
     fn start(&mut self, pid: Pid, birth: Birth) {
@@ -630,6 +698,7 @@ impl Network {
         let parent = self.connect(pid, &parent_address);
         let process = &mut self.processes[pid];
         process.started = self.now;
+        process.seed = Some(birth.seed);
         let config = WorkerConfig {
             birth,
             token: TOKEN,
@@ -647,6 +716,9 @@ impl Network {
         let Some(pid) = self.by_life.get(&life).copied() else { return };
         note!(self.now, "{} kills {life}", name(&self.processes[by]));
         if self.processes[pid].spawner != by && !self.processes[by].adopted.contains(&life) {
+            if self.is_suspect(pid) || self.is_suspect(by) {
+                return;
+            }
             self.checks.fail(format!("{life} is killed by one who has nothing to do with it"));
         }
         self.end(pid, Exit::Signal(9));
@@ -659,6 +731,11 @@ impl Network {
             return;
         }
         note!(self.now, "{} ends: {exit}", name(process));
+        if self.checks.is_at_peace && !process.is_suspect {
+            let name = name(process);
+            self.checks.fail(format!("{name} ends, without a reason"));
+        }
+        let process = &mut self.processes[pid];
         process.ended = Some(self.now);
         process.role = Role::Ended;
         process.held = Vec::new();

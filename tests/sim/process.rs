@@ -1,6 +1,8 @@
 //! The processes of the virtual machine.
 
-use hoptree_core::{Controller, Life, LinkId, Node, Worker};
+use hoptree_core::{Controller, Life, LinkId, Node, Seed, Worker};
+
+use crate::liar::Liar;
 
 use crate::network::{Event, Moment};
 
@@ -38,6 +40,16 @@ pub struct Process {
     pub alarm: Moment,
     /// By how much its timer is late.
     pub lateness: Moment,
+    /// What it proves its places with.
+    pub seed: Option<Seed>,
+    /// Below whom it hangs, and has hung, the last one last.
+    pub parents: Vec<Pid>,
+    /// It is compromised, or hangs below one that is, or has done so.
+    pub is_suspect: bool,
+    /// Nobody has asked for it but a compromised process.
+    pub is_impostor: bool,
+    /// What lies for it, when it is compromised.
+    pub liar: Option<Box<Liar>>,
 }
 
 pub enum Role {
@@ -65,6 +77,11 @@ impl Process {
             deadline: Moment::MAX,
             alarm: Moment::MAX,
             lateness: 0,
+            seed: None,
+            parents: vec![spawner],
+            is_suspect: false,
+            is_impostor: false,
+            liar: None,
         }
     }
 

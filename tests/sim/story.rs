@@ -17,6 +17,8 @@ use crate::verdict;
 pub struct Size {
     pub nodes: u32,
     pub faults: u32,
+    /// How many nodes are compromised from the beginning; with none, nobody ever is.
+    pub traitors: u32,
 }
 
 /// What a run has come to.
@@ -71,8 +73,14 @@ pub fn run(seed: u64, size: Size, registry: &Registry) -> Result<Outcome, String
     complaints::forget();
     let network = Network::new(seed, registry.clone());
     let mut story = Story { network, size, tasks: 0, beat: None };
-    let phases =
-        [Story::grow, Story::suffer, Story::calm, verdict::on_the_tree, verdict::on_the_end];
+    let phases = [
+        Story::grow,
+        Story::betray,
+        Story::suffer,
+        Story::calm,
+        verdict::on_the_tree,
+        verdict::on_the_end,
+    ];
     for phase in phases {
         phase(&mut story);
         if let Some(violation) = story.network.checks.violation() {
@@ -146,6 +154,82 @@ impl Story {
         }
     }
 
+    /// Nodes are compromised, and nothing else is wrong: of all others, everything is as it should be.
+    fn betray(&mut self) {
+        if self.size.traitors == 0 {
+            return;
+        }
+        for _ in 0..self.size.traitors {
+            self.compromise();
+        }
+        let failing_starts = std::mem::take(&mut self.network.failing_starts);
+        self.checks().is_at_peace = true;
+        for _ in 0..self.size.faults / 2 {
+            let time = self.network.random.below(30 * MS);
+            self.network.run_for(time);
+            let lines = self.lines_for_the_trusted();
+            for (command, answer) in self.ask(lines) {
+                if !answer.starts_with("Ok") && !self.is_of_suspect(command) {
+                    self.checks().fail(format!("{command:?} fails, with lies alone: {answer}"));
+                }
+            }
+            self.network.check_holdings();
+        }
+        self.checks().is_at_peace = false;
+        self.network.failing_starts = failing_starts;
+    }
+
+    /// Another node is compromised, as long as most are under no suspicion because of it.
+    fn compromise(&mut self) {
+        for _ in 0..10 {
+            let Some(pid) = self.anybody() else { return };
+            let trusted = self.network.trusted().len();
+            let lost = self.network.below(pid).len() + 1;
+            if !self.network.is_suspect(pid) && 2 * (trusted - lost.min(trusted)) > trusted {
+                return self.network.compromise(pid);
+            }
+        }
+    }
+
+    fn lines_for_the_trusted(&mut self) -> Vec<String> {
+        let trusted = self.network.trusted();
+        let mut lines = Vec::new();
+        for _ in 0..self.network.random.between(1, 4) {
+            let Some(pid) = self.network.random.pick(&trusted).copied() else { break };
+            let node = self.network.processes[pid].life.node;
+            let (task, bytes) = (self.task(), self.network.random.between(1, 20_000) as usize);
+            let line = match self.network.random.below(10) {
+                0..4 => format!("exec {node} do {task} 0"),
+                4 => format!("exec {node} do {task} {}", bytes * 4),
+                5 => format!("exec {node} read {task} {bytes} {}", text_of(task, bytes)),
+                6 => format!("exec {node} work {task}"),
+                // No more than one: ids must not be chosen twice.
+                7 if lines.is_empty() => match self.absent_node() {
+                    Some(absent) => format!("create {absent} {node}"),
+                    None => continue,
+                },
+                7 | 8 => format!("ping {node}"),
+                _ => {
+                    lines.push(format!("exec * do {task} 0"));
+                    MARK.to_owned()
+                }
+            };
+            lines.push(line);
+        }
+        lines
+    }
+
+    /// Whether the answer to a command may be anything.
+    fn is_of_suspect(&self, command: Command) -> bool {
+        let node = match command {
+            Command::Create(node) | Command::Remove(node) | Command::Ping(node) => node,
+            Command::Task { node, .. } | Command::Where(node) => node,
+            Command::TaskOnAll(_) | Command::Heartbeat => return false,
+            Command::Mark => return true,
+        };
+        self.network.checks.is_suspect(node)
+    }
+
     /// Faults and commands.
     fn suffer(&mut self) {
         let pace = [MS, 5 * MS, 15 * MS, 60 * MS][self.network.random.below(4) as usize];
@@ -167,6 +251,7 @@ impl Story {
     /// Every fault comes to its end, and time passes.
     fn calm(&mut self) {
         (self.network.failing_starts, self.network.held_ends) = (0, 0);
+        self.network.end_suspects();
         self.network.heal();
         self.network.block_output(false);
         self.network.ends.end_delays();
@@ -191,6 +276,7 @@ impl Story {
         }
         // What an answer has led to may be under way.
         self.network.run_for(CALM);
+        self.checks().trust_again();
     }
 
     /// Whether all that was typed is answered.
@@ -199,10 +285,15 @@ impl Story {
     }
 
     fn anybody(&mut self) -> Option<Pid> {
-        self.network.random.pick(&self.network.living).copied()
+        let is_known = |pid: &Pid| !self.network.processes[*pid].is_impostor;
+        let known: Vec<_> = self.network.living.iter().copied().filter(is_known).collect();
+        self.network.random.pick(&known).copied()
     }
 
     fn fault(&mut self) {
+        if self.size.traitors > 0 && self.network.random.chance(2) {
+            return self.compromise();
+        }
         let time = self.network.random.between(1, FAULT_MS_MAX) * MS;
         match self.network.random.below(100) {
             0..30 => self.kill(),

@@ -63,7 +63,8 @@ fn one_process_each(story: &mut Story) -> Option<BTreeMap<NodeId, Pid>> {
 
 /// Every node that there ever was.
 fn everybody(story: &Story) -> BTreeSet<NodeId> {
-    story.network.processes[1..].iter().map(|process| process.life.node).collect()
+    let processes = story.network.processes[1..].iter().filter(|process| !process.is_impostor);
+    processes.map(|process| process.life.node).collect()
 }
 
 fn pings(story: &mut Story, living: &BTreeMap<NodeId, Pid>) {

@@ -158,9 +158,11 @@ impl Board {
         match self.replies.task(request).map(|task| &task.work) {
             Some(Work::Exec { node, .. } | Work::Part { node, .. }) => {
                 let node = *node;
+                // Only an honest node sends nothing else.
+                let text = String::from_utf8_lossy(body);
                 let reply = match status {
-                    Status::Ok => Reply::OkOf(node, body),
-                    Status::Failed => Reply::ErrorOf(node, body),
+                    Status::Ok => Reply::OkOf(node, text.as_bytes()),
+                    Status::Failed => Reply::ErrorOf(node, text.as_bytes()),
                     Status::Unavailable => Reply::UnavailableOf(node),
                 };
                 self.replies.answer(request, reply);

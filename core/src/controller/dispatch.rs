@@ -644,6 +644,18 @@ mod tests {
         }
     }
 
+    /// Nor is it more than a line.
+    #[test]
+    fn what_is_printed_is_utf_8_whatever_a_node_sends() {
+        let (mut controller, life) = parent();
+        let out = turn(&mut controller, [Input::Line(b"exec 1 anything")]);
+        let [Output::Send(LINK, asked)] = &*out else { panic!("{out:?}") };
+        let request = wire::open(asked).unwrap().1.next().unwrap().unwrap().request;
+        let answer = frame(&Message::answer(life, request, Status::Ok, b"\xff\nOk:2: forged"));
+        let out = turn(&mut controller, [Input::Frame(LINK, &answer)]);
+        assert_eq!(out, [Output::Print("Ok:1: \u{fffd} Ok:2: forged\n".into())]);
+    }
+
     /// Otherwise it would hang below itself, and whoever walks the tree would never come to an end.
     #[test]
     fn a_node_that_does_not_answer_is_not_created_below_itself() {

@@ -30,7 +30,7 @@ use crate::modules::Modules;
 use crate::time::earliest;
 use crate::wire::{Fan, Message};
 use crate::{
-    Facts, Failure, Input, LINE_BYTES_MAX, Life, Node, NodeId, Outcome, Output, Registry,
+    Facts, Failure, Holdings, Input, LINE_BYTES_MAX, Life, Node, NodeId, Outcome, Output, Registry,
     RequestId, Secret, Time, Token, Traffic,
 };
 
@@ -403,6 +403,10 @@ impl Node for Controller {
     fn deadline(&self) -> Option<Time> {
         let own = self.own_deadline().filter(|_| !self.holds_back());
         earliest(own.map(|own| self.clock.real(own)), self.modules.deadline())
+    }
+
+    fn holdings(&self) -> Holdings {
+        self.children.holdings()
     }
 
     fn starting(&self) -> usize {
