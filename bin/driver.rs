@@ -8,7 +8,7 @@ use hoptree_core::{
     Birth, Event, Input, Inspection, Life, LinkId, Node, Output, SendError, Time, Transport,
     TransportError,
 };
-use hoptree_system::require_descriptors;
+use hoptree_system::{require_descriptors, require_memory};
 
 use crate::offload::Offload;
 use crate::process::{Children, Reaped, inspect};
@@ -28,6 +28,9 @@ const DESCRIPTORS_PER_CHILD: usize = 2;
 /// How many descriptors are left alone by those who start children: to start a process takes 4 for a
 /// moment, to let it in 7. Orphans may want to be taken in as well.
 const DESCRIPTORS_KEPT: usize = 12;
+
+/// How much memory is left alone by those who start children, in bytes: to let one in takes less.
+const MEMORY_KEPT: usize = 4 * 1024 * 1024;
 
 /// How long the end waits for the last frames to leave.
 const FINISH_TIME_MAX: Duration = Duration::from_millis(500);
@@ -266,6 +269,7 @@ impl<N: Node> Driver<N> {
         let address = self.transport.listen().map_err(|error| error.to_string())?;
         let joining = self.node.starting().saturating_sub(self.spawns.len());
         require_descriptors(DESCRIPTORS_KEPT + joining * DESCRIPTORS_PER_CHILD)
+            .and_then(|()| require_memory(MEMORY_KEPT))
             .map_err(|why| format!("can't start a process: {why}"))?;
         self.children.spawn(birth, &address, transport)
     }

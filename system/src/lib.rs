@@ -9,6 +9,7 @@ mod descriptors;
 mod doorstep;
 mod hidden;
 mod loopback;
+mod memory;
 mod refusal;
 mod threads;
 
@@ -17,5 +18,6 @@ pub use descriptors::{original_limit, raise_limit, require_descriptors};
 pub use doorstep::Doorstep;
 pub use hidden::hide;
 pub use loopback::{explain_listen, require_loopback};
+pub use memory::require_memory;
 pub use refusal::{explain, explain_thread, limits};
 pub use threads::require_threads;

@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::{descriptors, threads};
+use crate::{descriptors, memory, threads};
 
 /// What an error of the system says, with the limit behind it when it is a limit.
 #[must_use]
@@ -14,7 +14,7 @@ pub fn explain(error: &io::Error) -> String {
         Some(libc::ENFILE) => {
             "too many open files in the whole system (fs.file-max limits them)".to_owned()
         }
-        Some(libc::ENOMEM) => "out of memory".to_owned(),
+        Some(libc::ENOMEM) => memory::exhausted(0),
         Some(libc::ENOSPC) => {
             "no space is left, on a disk or for what the system watches".to_owned()
         }
@@ -39,7 +39,11 @@ pub fn limits() -> String {
         None => "unlimited".to_owned(),
     };
     let (processes, files) = (figure(Resource::Nproc), figure(Resource::Nofile));
-    format!("RLIMIT_NPROC is {processes}, RLIMIT_NOFILE is {files}")
+    let (data, space) = (figure(Resource::Data), figure(Resource::As));
+    format!(
+        "RLIMIT_NPROC is {processes}, RLIMIT_NOFILE is {files}, RLIMIT_DATA is {data}, RLIMIT_AS is \
+         {space}"
+    )
 }
 
 #[cfg(test)]

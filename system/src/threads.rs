@@ -7,20 +7,32 @@ use std::{fs, thread};
 
 use rustix::process::{Resource, geteuid, getrlimit};
 
+use crate::memory::require_memory;
 use crate::refusal::explain_thread;
 
 /// The stack of a thread that only waits.
 const STACK_BYTES: usize = 16 * 1024;
 
+/// The stack of a thread whose library asks for none in particular, unless there is a limit, which it
+/// is then.
+const LIBRARY_STACK_BYTES: u64 = 2 * 1024 * 1024;
+
+/// How much memory a library needs beside the stacks of its threads.
+const LIBRARY_BYTES: u64 = 4 * 1024 * 1024;
+
 /// Where systems mount the hierarchies of control groups, the second in the days of many.
 const CGROUP_MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/pids"];
 
-/// Makes sure that this many more threads can run side by side, by running them for a moment.
+/// Makes sure that this many more threads of a library can run side by side, by running as many for a
+/// moment, and that there is memory for their stacks.
 ///
 /// # Errors
 ///
 /// Names the limit.
 pub fn require_threads(count: usize) -> Result<(), String> {
+    let stack = getrlimit(Resource::Stack).current.unwrap_or(LIBRARY_STACK_BYTES);
+    let bytes = (count as u64).saturating_mul(stack).saturating_add(LIBRARY_BYTES);
+    require_memory(usize::try_from(bytes).unwrap_or(usize::MAX))?;
     let gate = Mutex::new(());
     thread::scope(|scope| {
         let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);

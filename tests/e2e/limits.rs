@@ -131,6 +131,58 @@ fn a_process_or_thread_too_many_is_said_to_be_one() {
     }
 }
 
+/// libzmq aborts its process when it gets no memory, for the stacks of its threads above all.
+#[test]
+fn a_limit_of_memory_that_is_too_low_is_said_to_be_one() {
+    const UNUSABLE: i32 = 77;
+    let mut refused = 0;
+    for (option, name) in [("-d", "data"), ("-v", "the address space")] {
+        for mib in (2..=40).step_by(2) {
+            let kib = mib * 1024;
+            // Too little to start any program tells nothing.
+            let limit = format!("ulimit {option} {kib}; \"$1\" --version >&2 || exit {UNUSABLE}");
+            let mut console = Console::start_after(&limit, &["--transport", "zmq"]);
+            console.send_bytes(b"create 1\ncreate 2\nexec 1 echo here\n");
+            console.end_input();
+            let status = console.wait_exit();
+            let errors = console.errors();
+            let reason =
+                format!("out of memory: the limit of {name} is {kib} KiB (ulimit {option} ");
+            match status.code() {
+                Some(UNUSABLE) => {}
+                Some(0) => {
+                    let replies = console.lines(3);
+                    let is_good =
+                        |reply: &String| reply.starts_with("Ok") || reply.contains(&reason);
+                    assert!(replies[..2].iter().all(is_good), "{option} {kib}: {replies:?}");
+                }
+                code => {
+                    assert_eq!(code, Some(1), "{option} {kib}: {status}: {errors}");
+                    assert!(errors.contains(&reason), "{option} {kib}: {errors}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 0, "no limit was too low");
+}
+
+#[test]
+fn creates_for_which_there_is_no_memory_say_so_and_harm_nothing() {
+    let creates: String = (1..=100).map(|node| format!("create {node}\n")).collect();
+    let mut console = Console::start_after("ulimit -d 22528", &["--transport", "zmq"]);
+    console.send_bytes(creates.as_bytes());
+    let replies = console.lines(100);
+    let (made, refused): (Vec<_>, Vec<_>) =
+        replies.iter().partition(|reply| reply.starts_with("Ok: "));
+    assert!(!made.is_empty() && !refused.is_empty(), "{replies:?}");
+    let reason = "out of memory: the limit of data is 22528 KiB (ulimit -d raises it)";
+    assert!(refused.iter().all(|reply| reply.contains(reason)), "{refused:?}");
+    console.ask("exec 1 echo here", "Ok:1: here");
+    let finished = console.finish();
+    assert_eq!((finished.status, &*finished.errors), (0, ""));
+}
+
 /// As in a sandbox without a network. Where the system lets no user make one there is nothing to test.
 #[test]
 fn without_a_loopback_interface_there_is_an_error_at_once() {
