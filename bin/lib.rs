@@ -36,7 +36,7 @@ mod writer;
 use std::process::ExitCode;
 
 #[doc(hidden)]
-pub use process::read_boot;
+pub use process::{example_boot, read_boot};
 
 /// Runs the program, as what its command line says, until it ends.
 ///

@@ -17,7 +17,7 @@ mod lifeline;
 mod strays;
 
 pub use abandoned::remove_abandoned;
-pub use boot::{Boot, Heritage, Role, random_secret, read_boot};
+pub use boot::{Boot, Heritage, Role, example_boot, random_secret, read_boot};
 pub use children::{Children, Reaped};
 pub use detach::detach;
 pub use directory::{DirectoryLock, make_directory, remove_directory, temporary_directory};

@@ -7,7 +7,9 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hoptree_core::{Address, Birth, KEY_BYTES, Opening, Secret};
+use hoptree_core::{
+    Address, Ancestor, Birth, Incarnation, KEY_BYTES, Life, NodeId, Opening, Secret, Seed,
+};
 use hoptree_system::hide;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -160,6 +162,31 @@ impl Boot {
         Boot { version: env!("CARGO_PKG_VERSION").to_owned(), role, parent, heritage }
     }
 
+    /// A message that has all that there can be in one.
+    fn example() -> Boot {
+        let life =
+            Life { node: NodeId::compute(7).expect("it is small"), incarnation: Incarnation(3) };
+        let heritage = Heritage {
+            transport: "zmq".to_owned(),
+            insecure: true,
+            secret: Secret::new(&[9; KEY_BYTES]),
+            lifeline: 5,
+            directory: "/tmp/hoptree-0".into(),
+            timeout: Duration::from_secs(5),
+            logs: LogConfig {
+                verbosity: 2,
+                dir: Some("/tmp/logs".into()),
+                file_bytes_max: 1 << 20,
+            },
+        };
+        let address = Address("tcp://127.0.0.1:5555".to_owned());
+        let ancestors = vec![Ancestor { node: NodeId::CONTROL, address: address.clone() }];
+        let seed = Seed::of(heritage.secret, life);
+        let birth =
+            Birth { life, seed, parent: NodeId::compute(6).expect("it is small"), ancestors };
+        Boot::new(Role::Node(birth), address, heritage)
+    }
+
     /// The message as bytes.
     ///
     /// # Errors
@@ -228,6 +255,18 @@ pub fn read_boot(bytes: &[u8]) -> bool {
     true
 }
 
+/// A boot message without the version that it begins with, for a fuzzer to begin with.
+///
+/// # Panics
+///
+/// Never: the example is short.
+#[must_use]
+pub fn example_boot() -> Vec<u8> {
+    let boot = Boot::example();
+    let message = boot.encode().expect("it is short");
+    message[1 + boot.version.len()..].to_vec()
+}
+
 /// Whether a file is a pipe.
 pub fn is_pipe(file: BorrowedFd<'_>) -> bool {
     let file = file.try_clone_to_owned().map(File::from);
@@ -238,40 +277,16 @@ pub fn is_pipe(file: BorrowedFd<'_>) -> bool {
 mod tests {
     use std::os::fd::AsFd;
 
-    use hoptree_core::{Ancestor, Incarnation, Life, NodeId, Seed};
-
     use super::*;
-
-    fn boot() -> Boot {
-        let life = Life { node: NodeId::compute(7).unwrap(), incarnation: Incarnation(3) };
-        let heritage = Heritage {
-            transport: "zmq".to_owned(),
-            insecure: true,
-            secret: Secret::new(&[9; KEY_BYTES]),
-            lifeline: 5,
-            directory: "/tmp/hoptree-0".into(),
-            timeout: Duration::from_secs(5),
-            logs: LogConfig {
-                verbosity: 2,
-                dir: Some("/tmp/logs".into()),
-                file_bytes_max: 1 << 20,
-            },
-        };
-        let address = Address("tcp://127.0.0.1:5555".to_owned());
-        let ancestors = vec![Ancestor { node: NodeId::CONTROL, address: address.clone() }];
-        let seed = Seed::of(heritage.secret, life);
-        let birth = Birth { life, seed, parent: NodeId::compute(6).unwrap(), ancestors };
-        Boot::new(Role::Node(birth), address, heritage)
-    }
 
     #[test]
     fn a_boot_message_survives_its_journey() {
-        assert_eq!(Boot::decode(&boot().encode().unwrap()), Some(boot()));
+        assert_eq!(Boot::decode(&Boot::example().encode().unwrap()), Some(Boot::example()));
     }
 
     #[test]
     fn what_is_no_boot_message_is_refused() {
-        let bytes = boot().encode().unwrap();
+        let bytes = Boot::example().encode().unwrap();
         assert_eq!(Boot::decode(&[]), None);
         assert_eq!(Boot::decode(b"create 1\ncreate 2 1\n"), None);
         assert_eq!(Boot::decode(&bytes[..bytes.len() - 1]), None);
@@ -287,13 +302,13 @@ mod tests {
 
     #[test]
     fn another_version_is_refused() {
-        let boot = Boot { version: "0.0.0".to_owned(), ..boot() };
+        let boot = Boot { version: "0.0.0".to_owned(), ..Boot::example() };
         assert_eq!(Boot::decode(&boot.encode().unwrap()), None);
     }
 
     #[test]
     fn a_message_that_could_fill_the_pipe_is_not_sent() {
-        let mut boot = boot();
+        let mut boot = Boot::example();
         boot.heritage.logs.dir = Some("x".repeat(BOOT_BYTES_MAX).into());
         assert!(boot.encode().unwrap_err().contains("too long"));
     }

@@ -7,10 +7,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wire::{
-    self, Create, FRAME_HEADER_BYTES, Fan, Hello, Joined, Kind, Message, Moved, Published, Settled,
-    Welcome,
+    self, Allowance, Create, FRAME_HEADER_BYTES, Fan, Hello, Joined, Kind, Message, Moved,
+    Published, Settled, Welcome,
 };
-use crate::{Exit, Life, Place, Proved};
+use crate::{
+    Address, Ancestor, Exit, Incarnation, KEY_BYTES, Life, NodeId, Place, Proved, RequestId,
+    Secret, Seed, Token,
+};
 
 /// Reads a frame with the bodies of all its messages, as far as they can be read, and says how many
 /// there are.
@@ -72,4 +75,54 @@ fn fan_survives(message: &Message<'_>) -> bool {
         fan.part(*life, *request).encode(&mut one);
     }
     true
+}
+
+/// A frame with a message of each kind, for a fuzzer to begin with.
+#[must_use]
+pub fn example_frame() -> Vec<u8> {
+    let mut frame = 7_u32.to_le_bytes().to_vec();
+    for kind in Kind::ALL {
+        Message::new(kind, LIFE, RequestId(65_536), &example_body(kind)).encode(&mut frame);
+    }
+    frame
+}
+
+const LIFE: Life =
+    Life { node: NodeId::compute(7).expect("it is small"), incarnation: Incarnation(9) };
+
+fn example_body(kind: Kind) -> Vec<u8> {
+    let ancestors = vec![Ancestor { node: NodeId::CONTROL, address: Address("tcp://".to_owned()) }];
+    let seed = Seed::of(Secret::new(&[7; KEY_BYTES]), LIFE);
+    let (token, pid, life, grace) = (Token([7; 16]), 1_234, LIFE, Duration::from_millis(500));
+    let place = Place { life, parent: Life::CONTROL, moves: 0 };
+    let proof = seed.mark();
+    let proved = Proved { place, proof };
+    let published = || Published { module: "heartbeat".to_owned(), value: vec![100, 0, 0, 0] };
+    match kind {
+        Kind::Hello => {
+            let (version, newborn) = (wire::VERSION, Some(proof));
+            wire::body(&Hello { version, token, life, pid, newborn })
+        }
+        Kind::Welcome => wire::body(&Welcome { parent: NodeId::CONTROL, pid, depth: 1, ancestors }),
+        Kind::Shutdown => wire::body(&grace),
+        Kind::Publish | Kind::Ask => wire::body(&published()),
+        Kind::Create => wire::body(&Create { life, seed, transport: Some("zmq".to_owned()) }),
+        Kind::Remove => wire::body(&(life, grace)),
+        Kind::Discard => wire::body(&life),
+        Kind::Joined => wire::body(&Joined { at: proved, pid }),
+        Kind::Lost | Kind::Silent | Kind::Heard => wire::body(&place),
+        Kind::Settled => wire::body(&Settled { moves: 1, proof }),
+        Kind::Moved => wire::body(&Moved { to: proved, pid }),
+        Kind::Below => wire::body(&vec![proved; 2]),
+        Kind::Ended => wire::body(&(life, Exit::Signal(9))),
+        Kind::Forget => wire::body(&vec![life; 2]),
+        Kind::Fan => {
+            let (allowance, parts) = (Allowance::Large, vec![(life, RequestId(65_536)); 2]);
+            Fan { kind: Kind::Exec, allowance, parts, body: b"time" }.encode()
+        }
+        Kind::Offer => wire::body(&100_000_u64),
+        Kind::Take => wire::body(&true),
+        Kind::Exec | Kind::Answer => b"echo one".to_vec(),
+        Kind::Beat | Kind::Ping => Vec::new(),
+    }
 }

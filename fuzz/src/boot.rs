@@ -17,21 +17,3 @@ fn message(rest: &[u8]) -> Vec<u8> {
     let length = u8::try_from(VERSION.len()).expect("a version is short");
     [&[length], VERSION.as_bytes(), rest].concat()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Or else the fuzzer would have to find out by itself what a message is.
-    #[test]
-    fn some_seeds_are_boot_messages() {
-        let seeds: [&[u8]; 3] = [
-            include_bytes!("../seeds/boot/node"),
-            include_bytes!("../seeds/boot/relay"),
-            include_bytes!("../seeds/boot/stage"),
-        ];
-        for seed in seeds {
-            assert!(hoptree::read_boot(&message(seed)), "{seed:?}");
-        }
-    }
-}

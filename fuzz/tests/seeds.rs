@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, whatever goes wrong is to end it")]
 
+use std::env;
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
 
+use hoptree::example_boot;
+use hoptree_core::fuzzing::{example_frame, read_frame};
 use hoptree_fuzz::{TARGETS, Target};
 
 #[test]
@@ -39,4 +42,20 @@ fn each_target_has_a_program_and_seeds_and_nothing_else_has() {
     let targets = TARGETS.map(|target| target.name);
     assert_eq!(names("seeds"), targets);
     assert_eq!(names("fuzz_targets"), targets);
+}
+
+/// The fuzzer would have to find out by itself what a message is.
+#[test]
+fn the_seeds_of_messages_are_of_this_version() {
+    const RENEW: &str = "HOPTREE_RENEW_SEEDS";
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    let (frame, boot) = (example_frame(), example_boot());
+    assert_eq!(read_frame(&frame), 24);
+    for (name, example) in [("frame/every-kind", frame), ("boot/node", boot)] {
+        let path = seeds.join(name);
+        if env::var_os(RENEW).is_some() {
+            fs::write(&path, &example).unwrap();
+        }
+        assert!(fs::read(path).unwrap() == example, "{name} is of another version: set {RENEW}=1");
+    }
 }

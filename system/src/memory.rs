@@ -17,7 +17,7 @@ const LIMITS: [(Resource, &str, &str, &str); 2] = [
     (Resource::As, "the limit of the address space", "ulimit -v", "VmSize:"),
 ];
 
-/// Makes sure that so much more memory can be had, by taking it for a moment. None of it is used.
+/// Makes sure that this much more memory can be had, by taking it for a moment. None of it is used.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub fn require_memory(bytes: usize) -> Result<(), String> {
     taken.map_err(|_| exhausted(bytes as u64))
 }
 
-/// What to say when so many bytes more could not be had, as far as that is known.
+/// What to say when this many bytes more could not be had, as far as that is known.
 pub(crate) fn exhausted(wanted: u64) -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let met = LIMITS.into_iter().find_map(|(resource, name, command, line)| {
