@@ -9,6 +9,7 @@ pub mod frame;
 pub mod line;
 pub mod link;
 mod script;
+pub mod seal;
 mod tree;
 
 // What is linked registers itself.
@@ -23,10 +24,11 @@ pub struct Target {
 }
 
 /// Every target, by name.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     Target { name: "arguments", run: arguments::run },
     Target { name: "boot", run: boot::run },
     Target { name: "frame", run: frame::run },
     Target { name: "line", run: line::run },
     Target { name: "link", run: link::run },
+    Target { name: "seal", run: seal::run },
 ];
