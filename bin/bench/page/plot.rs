@@ -1,259 +1,186 @@
-//! Curves over two axes, as SVG.
+//! What is in which plot, and what stands above it. A plot has a line for each transport: its
+//! medians along a parameter, or the quantiles of one distribution.
 
-use super::axis::{self, Area};
-use super::labels;
-use super::markup::{Escaped, Px, put};
-use super::scale::{Scale, Spacing};
-use super::style::{Stroke, Tone};
+use super::joined;
+use super::scale::Spacing;
+use super::unit::Unit;
+use crate::bench::report::Row;
+use crate::bench::table::parameters;
 
-/// The size of a plot, in its own pixels: about as wide as a telephone, so that the letters keep
-/// their size there, and larger elsewhere.
-pub const WIDTH: f64 = 360.0;
-const HEIGHT: f64 = 270.0;
+/// A parameter that figures are shown along.
+struct Axis {
+    name: &'static str,
+    value: fn(&Row) -> Option<u32>,
+    clear: fn(&mut Row),
+}
 
-/// The room above the curves, for the title of the axis upwards.
-const ABOVE: f64 = 30.0;
+/// Those there are. A plot is along the first of which its rows have several values.
+const AXES: [Axis; 3] = [
+    Axis { name: "hops", value: |row| row.hops, clear: |row| row.hops = None },
+    Axis { name: "window", value: |row| row.window, clear: |row| row.window = None },
+    Axis { name: "nodes", value: |row| row.nodes, clear: |row| row.nodes = None },
+];
 
-/// How far the curves stay away from the ends of the axis across.
-const INSET: f64 = 12.0;
+/// A figure that is shown of a distribution, and how many values it must have to say anything.
+type Quantile = (&'static str, u64, fn(&Row) -> f64);
 
-/// How far before the end of that axis the lines from curves to their labels turn towards these.
-const LEADER: f64 = 8.0;
+const QUANTILES: [Quantile; 6] = [
+    ("min", 0, |row| row.min),
+    ("p50", 0, |row| row.p50),
+    ("p90", 10, |row| row.p90),
+    ("p99", 100, |row| row.p99),
+    ("p99.9", 1_000, |row| row.p99_9),
+    ("max", 0, |row| row.max),
+];
 
-/// Points nearer than this to the one before, both ways, are left out: nobody would see them.
-const APART: f64 = 0.8;
-
-/// Curves over two axes.
+/// A plot.
 pub struct Plot<'a> {
-    /// What is shown, for those who do not see it.
-    pub about: String,
-    /// From left to right.
-    pub x: Across,
-    /// From below to above.
-    pub y: Upward<'a>,
-    /// What is drawn, the most important last.
-    pub curves: Vec<Curve>,
-}
-
-/// The axis from left to right.
-pub struct Across {
-    /// What it has figures of.
+    /// What it shows, along what.
     pub title: String,
-    /// How the figures are laid out.
+    /// What is at the axis below.
+    pub along: &'static str,
+    /// What the figures are shown in.
+    pub unit: Unit<'a>,
+    /// How they are laid out.
     pub spacing: Spacing,
-    /// The figures that stand at it, and how they are written.
-    pub ticks: Vec<(f64, String)>,
+    /// Its points by transports. There is one at least.
+    pub points: Vec<Point<'a>>,
 }
 
-/// The axis from below to above. Round figures stand at it.
-pub struct Upward<'a> {
-    /// What it has figures of, with the unit where the ticks have none.
-    pub title: String,
-    /// How the figures are laid out.
-    pub spacing: Spacing,
-    /// How a figure is written.
-    pub label: Box<dyn Fn(f64) -> String + 'a>,
-}
-
-/// A line with marks.
-pub struct Curve {
-    /// What it is of.
-    pub name: String,
-    /// Whether the name stands at its end.
-    pub labelled: bool,
-    /// Its colour and marker.
-    pub tone: Tone,
-    /// Its dashes.
-    pub stroke: Stroke,
-    /// Through where it goes, if anywhere.
-    pub path: Vec<(f64, f64)>,
-    /// Its marks.
-    pub marks: Vec<Mark>,
-}
-
-/// A figure that has a marker.
-pub struct Mark {
-    /// Where it is on the first axis.
+/// A figure in a plot.
+pub struct Point<'a> {
+    /// What it is a figure of.
+    pub row: &'a Row,
+    /// Where it is at the axis below.
     pub x: f64,
-    /// Where it is on the second.
+    /// What stands there.
+    pub label: String,
+    /// The figure.
     pub y: f64,
-    /// From where to where it was in several runs, on the second axis.
-    pub spread: Option<(f64, f64)>,
-    /// What it says when pointed at.
-    pub about: String,
+    /// What it was in each run, as far as that is known.
+    pub runs: &'a [f64],
 }
 
-/// Where the curves of one plot are.
-struct Frame {
-    x: Scale,
-    y: Scale,
-    area: Area,
-}
-
-/// Where the curves of every plot end below.
-const BOTTOM: f64 = HEIGHT - axis::HEIGHT;
-
-impl Plot<'_> {
-    /// The picture; none when there is nothing in it that its axes can show.
-    pub fn draw(mut self) -> Option<String> {
-        self.drop_what_cannot_be_shown();
-        let frame = self.frame()?;
-        let mut out = String::new();
-        put!(
-            &mut out,
-            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
-            Escaped(&self.about)
-        );
-        let ticks = self.x.ticks.iter();
-        let ticks = ticks.map(|(tick, label)| (frame.x.place(*tick), label.clone()));
-        axis::draw(ticks, &self.x.title, frame.area, &mut out);
-        self.draw_y_axis(&frame, &mut out);
-        for curve in &self.curves {
-            curve.draw(&frame, &mut out);
-        }
-        self.draw_labels(&frame, &mut out);
-        out.push_str("</svg>\n");
-        Some(out)
-    }
-
-    fn drop_what_cannot_be_shown(&mut self) {
-        let (x, y) = (self.x.spacing, self.y.spacing);
-        for curve in &mut self.curves {
-            curve.path.retain(|point| x.takes(point.0) && y.takes(point.1));
-            curve.marks.retain(|mark| x.takes(mark.x) && y.takes(mark.y));
-            for mark in &mut curve.marks {
-                mark.spread = mark.spread.filter(|(low, high)| y.takes(*low) && y.takes(*high));
+/// The plots for the rows of a measure: along a parameter where they have several values of one,
+/// and then distributions, those of times at its least value, and of all without such a parameter.
+pub fn plots(rows: &[Row]) -> Vec<Plot<'_>> {
+    let mut plots = Vec::new();
+    for rows in rows.chunk_by(|one, other| one.what == other.what) {
+        let axis = AXES.iter().find(|axis| least(axis, rows.iter()).is_some());
+        let mut distributions = Vec::new();
+        for (others, mut rows) in groups(rows, axis) {
+            let several = axis.and_then(|axis| Some((axis, least(axis, rows.iter().copied())?)));
+            if let Some((axis, least)) = several {
+                plots.push(along(axis, &others, &rows));
+                rows.retain(|row| (axis.value)(row) == Some(least));
+            }
+            let plot = distribution(&rows);
+            if several.is_none() || plot.unit.is_time {
+                distributions.push(plot);
             }
         }
+        plots.extend(distributions);
     }
-
-    fn frame(&self) -> Option<Frame> {
-        let marks = || self.curves.iter().flat_map(|curve| &curve.marks);
-        let path = || self.curves.iter().flat_map(|curve| &curve.path);
-        let ys = path().map(|point| point.1).chain(marks().flat_map(|mark| {
-            let (low, high) = mark.spread.unwrap_or((mark.y, mark.y));
-            [low, mark.y, high]
-        }));
-        let y = Scale::round(self.y.spacing, ys, (BOTTOM, ABOVE))?;
-        let ticks = y.ticks().into_iter().map(|tick| (self.y.label)(tick));
-        let left = labels::margin(ticks) + 10.0;
-        let names = self.curves.iter().filter(|curve| curve.labelled).map(|curve| &curve.name);
-        let right = WIDTH - labels::margin(names) - 12.0;
-        let xs = path().map(|point| point.0).chain(marks().map(|mark| mark.x));
-        let x = Scale::exact(self.x.spacing, xs, (left + INSET, right - INSET))?;
-        Some(Frame { x, y, area: Area { left, right, top: ABOVE, bottom: BOTTOM } })
-    }
-
-    fn draw_y_axis(&self, frame: &Frame, out: &mut String) {
-        let (left, right) = (Px(frame.area.left), Px(frame.area.right));
-        for tick in frame.y.ticks() {
-            let y = frame.y.place(tick);
-            put!(out, "<path class=\"grid\" d=\"M{left},{}H{right}\"/>", Px(y));
-            let (x, y, label) = (Px(frame.area.left - 6.0), Px(y + 4.0), (self.y.label)(tick));
-            put!(out, "<text class=\"tick end\" x=\"{x}\" y=\"{y}\">{}</text>", Escaped(&label));
-        }
-        put!(out, "<path class=\"axis\" d=\"M{left},{ABOVE}V{BOTTOM}H{right}\"/>");
-        put!(out, "<text x=\"2\" y=\"14\">{}</text>\n", Escaped(&self.y.title));
-    }
-
-    fn draw_labels(&self, frame: &Frame, out: &mut String) {
-        let mut ends = Vec::new();
-        for curve in self.curves.iter().filter(|curve| curve.labelled) {
-            ends.extend(curve.end().map(|(x, y)| (curve, frame.x.place(x), frame.y.place(y))));
-        }
-        let wanted: Vec<_> = ends.iter().map(|(_, _, y)| *y).collect();
-        for ((curve, x, y), place) in ends.iter().zip(labels::apart(&wanted, ABOVE, BOTTOM)) {
-            let tone = curve.tone.class();
-            put!(out, "<path class=\"leader {tone}\" d=\"M{},{}", Px(*x), Px(*y));
-            let bend = frame.area.right - LEADER;
-            put!(out, "H{}L{},{}\"/>", Px(bend), Px(frame.area.right + 3.0), Px(place));
-            let (x, y, name) = (Px(frame.area.right + 6.0), Px(place + 4.0), Escaped(&curve.name));
-            put!(out, "<text class=\"name\" x=\"{x}\" y=\"{y}\">{name}</text>\n");
-        }
-    }
+    plots
 }
 
-impl Curve {
-    fn draw(&self, frame: &Frame, out: &mut String) {
-        put!(out, "<g class=\"{}\">", self.tone.class());
-        let mut last = None;
-        let mut path = String::new();
-        for (place, (x, y)) in self.path.iter().enumerate() {
-            let (x, y) = (frame.x.place(*x), frame.y.place(*y));
-            let near = |(a, b): (f64, f64)| (x - a).abs() < APART && (y - b).abs() < APART;
-            if place + 1 == self.path.len() || !last.is_some_and(near) {
-                let step = if path.is_empty() { 'M' } else { ' ' };
-                put!(&mut path, "{step}{},{}", Px(x), Px(y));
-                last = Some((x, y));
-            }
-        }
-        if self.path.len() > 1 {
-            put!(out, "<path class=\"line {}\" d=\"{path}\">", self.stroke.class());
-            put!(out, "<title>{}</title></path>", Escaped(&self.name));
-        }
-        for mark in &self.marks {
-            mark.draw(self, frame, out);
-        }
-        out.push_str("</g>\n");
-    }
-
-    /// Where it is furthest along the first axis.
-    fn end(&self) -> Option<(f64, f64)> {
-        let marks = self.marks.iter().map(|mark| (mark.x, mark.y));
-        let points = self.path.iter().copied().chain(marks);
-        points.max_by(|one, other| one.0.total_cmp(&other.0))
-    }
+/// The least value that rows have of a parameter, if they have several.
+fn least<'a>(axis: &Axis, rows: impl Iterator<Item = &'a Row> + Clone) -> Option<u32> {
+    let values = rows.filter_map(axis.value);
+    let least = values.clone().min()?;
+    (values.max() != Some(least)).then_some(least)
 }
 
-impl Mark {
-    fn draw(&self, curve: &Curve, frame: &Frame, out: &mut String) {
-        let (x, y) = (frame.x.place(self.x), frame.y.place(self.y));
-        put!(out, "<g><title>{}</title>", Escaped(&self.about));
-        if let Some((low, high)) = self.spread {
-            let (low, high) = (Px(frame.y.place(low)), Px(frame.y.place(high)));
-            let (left, x) = (Px(x - 3.0), Px(x));
-            put!(
-                out,
-                "<path class=\"whisker\" d=\"M{x},{low}V{high}M{left},{low}h6M{left},{high}h6\"/>"
-            );
+/// The rows by all parameters but this one, each time with those in words.
+fn groups<'a>(rows: &'a [Row], axis: Option<&Axis>) -> Vec<(String, Vec<&'a Row>)> {
+    let mut groups: Vec<(String, Vec<&Row>)> = Vec::new();
+    for row in rows {
+        let mut others = row.clone();
+        if let Some(axis) = axis {
+            (axis.clear)(&mut others);
         }
-        curve.tone.mark(x, y, curve.stroke, out);
-        put!(out, "<circle class=\"touch\" cx=\"{}\" cy=\"{}\" r=\"9\"/></g>", Px(x), Px(y));
+        let others = parameters(&others);
+        match groups.iter_mut().find(|(known, _)| *known == others) {
+            Some((_, rows)) => rows.push(row),
+            None => groups.push((others, vec![row])),
+        }
+    }
+    groups
+}
+
+fn along<'a>(axis: &Axis, others: &str, rows: &[&'a Row]) -> Plot<'a> {
+    let points = rows.iter().filter_map(|row| {
+        let value = (axis.value)(row)?;
+        // Equal ratios take equal room.
+        let (x, label) = (f64::from(value).ln(), value.to_string());
+        Some(Point { row, x, label, y: row.p50, runs: &row.run_p50 })
+    });
+    Plot::new(axis.name, others, points.collect())
+}
+
+fn distribution<'a>(rows: &[&'a Row]) -> Plot<'a> {
+    let points = rows.iter().flat_map(|row| {
+        let quantiles = QUANTILES.iter().zip(0_u8..);
+        let told = quantiles.filter(|((_, samples_min, _), _)| row.samples >= *samples_min);
+        told.map(|((name, _, figure), place)| {
+            let runs = if *name == "p50" { &row.run_p50[..] } else { &[] };
+            Point { row, x: f64::from(place), label: (*name).to_owned(), y: figure(row), runs }
+        })
+    });
+    Plot::new("quantile", &parameters(rows[0]), points.collect())
+}
+
+impl<'a> Plot<'a> {
+    fn new(along: &'static str, others: &str, points: Vec<Point<'a>>) -> Plot<'a> {
+        let medians = || points.iter().map(|point| point.row.p50.max(0.0));
+        let typical = medians().fold(0.0, f64::max) * medians().fold(f64::MAX, f64::min);
+        let unit = Unit::of(&points[0].row.unit, typical.sqrt());
+        // Counts are often zero, which has no place on a logarithmic axis.
+        let is_log = unit.is_time || points[0].row.unit == "1/s";
+        let spacing = if is_log { Spacing::Log } else { Spacing::Linear };
+        let title = joined([&*format!("{} by {along}", points[0].row.what), others]);
+        Plot { title, along, unit, spacing, points }
+    }
+
+    /// The axis with the figures, which end of it is better, and what they are held against.
+    pub fn subtitle(&self) -> String {
+        let rows = self.points.iter().map(|point| point.row);
+        let mut floors: Vec<&str> = rows.filter_map(|row| row.floor.as_deref()).collect();
+        floors.sort_unstable();
+        floors.dedup();
+        let dashed = if floors.is_empty() { "" } else { "dashed: " };
+        joined([
+            self.unit.name,
+            if self.spacing == Spacing::Log { "log" } else { "" },
+            if self.points[0].row.lower_is_better { "less is better" } else { "more is better" },
+            &format!("{dashed}{}", floors.join(", ")),
+        ])
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample;
     use super::*;
 
-    /// The picture of a line through these points.
-    fn picture(path: Vec<(f64, f64)>) -> Option<String> {
-        let (spacing, name) = (Spacing::Linear, "zmq".to_owned());
-        let (tone, stroke) = (Tone::Transport(0), Stroke::Solid);
-        Plot {
-            about: String::new(),
-            x: Across { title: String::new(), spacing, ticks: Vec::new() },
-            y: Upward { title: String::new(), spacing, label: Box::new(|y| y.to_string()) },
-            curves: vec![Curve { name, labelled: true, tone, stroke, path, marks: Vec::new() }],
-        }
-        .draw()
-    }
-
     #[test]
-    fn points_that_nobody_can_tell_apart_are_one() {
-        let line = |count: u32| {
-            let points = (0..=count).map(|place| f64::from(place) / f64::from(count));
-            picture(points.map(|share| (share, share)).collect()).unwrap()
-        };
-        let (few, many) = (line(50), line(100_000));
-        assert!(few.len() < many.len() && many.len() < 2 * few.len() + 8_000, "{}", many.len());
-        assert!(line(1).matches(",30").count() > 0, "the last point is there");
-    }
-
-    #[test]
-    fn without_a_point_there_is_no_picture() {
-        assert_eq!(picture(Vec::new()), None);
-        assert_eq!(picture(vec![(f64::NAN, 1.0), (1.0, f64::INFINITY)]), None);
-        assert!(picture(vec![(1.0, 1.0)]).is_some());
+    fn what_is_above_a_plot_says_what_it_shows_along_what() {
+        let mut rows = sample::rows();
+        let subtitle = "µs, log, less is better, dashed: raw, raw chain";
+        assert_eq!(plots(&rows)[0].subtitle(), subtitle);
+        rows.retain(|row| ["rtt", "throughput", "failure"].contains(&&*row.measure));
+        let plots = rows.chunk_by(|one, other| one.measure == other.measure).flat_map(plots);
+        let titles = [
+            "round trip by hops, 16 B",
+            "round trip by hops, 64 KiB",
+            "round trip by quantile, 1 hop, 16 B",
+            "round trip by quantile, 1 hop, 64 KiB",
+            "echo by window, 1 node",
+            "echo by window, 8 nodes",
+            // These differ in two parameters at once.
+            "kill to healed by quantile, 16 nodes, chain",
+            "kill to healed by quantile, 30 nodes, binary",
+        ];
+        assert_eq!(plots.map(|plot| plot.title).collect::<Vec<_>>(), titles);
     }
 }
