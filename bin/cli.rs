@@ -56,7 +56,7 @@ pub struct Options {
 
     /// The deadline of a command.
     #[arg(long, value_name = "MS", default_value = "5000", value_parser = timeout)]
-    timeout: Duration,
+    pub timeout: Duration,
 
     /// The order of the replies: that of the commands, or as they complete [default: completion at
     /// a terminal, else input]
@@ -159,11 +159,6 @@ impl Options {
     /// How many nodes there may be at a time.
     pub fn max_nodes(&self) -> usize {
         usize::try_from(self.max_nodes).unwrap_or(usize::MAX)
-    }
-
-    /// The deadline of a command.
-    pub fn timeout(&self) -> Duration {
-        self.timeout
     }
 
     /// What to log, and where.
@@ -291,7 +286,7 @@ mod tests {
     fn defaults() {
         let options = parse("hoptree").unwrap().options;
         assert_eq!(options.transport, "zmq");
-        assert_eq!(options.timeout(), Duration::from_secs(5));
+        assert_eq!(options.timeout, Duration::from_secs(5));
         assert_eq!(options.order(true), Order::Completion);
         assert_eq!(options.order(false), Order::Input);
         assert_eq!(options.max_nodes(), 4_096);
@@ -304,7 +299,7 @@ mod tests {
         let options =
             parse("hoptree -vv --order input --timeout 50 --strict -- run.txt").unwrap().options;
         assert_eq!((options.verbose, options.strict), (2, true));
-        assert_eq!(options.timeout(), Duration::from_millis(50));
+        assert_eq!(options.timeout, Duration::from_millis(50));
         assert_eq!(options.order(true), Order::Input);
         assert_eq!(options.script.unwrap().to_str(), Some("run.txt"));
     }

@@ -37,7 +37,7 @@ pub fn run(options: &Options) -> Result<Ending, Failure> {
         remove_abandoned(&temporary_directory()?);
     }
     let (heritage, lifeline) =
-        Heritage::found(transport.name, options.insecure, options.timeout(), logs)?;
+        Heritage::found(transport.name, options.insecure, options.timeout, logs)?;
     let directory = heritage.directory.clone();
     let (console, signals, _lock) = set_up(options, commands, transport, heritage, source)
         .inspect_err(|_| remove_directory(&directory))?;
@@ -69,7 +69,7 @@ fn set_up(
             own_secret: random_secret()?,
             pid: std::process::id(),
             transport: spec.name,
-            timeout: options.timeout(),
+            timeout: options.timeout,
             order: options.order(source.terminal().is_some()),
             nodes_max: options.max_nodes(),
             commands,

@@ -45,8 +45,9 @@ const OPEN: &str = "@open";
 /// When none is called so, or two are; the text lists those that are linked.
 pub fn transport(name: &str) -> Result<&'static TransportSpec, Failure> {
     let linked = hoptree_core::linked_transports().map_err(Failure::runtime)?;
-    let mut known = linked.iter().copied().chain(without_seal());
-    if let Some(spec) = known.find(|spec| spec.name == name) {
+    let linked_as = linked.iter().copied().find(|spec| spec.name == name);
+    let known = linked_as.or_else(|| without_seal().iter().find(|spec| spec.name == name));
+    if let Some(spec) = known {
         return Ok(spec);
     }
     let names: Vec<_> = linked.iter().map(|spec| spec.name).collect();

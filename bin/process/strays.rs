@@ -5,9 +5,8 @@
 
 use std::fmt;
 use std::fs;
-use std::str::FromStr;
-
 use std::os::fd::RawFd;
+use std::str::FromStr;
 
 use rustix::process::{Pid, getpid};
 

@@ -22,7 +22,7 @@ use crate::{
 /// how much longer for each level below it, so that whoever is nearest to a node that hangs is the
 /// one to kill it.
 pub(crate) const END_GRACE: Duration = Duration::from_millis(500);
-pub(crate) const END_GRACE_STEP: Duration = Duration::from_millis(50);
+pub(crate) const END_GRACE_STEP: Duration = Duration::from_millis(100);
 
 /// How long a peer may take from connecting to its hello.
 pub(crate) const HELLO_WITHIN: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ pub(crate) const HELLO_WITHIN: Duration = Duration::from_secs(2);
 /// node goes on: half a frame, and about half of what the control node has unanswered at a node.
 const TURN_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 
-/// With so much waiting for a child it is not told any more that what it says leads nowhere.
+/// When this much waits for a child, it is not told any more that what it says leads nowhere.
 const OBJECTIONS_BYTES_MAX: usize = 64 * 1024;
 
 /// How many peers may have connected and not said hello, and how many orphans may be welcome and not
@@ -639,11 +639,11 @@ impl Children {
     /// Tells an orphan that it may stay. It may have asked others as well, so nobody is told before
     /// it has said that it does.
     fn receive_guest(&mut self, now: Time, hello: &Hello, mut link: Link, out: &mut Vec<Output>) {
-        let guests = self.links.iter().filter(|(_, child)| child.is_guest());
-        let guests: Vec<_> = guests.map(|(link, _)| *link).collect();
-        if guests.len() >= GUESTS_MAX {
-            out.push(Output::Close(guests[0]));
-            self.links.remove(&guests[0]);
+        let mut guests = self.links.iter().filter(|(_, child)| child.is_guest());
+        let first = guests.next().map(|(link, _)| *link);
+        if let Some(first) = first.filter(|_| 1 + guests.count() >= GUESTS_MAX) {
+            out.push(Output::Close(first));
+            self.links.remove(&first);
         }
         self.send_welcome(&mut link);
         let place = Place { life: hello.life, parent: self.own, moves: 0 };

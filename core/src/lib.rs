@@ -17,6 +17,7 @@ mod modules;
 #[cfg(test)]
 mod network;
 mod node;
+mod nonce;
 mod offers;
 mod offload;
 mod processes;
@@ -49,6 +50,7 @@ pub use node::{
     Activity, Ancestor, Birth, Exit, Holdings, Input, Inspection, LEFT_BEHIND, LEFT_BEHIND_STATUS,
     Node, Output,
 };
+pub use nonce::{NONCE_BYTES, Nonce};
 pub use offload::{Job, Stop};
 pub use recurrence::Recurrence;
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};

@@ -78,7 +78,7 @@ impl Network {
         Network::limited(commands, order, usize::MAX)
     }
 
-    /// One of at most so many nodes.
+    /// One of at most this many nodes.
     pub fn limited(commands: Registry, order: Order, nodes_max: usize) -> Network {
         let token = Token([7; 16]);
         let now = Time::ZERO + Duration::from_secs(1);

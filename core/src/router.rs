@@ -25,7 +25,7 @@ pub enum Hop {
 /// news of one does not touch the way to another, in whatever order they come.
 ///
 /// Who tells of places may lie, so little of it is believed: only lives of which the control node has
-/// said that they are to come about can hang anywhere, since whoever is below this node was once created
+/// said that they would come about can hang anywhere, since whoever is below this node was once created
 /// by way of it; a new place needs the life's own proof; who tells of it must be above it; and a parent
 /// is older than its children, so that nobody can be said to hang below itself.
 pub trait Router {
@@ -55,7 +55,7 @@ pub trait Router {
     /// with it, and news of others may be lost on the way that it has left.
     ///
     /// What a node does not learn it must not pass on either: whoever is above it knows by that link what
-    /// it knows, and is told of an end only when it is.
+    /// it knows, and hears of an end only when it does.
     fn learn(&mut self, at: Proved, via: LinkId) -> News;
 
     /// Whether a life is known to be at this very place, by way of `via`. News of it there is no news
@@ -76,7 +76,7 @@ pub trait Router {
     fn places(&self) -> Vec<Proved>;
 }
 
-/// What becomes of what is told of a place.
+/// What becomes of news about a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// It is so from now on. These are not reached any more by the link by which they were: what is
@@ -87,7 +87,7 @@ pub enum News {
     /// is known, or its parent is not reached by that link, having left that way, and what it tells by its new one is
     /// newer.
     Nothing,
-    /// Nobody has ever said that such a life is to be.
+    /// The control node has never said that such a life would come.
     Stranger,
 }
 
@@ -112,7 +112,7 @@ pub struct RouteTable {
 /// What is known of a life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
-    /// Where it hangs, or has hung last, or is to hang first.
+    /// Where it hangs, or has hung last, or will hang first.
     place: Place,
     /// At how many places it has been so far, and the proof of the last one, or its mark.
     places: u64,

@@ -58,7 +58,7 @@ impl Seed {
 }
 
 impl Proof {
-    /// Whether this is so many steps newer than another proof of the same life, one or more.
+    /// Whether this is `steps` newer than another proof of the same life, one or more.
     pub(crate) fn is_newer(self, steps: u64, than: Proof) -> bool {
         (1..=u64::from(MOVES_MAX) + 1).contains(&steps) && self.hashed(steps) == than
     }

@@ -170,8 +170,8 @@ pub trait Transport {
 #[derive(Clone, Copy, Debug)]
 pub struct Opening<'a> {
     /// The tree's: the same for all its processes, known to nobody else, and removed with all that is
-    /// in it when the tree has ended. Nobody but this user may enter it (mode 0700). It is there only
-    /// for who [has socket files](TransportSpec::has_socket_files).
+    /// in it when the tree has ended. Nobody but this user may enter it (mode 0700). It exists only
+    /// for a transport that [has socket files](TransportSpec::has_socket_files).
     pub directory: &'a Path,
     /// What peers of the same tree know, and no stranger.
     pub secret: Secret,

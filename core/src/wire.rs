@@ -450,12 +450,12 @@ pub(crate) struct Hello {
     pub token: Token,
     pub life: Life,
     pub pid: u32,
-    /// The proof of a new life that it is the one which was to be started. One that has lost its parent
+    /// The proof of a new life that it is the one which its parent has started. One that has lost its parent
     /// and looks for another has none: it asks several, and shows it only to the one with whom it stays.
     pub newborn: Option<Proof>,
 }
 
-/// What is to be started.
+/// What life to start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Create {
     pub life: Life,

@@ -67,9 +67,9 @@ struct End {
     link: LinkId,
     /// What is on its way here.
     coming: VecDeque<Vec<u8>>,
-    /// The transport below has told of it.
+    /// The transport below has named it.
     is_known: bool,
-    /// The seal has told of it, and not of its end.
+    /// The seal has named it, and not told its end.
     is_up: bool,
     /// What went in here, and how much of that has come out at the other end.
     sent: Vec<Vec<u8>>,

@@ -23,7 +23,7 @@ const PROCESSES_MAX: usize = 16;
 /// How much may happen before the tree is quiet.
 const EVENTS_MAX: usize = 20_000;
 
-/// How often a node may have a deadline at one and the same moment before it is held to spin.
+/// How often a node may have a deadline at one and the same moment before it is considered to spin.
 const ALARMS_AT_ONCE_MAX: usize = 1_000;
 
 /// How much time the control node has to end, and what that time may be divided in.
@@ -91,7 +91,7 @@ struct End {
     coming: VecDeque<Coming>,
     /// How many frames have come here.
     received: u32,
-    /// Its owner has been told of it.
+    /// Its owner knows of it.
     is_known: bool,
 }
 

@@ -74,7 +74,7 @@ impl Drop for Doorstep {
     }
 }
 
-/// A listener has accepted a connection. To be called by the thread that did so.
+/// A listener has accepted a connection. Only the thread that did so may call this.
 pub(crate) fn arrive(listener: RawFd, connection: RawFd) {
     with_all(|all| {
         if let Some(found) = all.iter_mut().find(|one| one.listener == listener) {

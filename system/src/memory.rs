@@ -6,7 +6,7 @@ use std::ptr;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use rustix::process::{Resource, getrlimit};
 
-/// So near to a limit it is held to be the one that was met, in bytes: what the system wanted to give
+/// A limit that is this near is considered the one that was met, in bytes: what the system wanted to give
 /// is not known, and a stack of a thread is the most that it may have been.
 const NEAR_BYTES: u64 = 2 * 1024 * 1024;
 

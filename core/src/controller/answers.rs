@@ -155,11 +155,11 @@ impl Board {
         let charge = task.charge.take();
         self.intake.forget(request);
         self.settle(now, charge, status);
+        // Only an honest node sends nothing else.
+        let text = String::from_utf8_lossy(body);
         match self.replies.task(request).map(|task| &task.work) {
             Some(Work::Exec { node, .. } | Work::Part { node, .. }) => {
                 let node = *node;
-                // Only an honest node sends nothing else.
-                let text = String::from_utf8_lossy(body);
                 let reply = match status {
                     Status::Ok => Reply::OkOf(node, text.as_bytes()),
                     Status::Failed => Reply::ErrorOf(node, text.as_bytes()),
@@ -169,7 +169,7 @@ impl Board {
             }
             Some(Work::Create { .. }) => match status {
                 Status::Unavailable => self.create_failed(request, "Parent is unavailable"),
-                _ => self.create_failed(request, &String::from_utf8_lossy(body)),
+                _ => self.create_failed(request, &text),
             },
             Some(Work::Remove { node, .. }) => {
                 let node = *node;
@@ -179,7 +179,7 @@ impl Board {
                         self.replies.answer(request, Reply::Ok(""));
                     }
                     Status::Failed => {
-                        let text = self.left_behind(now, node, body);
+                        let text = self.left_behind(now, node, &text);
                         self.removal_failed(request, &text);
                     }
                     Status::Unavailable => self.removal_failed(request, UNAVAILABLE),
@@ -212,7 +212,7 @@ impl Board {
         let removed = late.removed.filter(|life| self.tree.life(life.node) == Some(*life));
         match (removed, status) {
             (Some(life), Status::Ok) => self.removed(request, life.node),
-            (Some(life), Status::Failed) => drop(self.left_behind(now, life.node, &[])),
+            (Some(life), Status::Failed) => drop(self.left_behind(now, life.node, "")),
             _ => {}
         }
     }
@@ -300,10 +300,10 @@ impl Board {
 
     /// The process of a node was to end and has not, for the reason in `why`: its link is gone all the
     /// same. Says so to the user.
-    fn left_behind(&mut self, now: Time, node: NodeId, why: &[u8]) -> String {
+    fn left_behind(&mut self, now: Time, node: NodeId, why: &str) -> String {
         let pid = self.tree.record(node).map_or(0, |record| record.pid);
         self.lost(now, node);
-        format!("node {node}, process {pid}, {}", String::from_utf8_lossy(why))
+        format!("node {node}, process {pid}, {why}")
     }
 
     /// Frees the ids of a node that is known to have ended, and of those below it that are. Who else is

@@ -1,7 +1,7 @@
 //! The seal of hoptree: links that nobody else can begin, read or change, over any transport.
 //!
 //! [`Sealed`] is a transport above another one. Both ends of a sealed link show in a handshake that
-//! they know the secret of the tree, before anything is told of the link, and then every frame is
+//! they know the secret of the tree, before the link is told to anybody, and then every frame is
 //! encrypted and authenticated. It is the Noise protocol, `Noise_NNpsk0_25519_AESGCM_BLAKE2s`.
 //!
 //! Whether a link is sealed follows from the address that it was begun with: that of a sealed

@@ -116,7 +116,7 @@ impl Links {
         self.links.remove(&link);
     }
 
-    /// What has happened below, as it is to be told above.
+    /// What has happened below, as those above must hear it.
     pub(crate) fn hear(&mut self, event: &Event<'_>, deliver: &mut dyn FnMut(Event<'_>)) {
         match *event {
             Event::Up(link) => self.rise(link, deliver),
@@ -163,7 +163,7 @@ impl Links {
         self.links.len()
     }
 
-    /// As if so much time had gone by.
+    /// As if this much time had gone by.
     #[cfg(test)]
     pub(crate) fn let_pass(&mut self, time: Duration) {
         self.handshakes.iter_mut().for_each(|(until, _)| *until -= time);

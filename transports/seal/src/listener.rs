@@ -1,42 +1,34 @@
 //! A listener whose links are sealed, as its address names it.
 
-use hoptree_core::{Address, KEY_BYTES, Secret};
+use hoptree_core::{Address, KEY_BYTES, NONCE_BYTES, Nonce, Secret};
 
 /// What stands between the address of the transport below and the nonce.
 const SEPARATOR: char = '#';
 
-/// The hexadecimal digits of a nonce.
-const NONCE_DIGITS: usize = 32;
-
 /// A listener whose links are sealed.
 ///
-/// Its address is that of the transport below with a nonce behind it, 128 random bits that are drawn
-/// once for each listener. So who connects knows that the link is to be sealed, and what was said to
-/// one listener is good for no other one.
+/// Its address is that of the transport below with a nonce behind it. So who connects knows that the
+/// link must be sealed, and what was said to one listener is good for no other one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listener {
     address: Address,
-    nonce: u128,
+    nonce: Nonce,
 }
 
 impl Listener {
     /// A new one, above the listener that is at `below`.
     pub(crate) fn above(below: &Address) -> Result<Listener, getrandom::Error> {
-        let mut nonce = [0; size_of::<u128>()];
+        let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce)?;
-        let nonce = u128::from_be_bytes(nonce);
-        let address = format!("{}{SEPARATOR}{nonce:0NONCE_DIGITS$x}", below.0);
+        let nonce = Nonce::new(nonce);
+        let address = format!("{}{SEPARATOR}{nonce}", below.0);
         Ok(Listener { address: Address(address), nonce })
     }
 
     /// The one that this address names; none when nobody seals there.
     pub(crate) fn named(address: &Address) -> Option<Listener> {
         let (_, digits) = address.0.rsplit_once(SEPARATOR)?;
-        let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if digits.len() != NONCE_DIGITS || !digits.bytes().all(is_digit) {
-            return None;
-        }
-        let nonce = u128::from_str_radix(digits, 16).ok()?;
+        let nonce = Nonce::from_digits(digits)?;
         Some(Listener { address: address.clone(), nonce })
     }
 
@@ -46,20 +38,23 @@ impl Listener {
 
     /// The address for the transport below.
     pub(crate) fn below(&self) -> Address {
-        let length = self.address.0.len() - NONCE_DIGITS - SEPARATOR.len_utf8();
-        Address(self.address.0[..length].to_owned())
+        let parts = self.address.0.rsplit_once(SEPARATOR);
+        let (below, _) = parts.expect("the address of a listener has a nonce");
+        Address(below.to_owned())
     }
 
     /// The key that both ends of its handshakes must have. It is good for this listener alone, so
     /// that what memory keeps of it gives nothing else away.
     pub(crate) fn key(&self, secret: Secret) -> [u8; KEY_BYTES] {
-        secret.key("seal", &self.nonce.to_be_bytes())
+        secret.key("seal", self.nonce.bytes())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NONCE_DIGITS: usize = 2 * NONCE_BYTES;
 
     #[test]
     fn an_address_names_its_listener() {

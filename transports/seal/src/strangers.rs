@@ -1,56 +1,55 @@
 //! Those who were turned away.
 
-use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How often the log tells of strangers at most.
-const TOLD_EVERY: Duration = Duration::from_secs(1);
+use hoptree_core::Recurrence;
 
 /// Counts the connections that were turned away, and tells the log of them now and then.
 #[derive(Default)]
 pub(crate) struct Strangers {
-    /// Those that the log has not been told of.
-    untold: u64,
-    /// Why the last of them was turned away.
+    turned_away: Recurrence<Instant>,
+    /// Why the last of them was.
     why: &'static str,
-    told_at: Option<Instant>,
 }
 
 impl Strangers {
     /// One more was, just now.
     pub(crate) fn turn_away(&mut self, why: &'static str, now: Instant) {
-        self.untold += 1;
         self.why = why;
-        self.tell(now);
+        if let Some(times) = self.turned_away.happened(now) {
+            self.complain(times);
+        }
     }
 
-    /// When the log is to be told of those whom it has not been told of.
+    /// When to tell the log of those whom it does not know of.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.told_at.map(|at| at + TOLD_EVERY).filter(|_| self.untold > 0)
+        self.turned_away.deadline()
     }
 
     /// Tells the log, if there is something to tell and it is time to.
     pub(crate) fn tell(&mut self, now: Instant) {
-        let is_time = self.told_at.is_none_or(|at| at + TOLD_EVERY <= now);
-        if is_time && self.untold > 0 {
-            self.told_at = Some(now);
-            let complaint = self.complaint();
-            log::warn!("{complaint}");
+        if let Some(times) = self.turned_away.take_due(now) {
+            self.complain(times);
         }
     }
 
-    /// What is said of those who were not told of.
-    fn complaint(&mut self) -> String {
-        let why = self.why;
-        match mem::take(&mut self.untold) {
-            1 => format!("turned a connection away: {why}"),
-            many => format!("turned {many} connections away; of the last one: {why}"),
-        }
+    fn complain(&self, times: u64) {
+        log::warn!("{}", complaint(times, self.why));
+    }
+}
+
+/// What the log says of this many, of whom the last was turned away for this reason.
+fn complaint(times: u64, why: &str) -> String {
+    match times {
+        1 => format!("turned a connection away: {why}"),
+        many => format!("turned {many} connections away; of the last one: {why}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -59,25 +58,23 @@ mod tests {
         let mut strangers = Strangers::default();
         strangers.tell(begin);
         strangers.turn_away("rude", begin);
-        assert_eq!((strangers.untold, strangers.deadline()), (0, None));
+        assert_eq!((strangers.turned_away.untold(), strangers.deadline()), (0, None));
 
-        let soon = begin + TOLD_EVERY / 2;
+        let soon = begin + Duration::from_millis(500);
         for _ in 0..1_000 {
             strangers.turn_away("rude", soon);
         }
-        let later = begin + TOLD_EVERY;
-        assert_eq!((strangers.untold, strangers.deadline()), (1_000, Some(later)));
+        let later = begin + Duration::from_secs(1);
+        assert_eq!((strangers.turned_away.untold(), strangers.deadline()), (1_000, Some(later)));
         strangers.tell(later);
-        assert_eq!((strangers.untold, strangers.deadline()), (0, None));
+        assert_eq!((strangers.turned_away.untold(), strangers.deadline()), (0, None));
         strangers.turn_away("rude", later);
-        assert_eq!(strangers.deadline(), Some(later + TOLD_EVERY));
+        assert_eq!(strangers.deadline(), Some(later + Duration::from_secs(1)));
     }
 
     #[test]
     fn a_complaint_has_the_number_and_the_last_reason() {
-        let mut strangers = Strangers { untold: 2, why: "rude", told_at: None };
-        assert_eq!(strangers.complaint(), "turned 2 connections away; of the last one: rude");
-        strangers.untold = 1;
-        assert_eq!(strangers.complaint(), "turned a connection away: rude");
+        assert_eq!(complaint(2, "rude"), "turned 2 connections away; of the last one: rude");
+        assert_eq!(complaint(1, "rude"), "turned a connection away: rude");
     }
 }

@@ -1,12 +1,7 @@
 //! Where one connects to a listener, and the password that it asks for.
 
-use std::fmt;
-
-use hoptree_core::{Address, Secret};
+use hoptree_core::{Address, NONCE_BYTES, Nonce, Secret};
 use hoptree_zmtp::Endpoint;
-
-/// How many hexadecimal digits a nonce has.
-const NONCE_DIGITS: usize = 32;
 
 /// The way to a listener. Its address is `tcp://127.0.0.1:PORT/NONCE` or `ipc:///PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +10,6 @@ pub(crate) struct Entrance {
     /// None for a Unix socket, to which nobody but this user can connect.
     nonce: Option<Nonce>,
 }
-
-/// What a listener has drawn at random when it began to listen. Its password is made from it, so
-/// whoever listens at the same port later, and is told that password by one who comes too late, can
-/// open no other door with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Nonce(u128);
 
 impl Entrance {
     pub(crate) fn guarded(endpoint: Endpoint, nonce: Nonce) -> Entrance {
@@ -56,34 +45,21 @@ impl Entrance {
 
     /// What the listener asks for, if it does.
     pub(crate) fn password(&self, secret: Secret) -> Option<String> {
-        self.nonce.map(|nonce| nonce.password(secret))
+        self.nonce.map(|nonce| password(nonce, secret))
     }
 }
 
-impl Nonce {
-    pub(crate) fn draw() -> Result<Nonce, getrandom::Error> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
-        Ok(Nonce(u128::from_be_bytes(bytes)))
-    }
-
-    fn from_digits(digits: &str) -> Option<Nonce> {
-        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        let are_digits = digits.len() == NONCE_DIGITS && digits.bytes().all(is_digit);
-        are_digits.then(|| u128::from_str_radix(digits, 16).ok()).flatten().map(Nonce)
-    }
-
-    /// In hexadecimal digits, since libzmq takes text.
-    pub(crate) fn password(self, secret: Secret) -> String {
-        let key = secret.key("zmq", &self.0.to_be_bytes());
-        key.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+/// A nonce for a new listener.
+pub(crate) fn draw() -> Result<Nonce, getrandom::Error> {
+    let mut bytes = [0; NONCE_BYTES];
+    getrandom::fill(&mut bytes)?;
+    Ok(Nonce::new(bytes))
 }
 
-impl fmt::Display for Nonce {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:0NONCE_DIGITS$x}", self.0)
-    }
+/// The password of the listener with this nonce, in hexadecimal digits, since libzmq takes text.
+pub(crate) fn password(nonce: Nonce, secret: Secret) -> String {
+    let key = secret.key("zmq", nonce.bytes());
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -122,11 +98,11 @@ mod tests {
 
     #[test]
     fn each_nonce_and_secret_has_a_password_of_its_own() {
-        let [one, other] = [1, 2].map(Nonce);
-        assert_eq!(one.password(SECRET), one.password(SECRET));
-        assert_eq!(one.password(SECRET).len(), 64);
-        assert_ne!(one.password(SECRET), other.password(SECRET));
-        assert_ne!(one.password(SECRET), one.password(Secret::new(&[2; 32])));
-        assert_ne!(Nonce::draw().unwrap(), Nonce::draw().unwrap());
+        let [one, other] = [1, 2].map(|byte| Nonce::new([byte; NONCE_BYTES]));
+        assert_eq!(password(one, SECRET), password(one, SECRET));
+        assert_eq!(password(one, SECRET).len(), 64);
+        assert_ne!(password(one, SECRET), password(other, SECRET));
+        assert_ne!(password(one, SECRET), password(one, Secret::new(&[2; 32])));
+        assert_ne!(draw().unwrap(), draw().unwrap());
     }
 }

@@ -11,7 +11,7 @@
 
 use std::time::Instant;
 
-use hoptree_core::{Recurrence, Time};
+use hoptree_core::Recurrence;
 use subtle::ConstantTimeEq;
 
 use crate::monitored::retry;
@@ -38,8 +38,7 @@ const HANG_UP: &str = "";
 pub(crate) struct Gate {
     questions: Socket,
     password: String,
-    refused: Recurrence,
-    opened_at: Instant,
+    refused: Recurrence<Instant>,
 }
 
 impl Gate {
@@ -48,7 +47,7 @@ impl Gate {
         let questions = Socket::new(context, zmq::REP)?;
         questions.raw().set_linger(0)?;
         questions.raw().bind(ENDPOINT)?;
-        Ok(Gate { questions, password, refused: Recurrence::default(), opened_at: Instant::now() })
+        Ok(Gate { questions, password, refused: Recurrence::default() })
     }
 
     /// What becomes readable with questions.
@@ -62,7 +61,7 @@ impl Gate {
             let Some(question) = self.question()? else { break };
             let is_welcome = self.is_welcome(&question);
             self.reply(&question, if is_welcome { WELCOME } else { HANG_UP })?;
-            if !is_welcome && let Some(times) = self.refused.happened(self.now()) {
+            if !is_welcome && let Some(times) = self.refused.happened(Instant::now()) {
                 log::warn!("a stranger wanted to join this tree and was refused (times: {times})");
             }
         }
@@ -105,10 +104,6 @@ impl Gate {
             retry(|| self.questions.raw().send(*part, more | zmq::DONTWAIT))?;
         }
         Ok(())
-    }
-
-    fn now(&self) -> Time {
-        Time::ZERO + self.opened_at.elapsed()
     }
 }
 

@@ -4,13 +4,13 @@ use std::os::fd::RawFd;
 use std::time::Instant;
 
 use hoptree_core::{
-    Address, Event, LinkId, LinkIds, Recurrence, Secret, SendError, Time, TransportError,
+    Address, Event, LinkId, LinkIds, Recurrence, Secret, SendError, TransportError,
 };
 use hoptree_system::{Doorstep, explain, explain_listen, require_loopback};
 use hoptree_zmtp::{Endpoint, Place, SocketFile};
 
 use crate::cannot;
-use crate::entrance::{Entrance, Nonce};
+use crate::entrance::{Entrance, draw, password};
 use crate::gate::Gate;
 use crate::monitored::{Monitored, Received, Report, retry};
 use crate::poll::Ready;
@@ -32,8 +32,7 @@ pub(crate) struct Listener {
     guard: Option<Guard>,
     address: Address,
     roster: Roster,
-    strangers: Recurrence,
-    bound_at: Instant,
+    strangers: Recurrence<Instant>,
     /// Removed when the listener is, which libzmq leaves to others.
     _file: Option<SocketFile>,
 }
@@ -62,9 +61,9 @@ impl Listener {
 
     fn tcp(context: &zmq::Context, secret: Secret) -> Result<Listener, TransportError> {
         require_loopback().map_err(|why| cannot("listen", &why))?;
-        let nonce = Nonce::draw().map_err(|error| cannot("listen", &error.to_string()))?;
+        let nonce = draw().map_err(|error| cannot("listen", &error.to_string()))?;
         // It is asked by the first who connects, so it comes first.
-        let gate = Gate::new(context, nonce.password(secret)).map_err(cannot_listen)?;
+        let gate = Gate::new(context, password(nonce, secret)).map_err(cannot_listen)?;
         let bound = retry(|| {
             let socket = router(context)?;
             socket.raw().set_plain_server(true)?;
@@ -98,7 +97,6 @@ impl Listener {
             address,
             roster: Roster::default(),
             strangers: Recurrence::default(),
-            bound_at: Instant::now(),
             _file: file,
         }
     }
@@ -191,8 +189,7 @@ impl Listener {
     }
 
     fn tell_of_stranger(&mut self) {
-        let now = Time::ZERO + self.bound_at.elapsed();
-        if let Some(times) = self.strangers.happened(now) {
+        if let Some(times) = self.strangers.happened(Instant::now()) {
             log::info!("a connection has ended before anything came on it (times: {times})");
         }
     }
@@ -224,7 +221,7 @@ impl Listener {
 }
 
 /// Has libzmq begin to count at random what it calls its peers. It would begin with the same number in
-/// every process, and ends the process when a peer calls itself what the next one is to be called: any
+/// every process, and ends the process when a peer calls itself what the next one will be called: any
 /// member of the tree that has gone wrong could then bring that about. Strangers do not get that far
 /// where they can connect at all, see [`Gate`].
 fn shuffle_routing_ids() -> Result<(), getrandom::Error> {
