@@ -18,8 +18,8 @@ pub(crate) struct Processes {
     by_life: BTreeMap<Life, Process>,
     /// All of them are to end.
     is_end: bool,
-    /// What could not be ended, here or below.
-    left: Vec<String>,
+    /// What could not be ended first, here or below.
+    left: Option<String>,
 }
 
 #[derive(Debug)]
@@ -39,8 +39,9 @@ enum Process {
 pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The same when this node is to end itself: what is left is the control node's then, which looks for
-/// it last of all.
-const LEFT_WITHIN: Duration = Duration::from_millis(25);
+/// it last of all. A busy machine takes tens of milliseconds to end what was killed. Whoever waits for
+/// this node has more patience, by [`END_GRACE_STEP`](crate::children::END_GRACE_STEP).
+const LEFT_WITHIN: Duration = Duration::from_millis(75);
 
 #[derive(Clone, Debug, Default)]
 struct Ending {
@@ -59,7 +60,7 @@ struct Ending {
 
 impl Processes {
     pub fn new(own: Life) -> Processes {
-        Processes { own, by_life: BTreeMap::new(), is_end: false, left: Vec::new() }
+        Processes { own, by_life: BTreeMap::new(), is_end: false, left: None }
     }
 
     /// Whether there is none.
@@ -256,14 +257,16 @@ impl Processes {
             (Some(request), Some(left)) => {
                 up(Message::answer(self.own, request, Status::Failed, left.as_bytes()));
             }
-            (None, Some(left)) => self.left.push(left),
+            (None, Some(left)) => {
+                self.left.get_or_insert(left);
+            }
             (None, None) => {}
         }
     }
 
-    /// What could not be ended when all were to, here or below, in words for the user.
+    /// What could not be ended when all were to, here or below, in words for the user: the first of it.
     pub fn left(&self) -> Option<&str> {
-        self.left.first().map(String::as_str)
+        self.left.as_deref()
     }
 
     /// Kills those that have not ended in time, and gives up those that are not gone even so. Says
@@ -292,12 +295,12 @@ impl Processes {
             _ => None,
         };
         let left: Vec<_> = left.map(|(life, process)| (life, request(process))).collect();
-        if self.is_end {
-            let text = |(life, _): &(Life, _)| {
-                let node = life.node;
+        if self.is_end
+            && let Some((Life { node, .. }, _)) = left.first()
+        {
+            self.left.get_or_insert_with(|| {
                 format!("has ended and left node {node}, which was killed and has not ended")
-            };
-            self.left.extend(left.iter().map(text));
+            });
         }
         left
     }

@@ -8,11 +8,11 @@
 //! listener with a [doorstep](crate::Doorstep) has its connections entered there.
 
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use hoptree_core::Recurrence;
 use libc::{c_int, sockaddr, socklen_t};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
@@ -25,8 +25,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 static SPARE: Mutex<Option<OwnedFd>> = Mutex::new(None);
 
-/// Whether it was told that connections are turned away, since the last was let in.
-static IS_TOLD: AtomicBool = AtomicBool::new(false);
+static TURNED_AWAY: Mutex<Recurrence<Instant>> = Mutex::new(Recurrence::new());
 
 /// Keeps a descriptor for connections that must be turned away. Call it before anything
 /// listens.
@@ -67,7 +66,6 @@ extern "C" fn accept4(
     };
     let accepted = accept();
     if accepted >= 0 {
-        IS_TOLD.store(false, Ordering::Relaxed);
         doorstep::arrive(socket, accepted);
         return accepted;
     }
@@ -96,11 +94,18 @@ fn turn_away(accept: impl Fn() -> c_int, refusal: c_int) -> c_int {
     if accepted < 0 {
         // Another thread was faster.
         thread::sleep(PAUSE);
-    } else if !IS_TOLD.swap(true, Ordering::Relaxed) {
-        let why = explain(&std::io::Error::from_raw_os_error(refusal));
-        log::warn!("who wants to connect is turned away: {why}");
+    } else {
+        tell_turned_away(refusal);
     }
     libc::ECONNABORTED
+}
+
+fn tell_turned_away(refusal: c_int) {
+    let mut turned_away = TURNED_AWAY.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(times) = turned_away.happened(Instant::now()) {
+        let why = explain(&std::io::Error::from_raw_os_error(refusal));
+        log::warn!("who wants to connect is turned away: {why} (times: {times})");
+    }
 }
 
 fn errno() -> c_int {

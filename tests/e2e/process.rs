@@ -1,7 +1,9 @@
 //! A process, as `/proc` shows it.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -25,9 +27,35 @@ impl Process {
         self.pid
     }
 
-    /// Whether it has not ended. A zombie has.
+    /// Whether it has not ended. A zombie has, once its other threads are gone as well: until then
+    /// files may be open.
     pub fn runs(&self) -> bool {
-        self.stat().is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'))
+        let has_ended =
+            |stat: Stat| matches!(stat.state, 'Z' | 'X') && self.each_thread().count() <= 1;
+        self.stat().is_some_and(|stat| !has_ended(stat))
+    }
+
+    /// The directories of its threads that there are.
+    fn each_thread(&self) -> impl Iterator<Item = PathBuf> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten();
+        threads.flatten().map(|thread| thread.path())
+    }
+
+    /// What it and all below it are doing, for whoever has waited for them in vain.
+    pub fn activity(&self) -> String {
+        let family = self.descendants();
+        let mut text = String::new();
+        for process in std::iter::once(self).chain(&family) {
+            for thread in process.each_thread() {
+                let read = |name| fs::read_to_string(thread.join(name)).unwrap_or_default();
+                let (name, wchan, call) = (read("comm"), read("wchan"), read("syscall"));
+                let state = Stat::read(&read("stat")).map_or('?', |stat| stat.state);
+                let (name, call) = (name.trim(), call.trim());
+                writeln!(text, "process {}, {name}: {state} in {wchan}, call {call}", process.pid)
+                    .unwrap();
+            }
+        }
+        text
     }
 
     /// Whether nothing is left of it, not even a zombie.
@@ -106,9 +134,8 @@ impl Process {
     /// The processor time that all its threads used.
     pub fn processor_time(&self) -> Duration {
         // `stat` would round 50 nearly idle processes down to ten milliseconds each.
-        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
-        let nanoseconds = threads.filter_map(|thread| {
-            let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        let nanoseconds = self.each_thread().filter_map(|thread| {
+            let text = fs::read_to_string(thread.join("schedstat")).ok()?;
             text.split(' ').next()?.parse::<u64>().ok()
         });
         Duration::from_nanos(nanoseconds.sum())
@@ -116,9 +143,8 @@ impl Process {
 
     /// How often its threads have waited for something.
     pub fn waits(&self) -> u64 {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
-        let waits = threads.filter_map(|thread| {
-            let text = fs::read_to_string(thread.ok()?.path().join("status")).ok()?;
+        let waits = self.each_thread().filter_map(|thread| {
+            let text = fs::read_to_string(thread.join("status")).ok()?;
             let waits = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
             waits?.trim().parse::<u64>().ok()
         });
@@ -127,10 +153,8 @@ impl Process {
 
     /// The names of its threads.
     pub fn threads(&self) -> Vec<String> {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
-        let names =
-            threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("comm")).ok());
-        names.map(|name| name.trim_end().to_owned()).collect()
+        let names = self.each_thread().map(|thread| fs::read_to_string(thread.join("comm")));
+        names.flatten().map(|name| name.trim_end().to_owned()).collect()
     }
 
     /// The memory that it holds, in bytes.
@@ -192,7 +216,10 @@ struct Stat {
 
 impl Stat {
     fn of(pid: i32) -> Option<Stat> {
-        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Stat::read(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn read(text: &str) -> Option<Stat> {
         // The name before it is in parentheses and may hold anything.
         let fields: Vec<_> = text[text.rfind(')')? + 2..].split(' ').collect();
         Some(Stat {
