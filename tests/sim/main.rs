@@ -13,6 +13,7 @@
 
 mod checks;
 mod complaints;
+mod digest;
 mod frame;
 mod liar;
 mod link;
@@ -26,6 +27,8 @@ mod treason;
 mod verdict;
 mod watchdog;
 
+use std::fs::File;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -67,8 +70,19 @@ fn every_seed(traitors: u32) {
     let begun = Instant::now();
     let mut total = Outcome::default();
     let mut failed = None;
+    let mut digests = std::env::var("HOPTREE_SIM_DIGEST").ok().map(|prefix| {
+        let which = if traitors == 0 { "honest" } else { "compromised" };
+        File::create(format!("{prefix}.{which}")).unwrap()
+    });
     for seed in first..first + seeds {
-        match run(seed, size) {
+        if digests.is_some() {
+            digest::begin();
+        }
+        let outcome = run(seed, size);
+        if let (Some(digests), Some(digest)) = (&mut digests, digest::take()) {
+            writeln!(digests, "{seed} {digest:016x}").unwrap();
+        }
+        match outcome {
             Ok(outcome) => total.add(outcome),
             Err(violation) => {
                 eprintln!("seed {seed}: {violation}");

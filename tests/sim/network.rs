@@ -13,6 +13,7 @@ use hoptree_core::{
 
 use crate::checks::Checks;
 use crate::complaints;
+use crate::digest;
 use crate::frame::{self, Header};
 use crate::link::Ends;
 use crate::probe;
@@ -187,6 +188,7 @@ impl Network {
             self.now = at;
             self.events += 1;
             watchdog::event();
+            digest::add(format_args!("{at} {pid} {event:?}\n"));
             self.happen(pid, event);
             if let Some(violation) = probe::take_violation() {
                 self.checks.fail(violation);
@@ -536,6 +538,7 @@ impl Network {
             }
             Output::Print(text) => {
                 let text = String::from_utf8(text).expect("what is printed is UTF-8");
+                digest::add(format_args!("{text}"));
                 for line in text.lines() {
                     note!(self.now, "the console prints: {}", trace::cut(line));
                     self.checks.printed(line);
