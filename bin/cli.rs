@@ -1,17 +1,14 @@
 //! The command line.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use hoptree_core::{Milliseconds, Order, nearest};
+use hoptree_host::logging::LogConfig;
+use hoptree_host::{Ending, Failure, print};
 
-use crate::bench::{self, Cores, Measure};
-use crate::ending::Ending;
-use crate::failure::Failure;
-use crate::logging::LogConfig;
 use crate::version::version;
 use crate::{control, listing};
 
@@ -40,7 +37,8 @@ enum Task {
     /// List the command modules that are linked, with their help and examples.
     Commands,
     /// Measure this build on this machine.
-    Bench(BenchOptions),
+    #[cfg(feature = "bench")]
+    Bench(hoptree_bench::Options),
 }
 
 /// How to run a console.
@@ -88,65 +86,6 @@ pub struct Options {
     /// A file of commands to run instead of standard input, which is also -; one named like a
     /// subcommand is written ./NAME.
     pub script: Option<PathBuf>,
-}
-
-/// What to measure, and where to put what comes of it.
-#[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct BenchOptions {
-    #[command(subcommand)]
-    pub task: Option<BenchTask>,
-
-    /// What to measure, in turn [default: all there is]
-    #[arg(long = "measure", value_name = "NAME,...", value_delimiter = ',')]
-    pub measures: Vec<Measure>,
-
-    /// Over which transports, in the same run [default: one of each library]
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
-    pub transports: Vec<String>,
-
-    /// Measure a transport though it has a flaw, or without its seal, as zmq@open.
-    #[arg(long)]
-    pub insecure: bool,
-
-    /// Take less than a minute over three transports, in place of less than ten.
-    #[arg(long)]
-    pub quick: bool,
-
-    /// How often to repeat all of it, with new processes; the spread of the runs is shown [default:
-    /// 3, with --quick 2]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub runs: Option<u32>,
-
-    /// How many rounds of each measure count in a run [default: as many as there is time for]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub rounds: Option<u32>,
-
-    /// Keep all processes to these cores, such as 0 or 0,2-3.
-    #[arg(long, value_name = "CORES")]
-    pub pin: Option<Cores>,
-
-    /// Write all figures to FILE, with their histograms.
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-
-    /// Write a page with diagrams to FILE.
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-}
-
-/// What can be done with figures.
-#[derive(Debug, Subcommand)]
-pub enum BenchTask {
-    /// Say what has changed from one benchmark to another.
-    Compare {
-        /// What `--json` has written.
-        #[arg(value_name = "A.json")]
-        before: PathBuf,
-        /// What it has written another time.
-        #[arg(value_name = "B.json")]
-        after: PathBuf,
-    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -223,7 +162,8 @@ pub fn main() -> ExitCode {
         None => control::run(&cli.options),
         Some(Task::Transports) => shown(listing::transports()),
         Some(Task::Commands) => shown(listing::commands()),
-        Some(Task::Bench(options)) => bench::run(&options),
+        #[cfg(feature = "bench")]
+        Some(Task::Bench(options)) => hoptree_bench::run(&options, crate::version::RUSTC),
     };
     match done {
         Ok(ending) => ending.take(),
@@ -243,21 +183,6 @@ pub fn subcommand_near(script: &Path) -> Option<String> {
     // One that is written as a path, ./NAME, was meant for a file.
     let name = script.to_str().filter(|name| !name.contains('/'))?;
     nearest(name, names).map(str::to_owned)
-}
-
-/// Writes `text` to stdout. A reader that has seen enough has closed it, which is fine.
-///
-/// # Errors
-///
-/// When it can't be written for another reason.
-pub fn print(text: &str) -> Result<ExitCode, Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::doing("write to stdout")(error))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }
 
 #[cfg(test)]

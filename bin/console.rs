@@ -6,17 +6,12 @@ use std::mem;
 use std::time::Duration;
 
 use hoptree_core::{Controller, Input, TransportError, Waker};
+use hoptree_host::visible::visible;
+use hoptree_host::writer::{Unbuffered, Writer};
+use hoptree_host::{Driver, LINES_PER_TURN_MAX, Patience, Signals};
 
-use crate::driver::{Driver, Patience};
 use crate::prompt::{Prompt, obeys_escapes};
-use crate::signals::Signals;
 use crate::stdin::{Entry, Stdin};
-use crate::visible::visible;
-use crate::writer::{Unbuffered, Writer};
-
-/// How many lines are fed in one turn, which keeps it short. The node itself wants no more when they
-/// are for one node and a large frame has come of them.
-pub const LINES_PER_TURN_MAX: usize = 1_024;
 
 /// No more lines are read, and answers stay in the tree, while more than this waits to be written. It
 /// is exceeded by what has come by then: by one long answer or two, and by what is on the way on each

@@ -4,19 +4,14 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use hoptree_core::{Controller, ControllerConfig, Registry, Time, TransportSpec};
-
-use crate::cli::Options;
-use crate::console::Console;
-use crate::driver::Driver;
-use crate::ending::Ending;
-use crate::failure::Failure;
-use crate::logging;
-use crate::plugins;
-use crate::process::{
+use hoptree_host::process::{
     Children, DirectoryLock, Heritage, Lifeline, random_secret, remove_abandoned, remove_directory,
     temporary_directory,
 };
-use crate::signals::Signals;
+use hoptree_host::{Driver, Ending, Failure, Signals, logging, transports};
+
+use crate::cli::Options;
+use crate::console::Console;
 use crate::source::Source;
 use crate::stdin::Stdin;
 use crate::terminal;
@@ -28,7 +23,7 @@ use crate::terminal;
 /// When it can't start, or the transport can't go on. The tree has ended even so.
 pub fn run(options: &Options) -> Result<Ending, Failure> {
     let commands = Registry::linked().map_err(Failure::runtime)?;
-    let transport = plugins::choose(&options.transport, options.insecure)?;
+    let transport = transports::choose(&options.transport, options.insecure)?;
     let source = Source::open(options.script.as_deref())?;
     let logs = options.logs();
     logging::start_control_node(&logs)?;
@@ -58,10 +53,10 @@ fn set_up(
     source: Source,
 ) -> Result<(Console, Signals, Option<DirectoryLock>), Failure> {
     let token = heritage.secret.token();
-    let (transport, lock) = plugins::open(spec, heritage.opening())?;
+    let (transport, lock) = transports::open(spec, heritage.opening())?;
     let waker = transport.waker();
-    let signals =
-        Signals::of_control_node(waker.clone()).map_err(Failure::refused("handle signals"))?;
+    let signals = Signals::of_control_node(waker.clone(), terminal::leave)
+        .map_err(Failure::refused("handle signals"))?;
     let controller = Controller::new(
         Time::ZERO,
         ControllerConfig {

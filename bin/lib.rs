@@ -1,42 +1,32 @@
 //! hoptree: a tree of worker processes, driven from one console over a message queue.
 //!
-//! This package is what surrounds the protocol of `hoptree-core`: the command line, the console's
-//! input and output, the loop that drives a node, and its processes. It knows nothing of messages,
-//! routes or the meaning of a command, and which transports and command modules there are is known
-//! to the `plugins` module alone.
+//! This package is the program: its command line, and the console's input and output. What drives a node
+//! and starts its processes is `hoptree-host`, the protocol `hoptree-core`. Which transports and command
+//! modules there are is known to the `plugins` module alone.
 //!
-//! One program plays both parts. `control` is what a user starts, `node` what a node starts for each
-//! of its children; both come down to a `driver`, which is the place to start reading.
+//! One program plays both parts. `control` is what a user starts, `hoptree_host::node` what a node starts
+//! for each of its children.
 
-mod bench;
 mod cli;
 mod console;
 mod control;
-mod driver;
-mod ending;
-mod failure;
-mod helper;
 mod listing;
-mod logfile;
-mod logging;
-mod node;
-mod offload;
-mod panic;
 mod plugins;
-mod process;
 mod prompt;
-mod signals;
 mod source;
 mod stdin;
 mod terminal;
 mod version;
-mod visible;
-mod writer;
 
 use std::process::ExitCode;
 
-#[doc(hidden)]
-pub use process::{example_boot, read_boot};
+use hoptree_host::{Helper, node, process};
+
+/// What there is beside compute nodes.
+#[cfg(feature = "bench")]
+const HELPERS: &[Helper] = &hoptree_bench::HELPERS;
+#[cfg(not(feature = "bench"))]
+const HELPERS: &[Helper] = &[];
 
 /// Runs the program, as what its command line says, until it ends.
 ///
@@ -44,11 +34,9 @@ pub use process::{example_boot, read_boot};
 /// in `create`: so it is told apart first, before anything is parsed.
 #[must_use]
 pub fn main() -> ExitCode {
-    process::reset_signals();
-    panic::end_process_at_panic();
-    hoptree_system::raise_limit();
+    hoptree_host::prepare();
     if std::env::args_os().nth(1).is_some_and(|word| word == process::NODE_WORD) {
-        return node::main();
+        return node::main(HELPERS);
     }
     cli::main()
 }

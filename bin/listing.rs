@@ -3,10 +3,8 @@
 use std::fmt::Write;
 
 use hoptree_core::{CONSOLE_VERBS, CommandSpec, Registry};
+use hoptree_host::{Failure, transports};
 use hoptree_seal::Listens;
-
-use crate::failure::Failure;
-use crate::plugins;
 
 /// The widest line of a listing, in columns.
 const COLUMNS: usize = 100;
@@ -31,7 +29,7 @@ pub fn transports() -> Result<String, Failure> {
             others => format!("can be mixed with {}", others.join(", ")),
         };
         let (library, over) = ((spec.library)(), spec.runs_over);
-        let access = match plugins::listens(spec) {
+        let access = match transports::listens(spec) {
             Listens::Open => "only you can connect",
             Listens::Sealed => "any user of this machine can connect, so its links are sealed",
         };

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use crate::visible::visible;
+use hoptree_host::visible::visible;
 
 /// What asks for the next command.
 const PROMPT: &[u8] = b"> ";

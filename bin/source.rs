@@ -6,11 +6,11 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use hoptree_host::Failure;
 use memchr::memchr;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::cli::subcommand_near;
-use crate::failure::Failure;
 use crate::terminal::Terminal;
 
 /// What some editors put at the beginning of a file in UTF-8.

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use hoptree_core::{LINE_BYTES_MAX, Waker};
+use hoptree_host::threads::named;
 use memchr::{memchr, memrchr};
 
 use crate::source::{Source, TERMINAL_LINE_BYTES};
 use crate::terminal::Terminal;
-
-use crate::helper::helper;
 
 /// How much is read in one go.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -70,7 +69,7 @@ impl Stdin {
     pub fn read(source: Source, waker: Waker) -> io::Result<Stdin> {
         let (sender, pieces) = sync_channel(CHUNKS_MAX);
         let terminal = source.terminal().cloned();
-        helper("stdin").stack_size(STACK_BYTES).spawn(move || forward(source, &sender, &waker))?;
+        named("stdin").stack_size(STACK_BYTES).spawn(move || forward(source, &sender, &waker))?;
         Ok(Stdin::new(pieces, terminal))
     }
 

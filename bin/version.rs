@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+/// The compiler.
+pub const RUSTC: &str = env!("HOPTREE_RUSTC");
+
 /// The program's version, what it was built from, and the libraries of its transports, one a line.
 pub fn version() -> String {
     let mut text = env!("CARGO_PKG_VERSION").to_owned();
@@ -12,7 +15,7 @@ pub fn version() -> String {
     let linked = hoptree_core::linked_transports().unwrap_or_default();
     let mut libraries: Vec<_> = linked.iter().map(|spec| (spec.library)()).collect();
     libraries.dedup();
-    let lines = [env!("HOPTREE_RUSTC").to_owned()].into_iter().chain(libraries);
+    let lines = [RUSTC.to_owned()].into_iter().chain(libraries);
     lines.for_each(|line| text.extend(["\n", &line]));
     text
 }

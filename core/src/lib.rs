@@ -6,7 +6,6 @@ mod clock;
 mod command;
 mod complaints;
 mod controller;
-mod floor;
 #[doc(hidden)]
 pub mod fuzzing;
 mod healing;
@@ -43,7 +42,6 @@ pub use command::{
     Reply, Traffic, Verb, Watch, Word,
 };
 pub use controller::{Controller, ControllerConfig, Order};
-pub use floor::{Floor, RoundTrip};
 pub use id::{Incarnation, Life, LinkId, NodeId, Place, Proved, RequestId, Token};
 pub use milliseconds::{Milliseconds, NotATime};
 pub use node::{

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Floor, LinkId, Secret};
+use crate::{LinkId, Secret};
 
 /// The longest frame that a node ever sends, in bytes.
 pub const FRAME_BYTES_MAX: usize = 32 * 1024;
@@ -214,8 +214,6 @@ pub struct TransportSpec {
     ///
     /// When the system refuses what every node needs.
     pub open: fn(Opening<'_>) -> Result<Box<dyn Transport>, TransportError>,
-    /// What a benchmark measures it against, beside itself.
-    pub floor: Option<Floor>,
 }
 
 inventory::collect!(TransportSpec);

@@ -1,5 +1,7 @@
 //! What a process finds on its standard input that was started as a node.
 
+use hoptree_host::process::read_boot;
+
 /// What every boot message begins with, so that no seed is out of date with the next version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -9,8 +11,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 ///
 /// When what was read becomes something else once it has been written again.
 pub fn run(input: &[u8]) {
-    let _ = hoptree::read_boot(input);
-    let _ = hoptree::read_boot(&message(input));
+    let _ = read_boot(input);
+    let _ = read_boot(&message(input));
 }
 
 fn message(rest: &[u8]) -> Vec<u8> {

@@ -7,9 +7,9 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::Path;
 
-use hoptree::example_boot;
 use hoptree_core::fuzzing::{example_frame, read_frame};
 use hoptree_fuzz::{TARGETS, Target};
+use hoptree_host::process::example_boot;
 
 #[test]
 fn every_target_bears_what_is_kept_for_it() {

@@ -1,5 +1,5 @@
 //! The virtual machine: the real nodes, and everything around them that a driver and a transport
-//! would be, under a virtual clock. It serves a node as `bin/driver.rs` does.
+//! would be, under a virtual clock. It serves a node as `bin/host/src/driver.rs` does.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};

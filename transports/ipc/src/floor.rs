@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use hoptree_core::{Address, Floor, RoundTrip};
+use hoptree_core::{Address, TransportError};
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -24,13 +24,26 @@ use crate::door::{self, Door};
 use crate::hello::Hello;
 use crate::{allocator, cannot, descriptor};
 
-pub(crate) const FLOOR: Floor = Floor {
-    about: "a channel each way, blocking calls",
-    open: |patience| open(patience).map_err(|error| cannot("open the near end", &error)),
-    echo: |to| echo(to).map_err(|error| cannot("be the far end", &error)),
-};
+/// Sends a frame from the near end to the far end, and returns when it has come back. The first time it
+/// also waits for the far end to connect.
+pub type RoundTrip = Box<dyn FnMut(&[u8]) -> Result<(), TransportError>>;
 
-fn open(patience: Duration) -> io::Result<(Address, RoundTrip)> {
+/// Opens the near end, on this machine only, and says where the far end is to connect. A round trip fails
+/// when it takes longer than `patience`.
+///
+/// # Errors
+///
+/// When the library or the system refuses.
+pub fn open(patience: Duration) -> Result<(Address, RoundTrip), TransportError> {
+    let (address, mut near) =
+        waiting(patience).map_err(|error| cannot("open the near end", &error))?;
+    let round_trip = move |frame: &[u8]| {
+        near.round_trip(frame).map_err(|error| cannot("make a round trip", &error))
+    };
+    Ok((address, Box::new(round_trip)))
+}
+
+fn waiting(patience: Duration) -> io::Result<(Address, Near)> {
     allocator::keep_pages();
     let place = tempfile::Builder::new()
         .prefix("hoptree-")
@@ -38,11 +51,7 @@ fn open(patience: Duration) -> io::Result<(Address, RoundTrip)> {
         .tempdir_in(std::env::temp_dir())?;
     let door = Door::open(&Arc::new(Directory::open(place.path())?))?;
     let address = Address(format!("{}/{}", place.path().display(), door.address().0));
-    let mut near = Near::Waiting { door, _place: place, patience };
-    let round_trip = move |frame: &[u8]| {
-        near.round_trip(frame).map_err(|error| cannot("make a round trip", &error))
-    };
-    Ok((address, Box::new(round_trip)))
+    Ok((address, Near::Waiting { door, _place: place, patience }))
 }
 
 enum Near {
@@ -91,7 +100,17 @@ fn readable(descriptor: impl AsFd, patience: Duration) -> io::Result<()> {
     }
 }
 
-fn echo(to: &Address) -> io::Result<Infallible> {
+/// Is the far end, and does nothing but send back what comes. It ends with its process, which somebody
+/// else ends.
+///
+/// # Errors
+///
+/// When the library can't go on.
+pub fn echo(to: &Address) -> Result<Infallible, TransportError> {
+    echo_all(to).map_err(|error| cannot("be the far end", &error))
+}
+
+fn echo_all(to: &Address) -> io::Result<Infallible> {
     allocator::keep_pages();
     let (place, name) = to.0.rsplit_once('/').ok_or(ErrorKind::InvalidInput)?;
     let (hello, sender, receiver) = Hello::new()?;

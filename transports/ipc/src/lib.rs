@@ -11,7 +11,8 @@ mod allocator;
 mod descriptor;
 mod directory;
 mod door;
-mod floor;
+#[cfg(feature = "floor")]
+pub mod floor;
 mod hello;
 mod letter;
 mod link;
@@ -48,7 +49,6 @@ inventory::submit! {
         reach: Reach::ThisUser,
         flaw: None,
         open: |opening| Ok(Box::new(Ipc::open(opening.directory)?)),
-        floor: Some(floor::FLOOR),
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use hoptree_core::{Address, Floor, RoundTrip, TransportError};
+use hoptree_core::{Address, TransportError};
 use hoptree_system::explain;
 use hoptree_zmtp::SocketFile;
 use tempfile::TempDir;
@@ -17,17 +17,28 @@ use zeromq::{DealerSocket, RouterSocket, Socket, SocketRecv, SocketSend, ZmqErro
 
 use crate::{cannot, reason, runtime};
 
-pub(crate) const IPC: Floor = Floor {
-    about: "ROUTER to DEALER over Unix sockets, one wait for each frame",
-    open: |patience| open(patience, bind_ipc),
-    echo,
-};
+/// Sends a frame from the near end to the far end, and returns when it has come back. The first time it
+/// also waits for the far end to connect.
+pub type RoundTrip = Box<dyn FnMut(&[u8]) -> Result<(), TransportError>>;
 
-pub(crate) const TCP: Floor = Floor {
-    about: "ROUTER to DEALER over TCP, one wait for each frame",
-    open: |patience| open(patience, bind_tcp),
-    echo,
-};
+/// Opens the near end over a Unix socket, and says where the far end is to connect. A round trip fails
+/// when it takes longer than `patience`.
+///
+/// # Errors
+///
+/// When the library or the system refuses.
+pub fn open_ipc(patience: Duration) -> Result<(Address, RoundTrip), TransportError> {
+    open(patience, bind_ipc)
+}
+
+/// The same over TCP on the loopback interface.
+///
+/// # Errors
+///
+/// As [`open_ipc`].
+pub fn open_tcp(patience: Duration) -> Result<(Address, RoundTrip), TransportError> {
+    open(patience, bind_tcp)
+}
 
 /// With a file to remove at the end, and then the directory that it is in.
 type Bound = (RouterSocket, Address, Option<(SocketFile, TempDir)>);
@@ -92,7 +103,13 @@ impl Near {
     }
 }
 
-fn echo(to: &Address) -> Result<Infallible, TransportError> {
+/// Is the far end, and does nothing but send back what comes. It ends with its process, which somebody
+/// else ends.
+///
+/// # Errors
+///
+/// When the library can't go on.
+pub fn echo(to: &Address) -> Result<Infallible, TransportError> {
     let runtime = runtime()?;
     let echoing: Result<Infallible, ZmqError> = runtime.block_on(async {
         let mut socket = DealerSocket::new();

@@ -12,7 +12,8 @@
 
 mod connection;
 mod deserted;
-mod floor;
+#[cfg(feature = "floor")]
+pub mod floor;
 mod inbox;
 mod listener;
 mod window;
@@ -55,7 +56,6 @@ inventory::submit! {
         reach: Reach::ThisUser,
         flaw: None,
         open: |opening| Ok(Box::new(Zeromq::open(Place::in_directory(opening.directory)?)?)),
-        floor: Some(floor::IPC),
     }
 }
 
@@ -70,7 +70,6 @@ inventory::submit! {
         reach: Reach::ThisMachine,
         flaw: Some("a frame that announces an enormous length ends the process"),
         open: |_| Ok(Box::new(Zeromq::open(Place::Loopback)?)),
-        floor: Some(floor::TCP),
     }
 }
 

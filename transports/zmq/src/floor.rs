@@ -3,30 +3,39 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use hoptree_core::{Address, Floor, RoundTrip};
+use hoptree_core::{Address, TransportError};
 
 use crate::monitored::retry;
 use crate::poll::milliseconds;
 use crate::{cannot, reason};
 
-pub(crate) const FLOOR: Floor = Floor {
-    about: "ROUTER to DEALER over TCP, blocking calls",
-    open: |patience| open(patience).map_err(|error| cannot("open the near end", &reason(error))),
-    echo: |to| echo(to).map_err(|error| cannot("be the far end", &reason(error))),
-};
+/// Sends a frame from the near end to the far end, and returns when it has come back. The first time it
+/// also waits for the far end to connect.
+pub type RoundTrip = Box<dyn FnMut(&[u8]) -> Result<(), TransportError>>;
 
-fn open(patience: Duration) -> Result<(Address, RoundTrip), zmq::Error> {
+/// Opens the near end, on this machine only, and says where the far end is to connect. A round trip fails
+/// when it takes longer than `patience`.
+///
+/// # Errors
+///
+/// When the library or the system refuses.
+pub fn open(patience: Duration) -> Result<(Address, RoundTrip), TransportError> {
+    let cannot_open = |error| cannot("open the near end", &reason(error));
+    let (endpoint, socket) = bound(patience).map_err(cannot_open)?;
+    let mut near = Near { socket, peer: zmq::Message::new(), message: zmq::Message::new() };
+    let round_trip = move |frame: &[u8]| {
+        near.round_trip(frame).map_err(|error| cannot("make a round trip", &reason(error)))
+    };
+    Ok((Address(endpoint), Box::new(round_trip)))
+}
+
+fn bound(patience: Duration) -> Result<(String, zmq::Socket), zmq::Error> {
     let socket = zmq::Context::new().socket(zmq::ROUTER)?;
     socket.set_linger(0)?;
     socket.set_rcvtimeo(i32::try_from(milliseconds(patience)).unwrap_or(i32::MAX))?;
     socket.bind("tcp://127.0.0.1:*")?;
     let endpoint = socket.get_last_endpoint()?;
-    let address = Address(endpoint.expect("an endpoint of libzmq is ASCII"));
-    let mut near = Near { socket, peer: zmq::Message::new(), message: zmq::Message::new() };
-    let round_trip = move |frame: &[u8]| {
-        near.round_trip(frame).map_err(|error| cannot("make a round trip", &reason(error)))
-    };
-    Ok((address, Box::new(round_trip)))
+    Ok((endpoint.expect("an endpoint of libzmq is ASCII"), socket))
 }
 
 struct Near {
@@ -52,7 +61,17 @@ impl Near {
     }
 }
 
-fn echo(to: &Address) -> Result<Infallible, zmq::Error> {
+/// Is the far end, and does nothing but send back what comes. It ends with its process, which somebody
+/// else ends.
+///
+/// # Errors
+///
+/// When the library can't go on.
+pub fn echo(to: &Address) -> Result<Infallible, TransportError> {
+    echo_all(to).map_err(|error| cannot("be the far end", &reason(error)))
+}
+
+fn echo_all(to: &Address) -> Result<Infallible, zmq::Error> {
     let socket = zmq::Context::new().socket(zmq::DEALER)?;
     socket.connect(&to.0)?;
     retry(|| socket.send("hello", 0))?;

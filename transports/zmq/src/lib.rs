@@ -12,7 +12,8 @@
 mod connection;
 mod doorbell;
 mod entrance;
-mod floor;
+#[cfg(feature = "floor")]
+pub mod floor;
 mod gate;
 mod listener;
 mod monitored;
@@ -48,7 +49,6 @@ inventory::submit! {
         reach: Reach::ThisMachine,
         flaw: None,
         open: |opening| Ok(Box::new(Zmq::open(Place::Loopback, opening.secret)?)),
-        floor: Some(floor::FLOOR),
     }
 }
 
@@ -66,7 +66,6 @@ inventory::submit! {
             let place = Place::in_directory(opening.directory)?;
             Ok(Box::new(Zmq::open(place, opening.secret)?))
         },
-        floor: None,
     }
 }
 

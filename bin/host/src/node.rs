@@ -1,0 +1,99 @@
+//! A compute node: what a node starts for each of its children.
+
+use std::process::ExitCode;
+
+use hoptree_core::{Address, Birth, LEFT_BEHIND_STATUS, Registry, Time, Worker, WorkerConfig};
+
+use crate::driver::{Driver, Patience};
+use crate::failure::Failure;
+use crate::process::{Boot, Children, Heritage, Role};
+use crate::signals::Signals;
+use crate::{logging, process, transports};
+
+/// A process of the program that is no compute node.
+#[derive(Clone, Copy, Debug)]
+pub struct Helper {
+    /// What it is called, which people see who look at `ps`.
+    pub name: &'static str,
+    /// What it does, given its argument, where its parent listens, and what the tree has in common.
+    pub run: fn(u32, &Address, Heritage) -> Result<(), Failure>,
+}
+
+/// Runs a compute node, or one of these helpers, until the tree or its place in it has ended.
+#[must_use]
+pub fn main(helpers: &[Helper]) -> ExitCode {
+    let Boot { role, parent, heritage, .. } = match Boot::receive() {
+        Ok(Some(boot)) => boot,
+        // There is nobody left to tell.
+        Ok(None) => return ExitCode::FAILURE,
+        Err(text) => return Failure::Usage(text).report(),
+    };
+    let done = match role {
+        Role::Node(birth) => run(birth, &parent, heritage),
+        Role::Helper { name, argument } => help(helpers, &name, argument, &parent, heritage),
+    };
+    logging::finish();
+    match done {
+        Ok(status) => status,
+        // The parent tells it, or logs it.
+        Err(failure) if process::say_farewell(failure.text()) => ExitCode::FAILURE,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn help(
+    helpers: &[Helper],
+    name: &str,
+    argument: u32,
+    parent: &Address,
+    heritage: Heritage,
+) -> Result<ExitCode, Failure> {
+    let Some(helper) = helpers.iter().find(|helper| helper.name == name) else {
+        return Err(Failure::Usage(format!("this build has no '{name}'")));
+    };
+    (helper.run)(argument, parent, heritage).map(|()| ExitCode::SUCCESS)
+}
+
+fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<ExitCode, Failure> {
+    let lifeline =
+        process::detach(heritage.lifeline).map_err(Failure::refused("detach from the parent"))?;
+    logging::start_compute_node(&heritage.logs, birth.life);
+    let commands = Registry::linked().map_err(Failure::runtime)?;
+    let spec = transports::find(&heritage.transport)?;
+    let (mut transport, _lock) = transports::open(spec, heritage.opening())?;
+    let parent_address = parent.clone();
+    let parent = transport.connect(parent);
+    let signals = Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())
+        .map_err(Failure::refused("handle signals"))?;
+    let worker = Worker::new(
+        Time::ZERO,
+        WorkerConfig {
+            birth,
+            token: heritage.secret.token(),
+            pid: std::process::id(),
+            parent,
+            parent_address,
+            transport: spec.name,
+            timeout: heritage.timeout,
+            commands,
+        },
+    );
+    let mut driver = Driver::new(worker, transport, Children::new(heritage), signals);
+    while !driver.is_done() {
+        driver.wait(Patience::Wait).map_err(Failure::doing("go on"))?;
+        driver.settle();
+    }
+    if !driver.node().has_joined() {
+        let why = driver.refusal().unwrap_or_else(|| "nobody has answered".to_owned());
+        return Err(Failure::doing("join the tree")(why));
+    }
+    let left = driver.node().left().map(str::to_owned);
+    driver.finish();
+    Ok(match left {
+        None => ExitCode::SUCCESS,
+        Some(left) => {
+            process::say_farewell(&left);
+            ExitCode::from(LEFT_BEHIND_STATUS)
+        }
+    })
+}

@@ -1,0 +1,259 @@
+//! What a new process is told by its parent, through its standard input.
+
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzing;
+
+use std::fmt;
+use std::fs::File;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hoptree_core::{Address, Birth, KEY_BYTES, Opening, Secret};
+use hoptree_system::hide;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::directory::unused_directory;
+use super::lifeline::Lifeline;
+use crate::failure::Failure;
+use crate::logging::LogConfig;
+
+#[cfg(feature = "fuzzing")]
+pub use fuzzing::{example_boot, read_boot};
+
+/// The longest boot message. A pipe takes at least this much, so that a parent that writes it into
+/// a fresh one never waits for the child.
+pub const BOOT_BYTES_MAX: usize = 4096;
+
+/// What a process is told when it starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// The program's version, which must be the child's own.
+    version: String,
+    /// What the process runs as.
+    pub role: Role,
+    /// Where its parent listens.
+    pub parent: Address,
+    /// What the whole tree has in common.
+    pub heritage: Heritage,
+}
+
+/// What a process is started as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// A compute node.
+    Node(Birth),
+    /// A helper of this name, for whatever the program that is above this package needs it.
+    Helper {
+        /// Which one.
+        name: String,
+        /// What it is told beside where its parent listens.
+        argument: u32,
+    },
+}
+
+/// What people see who look at `ps`.
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Role::Node(birth) => write!(f, "{}", birth.life.node),
+            Role::Helper { name, .. } => f.write_str(name),
+        }
+    }
+}
+
+/// What each process hands on to its children unchanged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heritage {
+    /// The name of the tree's transport.
+    pub transport: String,
+    /// Whether the user has insisted on transports that have a flaw.
+    pub insecure: bool,
+    /// What proves that a peer belongs to the tree.
+    #[serde(with = "hidden")]
+    pub secret: Secret,
+    /// The number of the lifeline's read end, the same in every process.
+    pub lifeline: RawFd,
+    /// The tree's place for sockets in the file system; see [`super::make_directory`].
+    pub directory: PathBuf,
+    /// The deadline of a request.
+    pub timeout: Duration,
+    /// Where logs go.
+    pub logs: LogConfig,
+}
+
+impl Heritage {
+    /// What a new tree has in common, and its lifeline. This process becomes the tree's first, which
+    /// takes in the orphans of the others.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses what such a process needs.
+    pub fn found(
+        transport: &str,
+        insecure: bool,
+        timeout: Duration,
+        logs: LogConfig,
+    ) -> Result<(Heritage, Lifeline), Failure> {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(Failure::doing("become a subreaper"))?;
+        let lifeline = Lifeline::new().map_err(Failure::refused("make a pipe"))?;
+        let heritage = Heritage {
+            transport: transport.to_owned(),
+            insecure,
+            secret: random_secret()?,
+            lifeline: lifeline.number(),
+            directory: unused_directory()?,
+            timeout,
+            logs,
+        };
+        Ok((heritage, lifeline))
+    }
+
+    /// What the tree's transport is opened with.
+    pub fn opening(&self) -> Opening<'_> {
+        Opening { directory: &self.directory, secret: self.secret }
+    }
+}
+
+/// A secret that nobody has had.
+///
+/// # Errors
+///
+/// When the system refuses random numbers, or memory for it.
+pub fn random_secret() -> Result<Secret, Failure> {
+    let mut random = Zeroizing::new([0; KEY_BYTES]);
+    getrandom::fill(&mut *random).map_err(Failure::doing("make a random secret"))?;
+    hide(&random).map(Secret::new).map_err(Failure::refused("keep a secret"))
+}
+
+/// The secret in a boot message. Who is told it hides it at once.
+mod hidden {
+    use serde::de::{Deserializer, Error};
+    use serde::ser::Serializer;
+
+    use super::{Deserialize, KEY_BYTES, Secret, Serialize, Zeroizing, hide};
+
+    pub fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+        secret.bytes().serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Secret, D::Error> {
+        let bytes = Zeroizing::new(<[u8; KEY_BYTES]>::deserialize(from)?);
+        if cfg!(fuzzing) {
+            // What is hidden stays for ever, and a fuzzer reads millions of messages.
+            return Ok(Secret::new(&[0; KEY_BYTES]));
+        }
+        hide(&bytes).map(Secret::new).map_err(D::Error::custom)
+    }
+}
+
+impl Boot {
+    /// The boot message of a child whose parent listens at `parent`.
+    pub fn new(role: Role, parent: Address, heritage: Heritage) -> Boot {
+        Boot { version: env!("CARGO_PKG_VERSION").to_owned(), role, parent, heritage }
+    }
+
+    /// The message as bytes.
+    ///
+    /// # Errors
+    ///
+    /// When it is longer than [`BOOT_BYTES_MAX`]; the bounds of what is in it forbid that.
+    pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        let mut bytes = Zeroizing::new(vec![0; BOOT_BYTES_MAX]);
+        let length = match postcard::to_slice(self, &mut bytes) {
+            Ok(encoded) => encoded.len(),
+            Err(postcard::Error::SerializeBufferFull) => {
+                return Err("the boot message is too long".to_owned());
+            }
+            Err(error) => return Err(format!("can't encode the boot message: {error}")),
+        };
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+
+    /// The message that these bytes stand for, if they do and it is of this version.
+    fn decode(bytes: &[u8]) -> Option<Boot> {
+        let (boot, rest) = postcard::take_from_bytes::<Boot>(bytes).ok()?;
+        (rest.is_empty() && boot.version == env!("CARGO_PKG_VERSION")).then_some(boot)
+    }
+
+    /// Reads the message from standard input up to its end. Blocks until the parent has written it,
+    /// which it does right after the start; `None` when the parent ended instead.
+    ///
+    /// # Errors
+    ///
+    /// When standard input holds something else: a person has started this process.
+    pub fn receive() -> Result<Option<Boot>, String> {
+        let refusal = "standard input holds no valid bootstrap: 'hoptree node' is how hoptree itself \
+                       starts its nodes. To make one, type 'create ID' at its console. To run a \
+                       script of this name, write 'hoptree ./node'";
+        if rustix::termios::isatty(rustix::stdio::stdin()) {
+            return Err(refusal.to_owned());
+        }
+        let mut bytes = Zeroizing::new([0; BOOT_BYTES_MAX + 1]);
+        let mut length = 0;
+        while length < bytes.len() {
+            match rustix::io::read(rustix::stdio::stdin(), &mut bytes[length..]) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(format!("can't read the bootstrap: {error}")),
+            }
+        }
+        if length == 0 && is_pipe(rustix::stdio::stdin()) {
+            return Ok(None);
+        }
+        Boot::decode(&bytes[..length]).map(Some).ok_or_else(|| refusal.to_owned())
+    }
+}
+
+/// Whether a file is a pipe.
+pub fn is_pipe(file: BorrowedFd<'_>) -> bool {
+    let file = file.try_clone_to_owned().map(File::from);
+    file.and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::fuzzing::example;
+    use super::*;
+
+    #[test]
+    fn a_boot_message_survives_its_journey() {
+        assert_eq!(Boot::decode(&example().encode().unwrap()), Some(example()));
+    }
+
+    #[test]
+    fn what_is_no_boot_message_is_refused() {
+        let bytes = example().encode().unwrap();
+        assert_eq!(Boot::decode(&[]), None);
+        assert_eq!(Boot::decode(b"create 1\ncreate 2 1\n"), None);
+        assert_eq!(Boot::decode(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(Boot::decode(&[&bytes[..], &[0]].concat()), None);
+    }
+
+    #[test]
+    fn an_empty_pipe_is_that_of_a_parent_and_an_empty_file_is_not() {
+        let (read, _) = rustix::pipe::pipe().unwrap();
+        assert!(is_pipe(read.as_fd()));
+        assert!(!is_pipe(File::open("/dev/null").unwrap().as_fd()));
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let boot = Boot { version: "0.0.0".to_owned(), ..example() };
+        assert_eq!(Boot::decode(&boot.encode().unwrap()), None);
+    }
+
+    #[test]
+    fn a_message_that_could_fill_the_pipe_is_not_sent() {
+        let mut boot = example();
+        boot.heritage.logs.dir = Some("x".repeat(BOOT_BYTES_MAX).into());
+        assert!(boot.encode().unwrap_err().contains("too long"));
+    }
+}
