@@ -49,19 +49,30 @@ mod tests {
     #[test]
     #[cfg(feature = "zeromq")]
     fn a_flaw_is_for_those_who_insist() {
-        let Err(Failure::Usage(text)) = transports::choose("zeromq:tcp", false) else { panic!("not refused") };
+        let Err(Failure::Usage(text)) = transports::choose("zeromq:tcp", false) else {
+            panic!("not refused")
+        };
         assert!(text.contains("enormous length") && text.ends_with("--insecure"), "{text}");
         assert!(text.contains("choose one of zeromq,"), "{text}");
-        assert!(transports::choose("zeromq:tcp", true).is_ok() && transports::choose("zeromq", false).is_ok());
+        assert!(
+            transports::choose("zeromq:tcp", true).is_ok()
+                && transports::choose("zeromq", false).is_ok()
+        );
     }
 
     #[test]
     #[cfg(feature = "zmq")]
     fn only_for_those_who_insist_a_transport_is_not_sealed() {
-        assert_eq!(transports::listens(transports::choose("zmq", false).unwrap()), hoptree_seal::Listens::Sealed);
+        assert_eq!(
+            transports::listens(transports::choose("zmq", false).unwrap()),
+            hoptree_seal::Listens::Sealed
+        );
         assert!(transports::choose("zmq@open", false).is_err());
         let open = transports::choose("zmq@open", true).unwrap();
-        assert_eq!((transports::listens(open), open.name), (hoptree_seal::Listens::Open, "zmq@open"));
+        assert_eq!(
+            (transports::listens(open), open.name),
+            (hoptree_seal::Listens::Open, "zmq@open")
+        );
         assert!(transports::find("zmq:ipc@open").is_err(), "it is not sealed anyway");
         assert_eq!(transports::can_be_mixed("zmq@open", "zmq"), Ok(()));
     }

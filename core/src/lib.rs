@@ -1,4 +1,60 @@
-//! The protocol of hoptree as pure state machines, and the contracts around them.
+//! The protocol of hoptree: nodes as pure state machines, and the contracts of what is around them.
+//!
+//! A node is told what happened and what time it is, and says what it wants done. It does nothing itself:
+//! this crate has no socket, thread, clock, process or randomness. So a whole tree can run in a test, in
+//! virtual time. What carries out what nodes want is a host, such as the package `hoptree-host`; what
+//! carries their frames is a [`Transport`]; what they can be asked to do is a [`Command`].
+//!
+//! Read [`Node`] first, with [`Input`] and [`Output`]. [`Controller`] is the node that a user talks to,
+//! [`Worker`] every other one. Who writes a module needs [`Command`], [`CommandSpec`] and [`Context`].
+//!
+//! # Two nodes
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use hoptree_core::{
+//!     Address, Controller, ControllerConfig, Input, KEY_BYTES, LinkId, Node, Order, Output, Registry,
+//!     Secret, Time, Worker, WorkerConfig,
+//! };
+//!
+//! static SECRET: [u8; KEY_BYTES] = [7; KEY_BYTES];
+//! let own_secret = Secret::new(&SECRET);
+//! let (token, transport, timeout) = (own_secret.token(), "memory", Duration::from_secs(5));
+//! let commands = Registry::new([])?;
+//! let now = Time::ZERO;
+//! let mut control = Controller::new(
+//!     now,
+//!     ControllerConfig {
+//!         token, own_secret, pid: 1, transport, timeout, order: Order::Input, nodes_max: 10,
+//!         commands: commands.clone(),
+//!     },
+//! );
+//!
+//! // Somebody types a line. The node wants a process started.
+//! let mut out = Vec::new();
+//! control.handle(now, Input::Line(b"create 1"), &mut out);
+//! let Some(Output::Spawn(birth, _)) = out.pop() else { panic!("it starts no process") };
+//!
+//! // The process runs, and its link to the control node is up. It says hello.
+//! let (parent, child) = (LinkId(1), LinkId(2));
+//! let parent_address = Address("here".to_owned());
+//! let config =
+//!     WorkerConfig { birth, token, pid: 2, parent, parent_address, transport, timeout, commands };
+//! let mut worker = Worker::new(now, config);
+//! worker.handle(now, Input::Up(parent), &mut out);
+//! worker.flush(now, &mut out);
+//! let Some(Output::Send(_, hello)) = out.pop() else { panic!("it does not say hello") };
+//!
+//! // The frame arrives at the other end. The user learns the process.
+//! control.handle(now, Input::Up(child), &mut out);
+//! control.handle(now, Input::Frame(child, &hello), &mut out);
+//! control.flush(now, &mut out);
+//! assert!(out.iter().any(|output| matches!(output, Output::Print(text) if text == b"Ok: 2\n")));
+//! # Ok::<(), hoptree_core::RegistryError>(())
+//! ```
+
+#![forbid(unsafe_code)]
 
 mod args;
 mod children;
@@ -6,7 +62,7 @@ mod clock;
 mod command;
 mod complaints;
 mod controller;
-#[doc(hidden)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod healing;
 mod id;
@@ -28,6 +84,7 @@ mod router;
 mod secret;
 mod seed;
 mod spelling;
+#[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 #[cfg(test)]
 mod tests;
