@@ -5,11 +5,12 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Duration;
 
-use hoptree_core::{LINE_BYTES_MAX, TransportSpec};
+use hoptree_core::{LINE_BYTES_MAX, TransportSpec, VALUE_BYTES_MAX};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::console::Console;
 use crate::deadline::{LONG_PATIENCE, PATIENCE, eventually, pass};
+use crate::load;
 use crate::process::Process;
 use crate::transport::linked;
 
@@ -215,6 +216,42 @@ fn creates_for_which_there_is_no_memory_say_so_and_harm_nothing() {
     console.ask("exec 1 echo here", "Ok:1: here");
     let finished = console.finish();
     assert_eq!((finished.status, &*finished.errors), (0, ""));
+}
+
+/// A process that asks for memory in vain is ended by its language.
+#[test]
+fn lines_and_answers_for_which_there_is_no_memory_say_so_and_harm_nothing() {
+    let _heavy = load::heavy();
+    let value = "x".repeat(VALUE_BYTES_MAX);
+    let half = &value[..VALUE_BYTES_MAX / 2];
+    let mut refused = 0;
+    for mib in (24..=152).step_by(16) {
+        let limit = format!("ulimit -d {}", mib * 1024);
+        let mut console = Console::start_after(&limit, &["--timeout", "60000"]);
+        let file = console.scratch().file("text", &"a".repeat(1_500_000));
+        console.create_chain(2);
+        for line in [
+            format!("exec 2 echo {value}"),
+            format!("exec 2 search @{file} a"),
+            format!("exec 2 search {half} {half}"),
+            format!("exec * echo {value}"),
+        ] {
+            console.send(&line);
+            console.send("exec 2 echo here");
+            loop {
+                let reply = console.line_within(LONG_PATIENCE).text;
+                if reply == "Ok:2: here" {
+                    break;
+                }
+                let is_refused = reply.starts_with("Error:") && reply.contains("out of memory: ");
+                assert!(is_refused || reply.starts_with("Ok:"), "{mib} MiB: {reply:.99}");
+                refused += usize::from(is_refused);
+            }
+        }
+        let finished = console.finish();
+        assert_eq!((finished.status, &*finished.errors), (0, ""), "{mib} MiB");
+    }
+    assert!(refused > 10, "only {refused} were refused");
 }
 
 /// As in a sandbox without a network. Where the system lets no user make one there is nothing to test.
