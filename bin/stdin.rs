@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use hoptree_core::{LINE_BYTES_MAX, Waker};
 use hoptree_host::threads::named;
+use hoptree_system::require_memory;
 use memchr::{memchr, memrchr};
 
 use crate::source::{Source, TERMINAL_LINE_BYTES};
@@ -20,6 +21,9 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 /// A chunk is no longer than a longest line and one read. So no more than five of them are in
 /// memory: these, one that is being read, one that waits to be sent and one that is being fed.
 const CHUNKS_MAX: usize = 2;
+
+/// How often a line is in memory while it is put together, or sent and answered.
+const COPIES: usize = 4;
 
 const STACK_BYTES: usize = 64 * 1024;
 
@@ -57,8 +61,8 @@ enum Piece {
     Lines(Vec<u8>),
     TooLong,
     Typed(Vec<u8>),
-    /// A line of which the terminal has dropped a part.
-    Cut,
+    /// A line that was dropped, for the reason that the user is told.
+    Refused(String),
     End,
     /// Nothing more can be read, for the reason in the text.
     Failed(String),
@@ -126,7 +130,7 @@ impl Stdin {
             Some(Piece::Lines(lines)) => (self.lines, self.at) = (lines, 0),
             Some(Piece::TooLong) => return Some(Entry::TooLong),
             Some(Piece::Typed(line)) => return Some(Entry::Typed(line)),
-            Some(Piece::Cut) => return Some(Entry::Refused(cut_line())),
+            Some(Piece::Refused(text)) => return Some(Entry::Refused(text)),
             Some(Piece::End) => {
                 self.ended = true;
                 return Some(Entry::End);
@@ -139,7 +143,13 @@ impl Stdin {
         }
         let (line, length) = first_line(&self.lines[self.at..]);
         self.at += length;
-        Some(if line.len() > LINE_BYTES_MAX { Entry::TooLong } else { Entry::Line(line) })
+        if line.len() > LINE_BYTES_MAX {
+            return Some(Entry::TooLong);
+        }
+        Some(match require_room(line.len()) {
+            Ok(()) => Entry::Line(line),
+            Err(text) => Entry::Refused(text),
+        })
     }
 }
 
@@ -158,6 +168,15 @@ fn cut_line() -> String {
         "the line was not run: a terminal takes no more than {TERMINAL_LINE_BYTES} bytes of a line, \
          and may have dropped the rest; put it into a script, or pipe it in"
     )
+}
+
+/// Makes sure that there is memory for a line of this many bytes and what becomes of it. The text tells
+/// the user why not.
+fn require_room(bytes: usize) -> Result<(), String> {
+    if bytes <= READ_BYTES_MAX {
+        return Ok(());
+    }
+    require_memory(COPIES * bytes).map_err(|why| format!("the line was not run: {why}"))
 }
 
 /// The thread: reads up to the end, or until nobody wants more.
@@ -231,16 +250,24 @@ impl Cutter {
             self.partial.extend_from_slice(lines);
             whole = mem::take(&mut self.partial);
         }
-        self.partial.extend_from_slice(rest);
-        let too_long = self.partial.len() > LINE_BYTES_MAX + 1;
-        if too_long {
+        let dropped = self.keep(rest).err();
+        if dropped.is_some() {
             (self.partial, self.skipping) = (Vec::new(), true);
         }
-        [
-            (!whole.is_empty()).then_some(Piece::Lines(whole)),
-            too_long.then_some(Piece::TooLong),
-            ended.then_some(Piece::End),
-        ]
+        [(!whole.is_empty()).then_some(Piece::Lines(whole)), dropped, ended.then_some(Piece::End)]
+    }
+
+    /// Adds to the beginning of a line, unless it has become too long, or there is no memory for it.
+    fn keep(&mut self, more: &[u8]) -> Result<(), Piece> {
+        let bytes = self.partial.len() + more.len();
+        if bytes > LINE_BYTES_MAX + 1 {
+            return Err(Piece::TooLong);
+        }
+        if bytes > self.partial.capacity() {
+            require_room(bytes).map_err(Piece::Refused)?;
+        }
+        self.partial.extend_from_slice(more);
+        Ok(())
     }
 
     /// The pieces that are complete with what was typed. The beginning of a line is one: a terminal
@@ -260,7 +287,7 @@ impl Cutter {
     fn refuse(&mut self, bytes: &[u8]) -> [Option<Piece>; 3] {
         self.partial = Vec::new();
         let told = mem::replace(&mut self.skipping, !bytes.ends_with(b"\n"));
-        [(!told).then_some(Piece::Cut), None, None]
+        [(!told).then(|| Piece::Refused(cut_line())), None, None]
     }
 }
 
@@ -377,11 +404,11 @@ mod tests {
     fn a_line_that_was_cut_is_refused_once_and_the_next_one_runs() {
         let mut cutter = Cutter::default();
         assert_eq!(cutter.cut(b"beginning, "), [None, None, None]);
-        assert_eq!(cutter.refuse(b"rest"), [Some(Piece::Cut), None, None]);
+        assert_eq!(cutter.refuse(b"rest"), [Some(Piece::Refused(cut_line())), None, None]);
         assert_eq!(cutter.refuse(b"more of it"), [None, None, None]);
         assert_eq!(cutter.cut(b"and more\nnext"), [None, None, None]);
         assert_eq!(cutter.cut(b"\n")[0], Some(Piece::Lines(b"next\n".to_vec())));
-        assert_eq!(cutter.refuse(b"all of it\n"), [Some(Piece::Cut), None, None]);
+        assert_eq!(cutter.refuse(b"all of it\n"), [Some(Piece::Refused(cut_line())), None, None]);
         assert_eq!(cutter.cut(b"next\n")[0], Some(Piece::Lines(b"next\n".to_vec())));
     }
 

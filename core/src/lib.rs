@@ -67,6 +67,7 @@ pub mod fuzzing;
 mod healing;
 mod id;
 mod link;
+mod memory;
 mod milliseconds;
 mod modules;
 #[cfg(test)]

@@ -913,3 +913,22 @@ fn there_are_no_more_nodes_than_there_may_be() {
     assert!(replies[1].starts_with("Ok: "), "{replies:?}");
     assert_eq!(replies[2], refused);
 }
+
+/// Neither depth nor the number of children has a bound of its own.
+#[test]
+fn a_tree_may_be_deep_and_a_node_may_have_many_children() {
+    const DEPTH: u32 = 200;
+    let mut network = chain(DEPTH);
+    assert_eq!(network.replies(&format!("exec {DEPTH} where")), ["Ok:200: 199 200 0 0"]);
+
+    const CHILDREN: u32 = 1_000;
+    // Here all start at one moment, as no driver has it.
+    const AT_ONCE: usize = 100;
+    let mut network = chain(1);
+    let creates: Vec<_> = (2..CHILDREN + 2).map(|node| format!("create {node} 1\n")).collect();
+    for some in creates.chunks(AT_ONCE) {
+        let replies = network.replies(&some.concat());
+        assert!(replies.iter().all(|reply| reply.starts_with("Ok: ")), "{replies:?}");
+    }
+    assert_eq!(network.replies("exec 1 where"), ["Ok:1: -1 1 1000 1000"]);
+}

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::command::Effect;
 use crate::healing::{Attempts, Healing};
 use crate::link::{Link, Merge};
+use crate::memory;
 use crate::modules::Modules;
 use crate::offers::Offers;
 use crate::seed::MOVES_MAX;
@@ -30,6 +31,10 @@ const PLACES_PER_MESSAGE: usize = 400;
 /// How many bytes of answers and news may wait for the parent before this node takes in no more: children
 /// get no new credit, and its own requests wait. As many may wait to be taken before those do.
 pub(crate) const ANSWERS_WAITING_BYTES: usize = 256 * 1024;
+
+/// What the answer to a command is when there is no memory for it.
+const OUT_OF_MEMORY: &str =
+    "out of memory: the node has none for a command or an answer of this length";
 
 /// What a compute node is told before it starts.
 #[derive(Debug)]
@@ -256,6 +261,10 @@ impl Worker {
             return;
         }
         let Some((_, mut line)) = self.partial.take_if(|(begun, _)| *begun == id) else { return };
+        let bytes = line.len() + message.body.len();
+        if bytes > line.capacity() && !memory::has_room_for(bytes) {
+            return self.answer(now, id, flags.allowance(), Err(Failure::from(OUT_OF_MEMORY)));
+        }
         line.extend_from_slice(message.body);
         if flags.is_last() {
             self.run_or_wait(now, &Message { body: &line, ..*message });
@@ -279,7 +288,9 @@ impl Worker {
         let real = self.clock.real(now);
         self.traffic.run += 1;
         let facts = self.facts();
-        let outcome = if kind == Kind::Ask {
+        let outcome = if !memory::has_room_for(body.len()) {
+            Err(Failure::from(OUT_OF_MEMORY))
+        } else if kind == Kind::Ask {
             match postcard::from_bytes::<Published>(body) {
                 Ok(Published { module, value }) => {
                     self.modules.asked(real, &facts, id, &module, &value)
@@ -345,7 +356,10 @@ impl Worker {
         let Some((status, text)) = self.offers.take(now, take.request) else { return };
         let (life, id) = (self.hello.life, take.request);
         let answer = match take.decode() {
-            Some(true) => Message::answer(life, id, status, text.as_bytes()),
+            Some(true) if memory::has_room_for(text.len()) => {
+                Message::answer(life, id, status, text.as_bytes())
+            }
+            Some(true) => Message::answer(life, id, Status::Failed, OUT_OF_MEMORY.as_bytes()),
             _ => Message::answer(life, id, Status::Failed, b"the answer was not taken"),
         };
         self.parent.send(&answer);

@@ -35,15 +35,19 @@ pub fn require_memory(bytes: usize) -> Result<(), String> {
 
 /// What to say when this many bytes more could not be had, as far as that is known.
 pub(crate) fn exhausted(wanted: u64) -> String {
+    limit_met(wanted).unwrap_or_else(|| "out of memory".to_owned())
+}
+
+/// Names the limit that forbids this many bytes more, if one does.
+pub(crate) fn limit_met(wanted: u64) -> Option<String> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let met = LIMITS.into_iter().find_map(|(resource, name, command, line)| {
+    LIMITS.into_iter().find_map(|(resource, name, command, line)| {
         let limit = getrlimit(resource).current?;
         let has = kib_in_status(&status, line)? * 1024;
         let is_met = has + wanted.max(NEAR_BYTES) > limit;
         is_met
             .then(|| format!("out of memory: {name} is {} KiB ({command} raises it)", limit / 1024))
-    });
-    met.unwrap_or_else(|| "out of memory".to_owned())
+    })
 }
 
 fn kib_in_status(status: &str, line: &str) -> Option<u64> {

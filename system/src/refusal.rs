@@ -54,6 +54,8 @@ mod tests {
     fn a_limit_is_named_with_its_figure_and_all_else_as_the_system_says_it() {
         let text = |number| explain(&io::Error::from_raw_os_error(number));
         assert!(text(libc::EMFILE).starts_with("too many open files: the limit of open files is "));
+        let of_the_machine = "too many open files in the whole system (fs.file-max limits them)";
+        assert_eq!(text(libc::ENFILE), of_the_machine);
         assert!(text(libc::ENOMEM).starts_with("out of memory"));
         assert!(text(libc::EACCES).starts_with("Permission denied"));
         assert!(text(libc::EAGAIN).starts_with("Resource temporarily unavailable"));

@@ -7,7 +7,7 @@ use std::{fs, thread};
 
 use rustix::process::{Resource, geteuid, getrlimit};
 
-use crate::memory::require_memory;
+use crate::memory::{limit_met, require_memory};
 use crate::refusal::explain_thread;
 
 /// The stack of a thread that only waits.
@@ -16,6 +16,9 @@ const STACK_BYTES: usize = 16 * 1024;
 /// The stack of a thread whose library asks for none in particular, unless there is a limit, which it
 /// is then.
 const LIBRARY_STACK_BYTES: u64 = 2 * 1024 * 1024;
+
+/// What keeps one stack from the next.
+const GUARD_BYTES: u64 = 64 * 1024;
 
 /// How much memory a library needs beside the stacks of its threads.
 const LIBRARY_BYTES: u64 = 4 * 1024 * 1024;
@@ -46,9 +49,10 @@ pub fn require_threads(count: usize) -> Result<(), String> {
 }
 
 /// What to say when the system starts no more. It doesn't tell by which limit, so those that are met
-/// at this moment are looked for.
+/// at this moment are looked for. A limit of memory is one: there may be none for the stack of a thread.
 pub(crate) fn exhausted() -> String {
-    cgroup_limit().or_else(user_limit).unwrap_or_else(|| {
+    let no_stack = || limit_met(LIBRARY_STACK_BYTES + GUARD_BYTES);
+    cgroup_limit().or_else(user_limit).or_else(no_stack).unwrap_or_else(|| {
         let limit = getrlimit(Resource::Nproc).current;
         let limit = limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
         format!("too many processes: the system starts no more (RLIMIT_NPROC is {limit})")

@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 use std::time::Duration;
 
-use hoptree_core::TransportSpec;
+use hoptree_core::{LINE_BYTES_MAX, TransportSpec, VALUE_BYTES_MAX};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::console::Console;
-use crate::deadline::{PATIENCE, eventually, pass};
+use crate::deadline::{LONG_PATIENCE, PATIENCE, eventually, pass};
+use crate::load;
 use crate::process::Process;
 use crate::transport::linked;
 
@@ -104,20 +106,29 @@ fn a_node_that_can_not_start_says_why_in_the_reply() {
     assert_eq!((finished.status, &*finished.errors), (0, ""));
 }
 
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Commands for a shell after which this user runs the program, with at most so many processes.
+fn become_user(user: u32, most: u32) -> String {
+    format!(
+        "cp \"$1\" hoptree; chmod 777 . hoptree; shift; set -- \
+         setpriv --reuid {user} --clear-groups prlimit --nproc={most} ./hoptree \"$@\""
+    )
+}
+
 /// The limit is that of a user, and root has none. So it takes root to become somebody who has.
 #[test]
 fn a_process_or_thread_too_many_is_said_to_be_one() {
-    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+    if !is_root() {
         return;
     }
     // The console takes six over zmq, and four over the others; one more may be about to end.
     for (transport, most) in [("zmq", 7), ("zmq", 9), ("zeromq", 5), ("ipc", 5), ("ipc", 6)] {
         let user = 0x4000_0000 + std::process::id() + most;
-        let limits = format!(
-            "cp \"$1\" hoptree; chmod 777 . hoptree; shift; set -- \
-             setpriv --reuid {user} --clear-groups prlimit --nproc={most} ./hoptree \"$@\""
-        );
-        let mut console = Console::start_after(&limits, &["--transport", transport]);
+        let user_and_limit = become_user(user, most);
+        let mut console = Console::start_after(&user_and_limit, &["--transport", transport]);
         console.send_bytes(b"create 1\ncreate 2\ncreate 3\n");
         let replies = console.lines(3);
         let refused: Vec<_> = replies.iter().filter(|reply| !reply.starts_with("Ok: ")).collect();
@@ -129,6 +140,30 @@ fn a_process_or_thread_too_many_is_said_to_be_one() {
         }
         assert_eq!(console.finish().status, 0, "{transport}, {most}");
     }
+}
+
+#[test]
+fn work_for_which_there_is_no_thread_is_an_error() {
+    if !is_root() {
+        return;
+    }
+    let user = 0x5000_0000 + std::process::id();
+    let mut console = Console::start_after(&become_user(user, 100), &[]);
+    let node = console.create(1, -1);
+    let file = console.scratch().file("text", "abracadabra");
+    let (user_option, pid) = (format!("--reuid={user}"), node.pid().to_string());
+    let is_limited = Command::new("setpriv")
+        .args([&user_option, "--clear-groups", "prlimit", "--nproc=1", "--pid", &pid])
+        .status()
+        .unwrap();
+    assert!(is_limited.success());
+    let error = format!(
+        "Error:1: search: can't start a thread: too many processes: user {user} may have 1, threads \
+         included (RLIMIT_NPROC; ulimit -Hu raises it)"
+    );
+    console.ask(&format!("exec 1 search @{file} abra"), &error);
+    console.ask("exec 1 search abracadabra abra", "Ok:1: 0;7");
+    assert_eq!(console.finish().status, 0);
 }
 
 /// libzmq aborts its process when it gets no memory, for the stacks of its threads above all.
@@ -183,6 +218,42 @@ fn creates_for_which_there_is_no_memory_say_so_and_harm_nothing() {
     assert_eq!((finished.status, &*finished.errors), (0, ""));
 }
 
+/// A process that asks for memory in vain is ended by its language.
+#[test]
+fn lines_and_answers_for_which_there_is_no_memory_say_so_and_harm_nothing() {
+    let _heavy = load::heavy();
+    let value = "x".repeat(VALUE_BYTES_MAX);
+    let half = &value[..VALUE_BYTES_MAX / 2];
+    let mut refused = 0;
+    for mib in (24..=152).step_by(16) {
+        let limit = format!("ulimit -d {}", mib * 1024);
+        let mut console = Console::start_after(&limit, &["--timeout", "60000"]);
+        let file = console.scratch().file("text", &"a".repeat(1_500_000));
+        console.create_chain(2);
+        for line in [
+            format!("exec 2 echo {value}"),
+            format!("exec 2 search @{file} a"),
+            format!("exec 2 search {half} {half}"),
+            format!("exec * echo {value}"),
+        ] {
+            console.send(&line);
+            console.send("exec 2 echo here");
+            loop {
+                let reply = console.line_within(LONG_PATIENCE).text;
+                if reply == "Ok:2: here" {
+                    break;
+                }
+                let is_refused = reply.starts_with("Error:") && reply.contains("out of memory: ");
+                assert!(is_refused || reply.starts_with("Ok:"), "{mib} MiB: {reply:.99}");
+                refused += usize::from(is_refused);
+            }
+        }
+        let finished = console.finish();
+        assert_eq!((finished.status, &*finished.errors), (0, ""), "{mib} MiB");
+    }
+    assert!(refused > 10, "only {refused} were refused");
+}
+
 /// As in a sandbox without a network. Where the system lets no user make one there is nothing to test.
 #[test]
 fn without_a_loopback_interface_there_is_an_error_at_once() {
@@ -197,4 +268,24 @@ fn without_a_loopback_interface_there_is_an_error_at_once() {
     assert!(reply.contains("the loopback interface is down"), "{reply}");
     let mut console = Console::start_after(alone, &["--transport", "zmq:ipc"]);
     console.create(1, -1);
+}
+
+#[test]
+fn the_longest_line_may_be_all_words() {
+    let mut console = Console::start(&["--timeout", "60000"]);
+    console.create(1, -1);
+    let count = (LINE_BYTES_MAX - "exec 1 1000000".len()) / 2;
+    console.send(&format!("exec 1 {count}{}", " 1".repeat(count)));
+    assert_eq!(console.line_within(LONG_PATIENCE).text, format!("Ok:1: {count}"));
+    assert_eq!(console.finish().status, 0);
+}
+
+/// Every node is told the path of the directory in a message that is bounded.
+#[test]
+fn a_log_directory_that_nodes_could_not_be_told_is_refused() {
+    let long = "/x".repeat(769);
+    let mut console = Console::start(&["--log-dir", &long]);
+    assert_eq!(console.wait_exit().code(), Some(2));
+    let why = "the path must be UTF-8 and have at most 1536 bytes";
+    assert_eq!(console.errors(), format!("hoptree: can't write logs to {long}: {why}\n"));
 }

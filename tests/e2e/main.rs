@@ -30,6 +30,7 @@ mod heartbeat;
 mod inherited;
 mod input;
 mod limits;
+mod limits_page;
 mod logs;
 mod many;
 mod ordering;

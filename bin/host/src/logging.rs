@@ -25,7 +25,7 @@ use crate::writer::{Unbuffered, Writer};
 const BACKLOG_BYTES_MAX: usize = 256 * 1024;
 
 /// The longest path of a directory for logs: every node is told it in its boot message.
-const DIR_BYTES_MAX: usize = 2048;
+pub const DIR_BYTES_MAX: usize = 1536;
 
 /// How long the end of the process waits for each of them.
 const FLUSH_TIME_MAX: Duration = Duration::from_millis(100);

@@ -87,7 +87,7 @@ impl Command for Search {
 }
 
 fn at_once(text: &str, pattern: &str) -> Result<String, Failure> {
-    let mut offsets = Offsets::new(pattern.as_bytes());
+    let mut offsets = Offsets::new(pattern.as_bytes())?;
     offsets.read(text.as_bytes())?;
     Ok(offsets.answer())
 }
@@ -135,7 +135,7 @@ fn search(
     if length < pattern.len() as u64 {
         return Ok("-1".to_owned());
     }
-    let mut offsets = Offsets::new(pattern.as_bytes());
+    let mut offsets = Offsets::new(pattern.as_bytes())?;
     let mut text = text.take(length);
     let mut chunk = vec![0; length.min(CHUNK_BYTES as u64) as usize];
     while !stop.is_wanted() {

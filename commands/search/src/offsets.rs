@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use hoptree_core::{Failure, VALUE_BYTES_MAX};
 use memchr::memmem::Finder;
 
+/// How long one offset can be, with what stands before it: a number of 64 bits.
+const OFFSET_BYTES_MAX: usize = 21;
+
 /// Finds every occurrence, overlapping ones too, in linear time: the automaton of D. E. Knuth,
 /// J. H. Morris and V. R. Pratt, "Fast Pattern Matching in Strings", SIAM Journal on Computing 6
 /// (1977).
@@ -33,22 +36,26 @@ pub struct Offsets<'p> {
 
 impl<'p> Offsets<'p> {
     /// Nothing is read yet. The pattern is not empty, and no longer than [`VALUE_BYTES_MAX`].
-    pub fn new(pattern: &'p [u8]) -> Offsets<'p> {
-        Offsets {
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for it.
+    pub fn new(pattern: &'p [u8]) -> Result<Offsets<'p>, Failure> {
+        Ok(Offsets {
             pattern,
             finder: Finder::new(pattern),
-            borders: borders(pattern),
+            borders: borders(pattern)?,
             matched: 0,
             read: 0,
             answer: String::new(),
-        }
+        })
     }
 
     /// Reads the next part of the text.
     ///
     /// # Errors
     ///
-    /// When the answer is longer than [`VALUE_BYTES_MAX`].
+    /// When the answer is longer than [`VALUE_BYTES_MAX`], or there is no memory for it.
     pub fn read(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         let mut at = 0;
         while at < chunk.len() {
@@ -83,6 +90,7 @@ impl<'p> Offsets<'p> {
     }
 
     fn note(&mut self, offset: u64) -> Result<(), Failure> {
+        self.answer.try_reserve(OFFSET_BYTES_MAX).map_err(|_| out_of_memory("an answer"))?;
         let separator = if self.answer.is_empty() { "" } else { ";" };
         write!(self.answer, "{separator}{offset}").expect("writing to a String can't fail");
         if self.answer.len() > VALUE_BYTES_MAX {
@@ -94,13 +102,19 @@ impl<'p> Offsets<'p> {
     }
 }
 
-fn borders(pattern: &[u8]) -> Vec<u32> {
-    let mut borders = vec![0; pattern.len() + 1];
+fn out_of_memory(what: &str) -> Failure {
+    Failure(format!("out of memory: the node has none for so long {what}"))
+}
+
+fn borders(pattern: &[u8]) -> Result<Vec<u32>, Failure> {
+    let mut borders = Vec::new();
+    borders.try_reserve_exact(pattern.len() + 1).map_err(|_| out_of_memory("a PATTERN"))?;
+    borders.resize(pattern.len() + 1, 0);
     for length in 2..=pattern.len() {
         let border = borders[length - 1] as usize;
         borders[length] = longer(pattern, &borders, border, pattern[length - 1]) as u32;
     }
-    borders
+    Ok(borders)
 }
 
 /// How much of the pattern has matched after one more byte, when `matched` had, but not all of it.
@@ -119,7 +133,7 @@ mod tests {
     use super::*;
 
     fn offsets(text: &[u8], pattern: &[u8], chunk_bytes: usize) -> String {
-        let mut offsets = Offsets::new(pattern);
+        let mut offsets = Offsets::new(pattern).unwrap();
         for chunk in text.chunks(chunk_bytes) {
             offsets.read(chunk).unwrap();
         }
@@ -188,7 +202,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_too_long_ends_the_search() {
-        let mut offsets = Offsets::new(b"a");
+        let mut offsets = Offsets::new(b"a").unwrap();
         let chunk = [b'a'; 4_096];
         let mut chunks = 0;
         while offsets.read(&chunk).is_ok() {

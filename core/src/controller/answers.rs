@@ -6,6 +6,7 @@ use super::intake::Offer;
 use super::replies::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use super::windows::Charge;
+use crate::memory;
 use crate::wire::{self, Allowance, Kind, Message, Status};
 use crate::{Change, Life, NodeId, RequestId, Time, VALUE_BYTES_MAX};
 
@@ -14,6 +15,10 @@ pub(crate) const ALREADY_EXISTS: &str = "Already exists";
 
 /// What is printed when a node can't be reached that a command wants to remove.
 pub(crate) const UNAVAILABLE: &str = "Node is unavailable";
+
+/// What is printed when there is no memory for a command or its answer.
+pub(super) const OUT_OF_MEMORY: &[u8] =
+    b"out of memory: the control node has none for a command or an answer of this length";
 
 /// What is left of a request whose command has been answered.
 #[derive(Debug)]
@@ -105,11 +110,13 @@ impl Board {
             let replies = &self.replies;
             let next = self.intake.take_next(|| replies.first_awaited(), replies.held_bytes());
             let Some((request, offer)) = next else { return };
-            if self.replies.has_room_for(request, offer.bytes) {
+            if !self.replies.has_room_for(request, offer.bytes) {
+                self.decline(request, TOO_LONG);
+            } else if !memory::has_room_for(offer.bytes) {
+                self.decline(request, OUT_OF_MEMORY);
+            } else {
                 self.take(offer.life, request, true);
                 self.sent(now, request);
-            } else {
-                self.decline(request);
             }
         }
     }
@@ -119,16 +126,16 @@ impl Board {
         self.outbox.push(Outgoing::new(Kind::Take, from, request, body));
     }
 
-    /// An answer is too long together with those of other nodes for a module.
-    fn decline(&mut self, request: RequestId) {
+    /// An answer is not taken, for the reason in `why`.
+    fn decline(&mut self, request: RequestId, why: &[u8]) {
         let Some(task) = self.replies.task_mut(request) else { return };
-        let (Work::Part { node, .. }, charge) = (&task.work, task.charge.take()) else { return };
-        let node = *node;
+        let (Work::Exec { node, .. } | Work::Part { node, .. }) = task.work else { return };
+        let charge = task.charge.take();
         if let Some(charge) = charge {
             self.take(charge.target, request, false);
             self.await_late(request, Late { charge: Some(charge), removed: None });
         }
-        self.replies.answer(request, Reply::ErrorOf(node, TOO_LONG));
+        self.replies.answer(request, Reply::ErrorOf(node, why));
     }
 
     /// Keeps what is left of a request that is not waited for any more.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Controller;
-use super::answers::{ALREADY_EXISTS, UNAVAILABLE};
+use super::answers::{ALREADY_EXISTS, OUT_OF_MEMORY, UNAVAILABLE};
 use super::board::Outgoing;
 use super::gather::{Gather, Gathered, Told};
 use super::language::Target;
@@ -13,6 +13,7 @@ use super::replies::{Reply, TOO_MANY};
 use super::task::{Creation, Removal, Task, Work};
 use super::tree::{Record, State};
 use super::windows::{Admission, Charge, Claim};
+use crate::memory;
 use crate::wire::{
     self, Allowance, Create, FAN_BODY_BYTES_MAX, Fan, Flags, Kind, Message, NO_REQUEST, Published,
 };
@@ -365,6 +366,7 @@ impl Controller {
         let refused = match self.board.tree.life(node) {
             None => Reply::NotFoundOf(node),
             Some(_) if !self.board.tree.is_reachable(node) => Reply::UnavailableOf(node),
+            Some(_) if !memory::has_room_for(bytes) => Reply::ErrorOf(node, OUT_OF_MEMORY),
             Some(life) => match self.admit(now, request, life, bytes, command) {
                 Some(Admission::Wait) => return Turn::Wait,
                 Some(Admission::Refused) => Reply::RefusedOf(node),

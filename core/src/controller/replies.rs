@@ -444,6 +444,9 @@ fn index_of(request: RequestId) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
     use super::*;
     use crate::Time;
 
@@ -500,6 +503,37 @@ mod tests {
         answer(&mut replies, ids[1], "answered, not printed");
         assert!(!replies.has_room());
         answer(&mut replies, ids[0], "");
+        assert!(replies.has_room());
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_parts_and_no_more() {
+        let mut replies = Replies::new(Order::Input);
+        let node = NodeId::compute(1).unwrap();
+        let gather = Gather::lines(&BTreeSet::from([node]));
+        let command = replies.open(Task::new(Work::Many(Box::new(gather))));
+        let part = |_| Work::Part { command, node, kind: Kind::Exec, body: Arc::from([]) };
+        let parts = (0..PARTS_MAX).map(part).map(|work| replies.open_part(Task::new(work)));
+        let parts: Vec<_> = parts.collect();
+        assert!(!replies.has_room());
+        replies.answer(parts[0], Reply::OkOf(node, b""));
+        assert!(replies.has_room());
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_bytes_of_replies_and_of_lines() {
+        let mut replies = Replies::new(Order::Input);
+        let ids: Vec<_> = (0..2).map(|_| replies.open(Task::verb(Time::ZERO))).collect();
+        answer(&mut replies, ids[1], &"x".repeat(HELD_BYTES_MAX));
+        assert!(!replies.has_room());
+        answer(&mut replies, ids[0], "");
+        assert!(replies.has_room());
+
+        let work = Work::Exec { node: NodeId::compute(1).unwrap(), line: Vec::new() };
+        let waits = replies.open(Task::new(work));
+        replies.keep_line(waits, &[b'x'; UNSENT_BYTES_MAX]);
+        assert!(!replies.has_room());
+        replies.take_line(waits);
         assert!(replies.has_room());
     }
 }

@@ -108,6 +108,17 @@ mod tests {
         assert!(!used.exists());
     }
 
+    /// A start is not to become slow where others leave much behind.
+    #[test]
+    fn a_start_removes_so_many_and_no_more() {
+        let place = Place::new("many");
+        for number in 0..=DIRECTORIES_MAX as u64 {
+            place.abandon(number);
+        }
+        remove_abandoned(&place.0);
+        assert_eq!(fs::read_dir(&place.0).unwrap().count(), 1);
+    }
+
     #[test]
     fn what_may_be_somebody_elses_stays() {
         let place = Place::new("others");

@@ -220,8 +220,12 @@ pub fn is_pipe(file: BorrowedFd<'_>) -> bool {
 mod tests {
     use std::os::fd::AsFd;
 
+    use hoptree_core::{Ancestor, Incarnation, NodeId};
+
     use super::fuzzing::example;
     use super::*;
+    use crate::logging::DIR_BYTES_MAX;
+    use crate::process::directory::PLACE_BYTES_MAX;
 
     #[test]
     fn a_boot_message_survives_its_journey() {
@@ -248,6 +252,28 @@ mod tests {
     fn another_version_is_refused() {
         let boot = Boot { version: "0.0.0".to_owned(), ..example() };
         assert_eq!(Boot::decode(&boot.encode().unwrap()), None);
+    }
+
+    #[test]
+    fn the_longest_message_that_there_can_be_is_sent() {
+        let nonce = "f".repeat(32);
+        let tcp = format!("tcp://127.0.0.1:65535/{nonce}#{nonce}");
+        let socket = format!("ipc:///{}", "x".repeat(106));
+        let place = PLACE_BYTES_MAX + "/hoptree-0123456789abcdef".len();
+        for (address, directory) in [(tcp, place), (socket, 90)] {
+            let address = Address(address);
+            let ancestor =
+                Ancestor { node: NodeId::compute(0x7fff_ffff).unwrap(), address: address.clone() };
+            let mut boot = Boot { parent: address, ..example() };
+            let Role::Node(birth) = &mut boot.role else { panic!("{:?}", boot.role) };
+            birth.life.incarnation = Incarnation(u32::MAX);
+            birth.ancestors = vec![ancestor; 9];
+            boot.heritage.timeout = Duration::from_millis(86_400_000);
+            boot.heritage.directory = "x".repeat(directory).into();
+            let dir = Some("x".repeat(DIR_BYTES_MAX).into());
+            boot.heritage.logs = LogConfig { verbosity: 9, dir, file_bytes_max: u64::MAX };
+            boot.encode().unwrap();
+        }
     }
 
     #[test]

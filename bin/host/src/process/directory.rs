@@ -26,7 +26,7 @@ const DIGITS: usize = 16;
 const DEFAULT_PLACE: &str = "/tmp";
 
 /// The longest path of the directory for temporary files: every node is told it in its boot message.
-const PLACE_BYTES_MAX: usize = 1024;
+pub(super) const PLACE_BYTES_MAX: usize = 1024;
 
 /// How often the removal of a directory is begun anew when others get in its way, each of whom
 /// removes something.
