@@ -10,6 +10,7 @@ use std::{env, process};
 /// that is in it, when this is dropped. Every test has its own for the nodes of its tree.
 pub struct Directory {
     path: PathBuf,
+    is_own: bool,
 }
 
 impl Directory {
@@ -19,7 +20,12 @@ impl Directory {
         let name = format!("hoptree-contract-{}-{number}", process::id());
         let path = env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&path).unwrap();
-        Directory { path }
+        Directory { path, is_own: true }
+    }
+
+    /// That of another process, which removes it.
+    pub fn of_another(path: &str) -> Directory {
+        Directory { path: path.into(), is_own: false }
     }
 
     pub fn path(&self) -> &Path {
@@ -29,7 +35,9 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // What can't be removed fails no test.
-        let _ = fs::remove_dir_all(&self.path);
+        if self.is_own {
+            // What can't be removed fails no test.
+            let _ = fs::remove_dir_all(&self.path);
+        }
     }
 }

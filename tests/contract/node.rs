@@ -58,12 +58,13 @@ impl Candidate {
         Candidate::new(spec.name, spec.open)
     }
 
-    pub fn open(&self) -> Result<Box<dyn Transport>, TransportError> {
-        self.open_in(self.directory())
+    /// The same, in the directory of another process.
+    pub fn in_directory(self, path: &str) -> Candidate {
+        Candidate { directory: Arc::new(Directory::of_another(path)), ..self }
     }
 
-    /// Opens it in the directory of another process.
-    pub fn open_in(&self, directory: &Path) -> Result<Box<dyn Transport>, TransportError> {
+    pub fn open(&self) -> Result<Box<dyn Transport>, TransportError> {
+        let directory = self.directory();
         let transport = (self.open)(Opening { directory, secret: SECRET })?;
         if !self.is_sealed {
             return Ok(transport);

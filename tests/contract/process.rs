@@ -101,13 +101,12 @@ fn other_end() {
     set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
     let words: Vec<_> = part.split(' ').collect();
     let [transport, is_sealed, name] = words[..] else { panic!("{part}") };
-    let candidate = Candidate::linked(transport);
-    let candidate = if is_sealed == "true" { candidate.sealed() } else { candidate };
     let (_, part) = PARTS.into_iter().find(|(known, _)| *known == name).unwrap();
     let control = rustix::io::dup(rustix::stdio::stdin()).unwrap();
     let mut control = BufReader::new(UnixStream::from(control));
-    let directory = read_line(&mut control);
-    let mut transport = candidate.open_in(directory.as_ref()).unwrap();
+    let candidate = Candidate::linked(transport).in_directory(&read_line(&mut control));
+    let candidate = if is_sealed == "true" { candidate.sealed() } else { candidate };
+    let mut transport = candidate.open().unwrap();
     let transport = &mut *transport;
     match part {
         Part::Count => {
