@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-/// For anything that has to happen at all; how soon is not the subject.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub use hoptree_test_support::{PATIENCE, SILENCE};
 
 /// For what is not to wait for anything.
 pub const PROMPT: Duration = Duration::from_secs(1);
-
-/// How long nothing must happen before it is taken not to happen.
-pub const SILENCE: Duration = Duration::from_millis(100);

@@ -8,9 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, KEY_BYTES, LinkId, Opening,
-    SEALED_BYTES_MAX, Secret, SendError, Transport, TransportError, TransportSpec, Waker,
-    linked_transports,
+    Address, FRAME_BYTES_MAX, KEY_BYTES, LinkId, Opening, SEALED_BYTES_MAX, Secret, SendError,
+    Transport, TransportError, TransportSpec, Waker, linked_transports,
 };
 use hoptree_seal::{Listens, Sealed};
 
@@ -85,42 +84,7 @@ pub fn linked(name: &str) -> &'static TransportSpec {
     spec.unwrap_or_else(|| panic!("no linked transport is called '{name}'"))
 }
 
-/// An event, kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
-    Up(LinkId),
-    Frame(LinkId, Vec<u8>),
-    Down(LinkId),
-}
-
-pub use Seen::{Down, Frame, Up};
-
-impl Seen {
-    pub fn link(&self) -> LinkId {
-        match self {
-            Up(link) | Frame(link, _) | Down(link) => *link,
-        }
-    }
-}
-
-impl From<Event<'_>> for Seen {
-    fn from(event: Event<'_>) -> Seen {
-        match event {
-            Event::Up(link) => Up(link),
-            Event::Frame(link, bytes) => Frame(link, bytes.to_vec()),
-            Event::Down(link) => Down(link),
-        }
-    }
-}
-
-/// Waits once. Whoever gets more frames at a time than the contract says fails here.
-pub fn wait(transport: &mut dyn Transport, until: Option<Instant>) -> Vec<Seen> {
-    let mut seen = Vec::new();
-    transport.wait(until, &mut |event| seen.push(Seen::from(event))).unwrap();
-    let frames = seen.iter().filter(|seen| matches!(seen, Frame(..))).count();
-    assert!(frames <= FRAMES_PER_WAIT_MAX, "{frames} frames in one wait");
-    seen
-}
+pub use hoptree_test_support::{Down, Frame, Seen, Up, wait};
 
 /// Something to be done with a node's transport, in the node's thread.
 type Work = Box<dyn FnOnce(&mut dyn Transport) + Send>;

@@ -9,29 +9,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
 use hoptree_core::{
-    Address, Event, FRAMES_PER_WAIT_MAX, LinkId, Opening, SEALED_BYTES_MAX, Secret, SendError,
-    Transport, linked_transports,
+    Address, LinkId, Opening, SEALED_BYTES_MAX, Secret, SendError, Transport, linked_transports,
 };
+use hoptree_test_support::{Down, Frame, PATIENCE, Up};
 use hoptree_zeromq::{Place, Zeromq};
 use tempfile::TempDir;
 
-/// How long anything may take that has to happen at all.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How long nothing must happen before it is taken not to happen.
-const SILENCE: Duration = Duration::from_millis(100);
-
-/// How long one node waits before others have their turn.
-const TURN: Duration = Duration::from_millis(1);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Seen {
-    Up(LinkId),
-    Frame(LinkId, Vec<u8>),
-    Down(LinkId),
-}
-
-use Seen::{Down, Frame, Up};
+type Node = hoptree_test_support::Node<Zeromq>;
 
 /// What is tested: Unix sockets in a directory that all nodes share, or TCP.
 struct Medium(Option<TempDir>);
@@ -44,7 +28,7 @@ impl Medium {
     fn node(&self) -> Node {
         let directory = self.0.as_ref().map(|directory| directory.path().to_owned());
         let place = directory.map_or(Place::Loopback, Place::Directory);
-        Node { zeromq: Box::new(Zeromq::open(place).unwrap()), seen: Vec::new() }
+        Node::new(Zeromq::open(place).unwrap())
     }
 
     /// An address where there was a listener once.
@@ -63,82 +47,11 @@ impl Medium {
     }
 }
 
-/// A transport and all that it has told.
-struct Node {
-    zeromq: Box<Zeromq>,
-    seen: Vec<Seen>,
-}
-
-impl Node {
-    /// Waits once, and says how many frames that gave.
-    fn wait(&mut self, until: Option<Instant>) -> usize {
-        let mut frames = 0;
-        let seen = &mut self.seen;
-        self.zeromq
-            .wait(until, &mut |event| {
-                seen.push(match event {
-                    Event::Up(link) => Up(link),
-                    Event::Frame(link, bytes) => {
-                        frames += 1;
-                        Frame(link, bytes.to_vec())
-                    }
-                    Event::Down(link) => Down(link),
-                });
-            })
-            .unwrap();
-        assert!(frames <= FRAMES_PER_WAIT_MAX);
-        frames
-    }
-
-    /// Sends a frame, and waits briefly so that it leaves.
-    #[track_caller]
-    fn send(&mut self, link: LinkId, frame: &[u8]) {
-        self.zeromq.send(link, frame).unwrap();
-        self.wait(Some(Instant::now()));
-    }
-
-    #[track_caller]
-    fn until(&mut self, is_done: impl Fn(&[Seen]) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !is_done(&self.seen) {
-            let last: Vec<_> = self.seen.iter().rev().take(3).collect();
-            assert!(Instant::now() < deadline, "{} events, last {last:?}", self.seen.len());
-            self.wait(Some(deadline));
-        }
-    }
-
-    #[track_caller]
-    fn until_seen(&mut self, event: &Seen) {
-        self.until(|seen| seen.contains(event));
-    }
-
-    /// Waits while another node does, too: a listener lets nobody in unless it waits.
-    #[track_caller]
-    fn until_with(&mut self, other: &mut Node, is_done: impl Fn(&[Seen]) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !is_done(&self.seen) {
-            assert!(Instant::now() < deadline, "{} events", self.seen.len());
-            self.wait(Some(Instant::now() + TURN));
-            other.wait(Some(Instant::now()));
-        }
-    }
-
-    #[track_caller]
-    fn stays_silent(&mut self) {
-        let before = self.seen.len();
-        let end = Instant::now() + SILENCE;
-        while Instant::now() < end {
-            self.wait(Some(end));
-        }
-        assert_eq!(self.seen[before..], []);
-    }
-
-    fn ups(&self) -> Vec<LinkId> {
-        self.seen
-            .iter()
-            .filter_map(|seen| if let Up(link) = seen { Some(*link) } else { None })
-            .collect()
-    }
+/// Sends a frame, and waits briefly so that it leaves.
+#[track_caller]
+fn send(from: &mut Node, link: LinkId, frame: &[u8]) {
+    from.transport.send(link, frame).unwrap();
+    from.wait(Some(Instant::now()));
 }
 
 /// A parent, a child that has said hello to it, and the link as each of them names it.
@@ -163,12 +76,12 @@ impl Pair {
 
 #[track_caller]
 fn join(medium: &Medium, parent: &mut Node) -> (Node, LinkId) {
-    let address = parent.zeromq.listen().unwrap();
+    let address = parent.transport.listen().unwrap();
     let mut node = medium.node();
-    let link = node.zeromq.connect(&address);
+    let link = node.transport.connect(&address);
     node.until_with(parent, |seen| !seen.is_empty());
     assert_eq!(node.seen, [Up(link)]);
-    node.send(link, b"hello");
+    send(&mut node, link, b"hello");
     (node, link)
 }
 
@@ -236,7 +149,7 @@ fn both_are_registered() {
 
 fn one_byte_too_many_drops_only_that_peer(medium: &Medium) {
     let mut pair = Pair::new(medium);
-    let address = pair.parent.zeromq.listen().unwrap();
+    let address = pair.parent.transport.listen().unwrap();
     let mut offender = stranger(&address, b"");
     let length = (SEALED_BYTES_MAX as u64 + 1).to_be_bytes();
     offender.write_all(&[b"\0\x04last\x02", &length[..]].concat()).unwrap();
@@ -244,7 +157,7 @@ fn one_byte_too_many_drops_only_that_peer(medium: &Medium) {
     pair.parent.until(|seen| seen.len() == 5);
     let link = pair.parent.ups()[1];
     assert_eq!(pair.parent.seen[2..], [Up(link), Frame(link, b"last".to_vec()), Down(link)]);
-    pair.child.send(pair.up, b"still here");
+    send(&mut pair.child, pair.up, b"still here");
     pair.parent.until_seen(&Frame(pair.down, b"still here".to_vec()));
 }
 
@@ -252,32 +165,32 @@ fn that_nobody_listens_is_known_at_once(medium: &Medium) {
     let nobody = medium.nobody();
     let mut node = medium.node();
     let before = Instant::now();
-    let link = node.zeromq.connect(&nobody);
+    let link = node.transport.connect(&nobody);
     node.until_seen(&Down(link));
     assert!(before.elapsed() < Duration::from_secs(1));
-    assert_eq!(node.zeromq.send(link, b"x"), Err(SendError::Gone));
+    assert_eq!(node.transport.send(link, b"x"), Err(SendError::Gone));
     node.stays_silent();
     assert_eq!(node.seen, [Down(link)]);
 }
 
 fn a_link_closed_by_the_listener_ends_at_the_other(medium: &Medium) {
     let mut pair = Pair::new(medium);
-    pair.child.send(pair.up, b"never read");
-    pair.parent.zeromq.send(pair.down, b"goodbye").unwrap();
-    pair.parent.zeromq.close(pair.down);
-    assert_eq!(pair.parent.zeromq.send(pair.down, b"x"), Err(SendError::Gone));
+    send(&mut pair.child, pair.up, b"never read");
+    pair.parent.transport.send(pair.down, b"goodbye").unwrap();
+    pair.parent.transport.close(pair.down);
+    assert_eq!(pair.parent.transport.send(pair.down, b"x"), Err(SendError::Gone));
     pair.child.until_seen(&Down(pair.up));
     assert_eq!(pair.child.seen[1..], [Frame(pair.up, b"goodbye".to_vec()), Down(pair.up)]);
-    assert_eq!(pair.child.zeromq.send(pair.up, b"unwanted"), Err(SendError::Gone));
+    assert_eq!(pair.child.transport.send(pair.up, b"unwanted"), Err(SendError::Gone));
     pair.parent.stays_silent();
 }
 
 fn a_link_closed_by_the_connecting_side_ends_at_the_other(medium: &Medium) {
     let mut pair = Pair::new(medium);
-    pair.parent.send(pair.down, b"too late");
-    pair.child.zeromq.send(pair.up, b"goodbye").unwrap();
-    pair.child.zeromq.close(pair.up);
-    assert_eq!(pair.child.zeromq.send(pair.up, b"x"), Err(SendError::Gone));
+    send(&mut pair.parent, pair.down, b"too late");
+    pair.child.transport.send(pair.up, b"goodbye").unwrap();
+    pair.child.transport.close(pair.up);
+    assert_eq!(pair.child.transport.send(pair.up, b"x"), Err(SendError::Gone));
     pair.child.stays_silent();
     pair.parent.until_seen(&Down(pair.down));
     assert_eq!(pair.parent.seen[2..], [Frame(pair.down, b"goodbye".to_vec()), Down(pair.down)]);
@@ -285,7 +198,7 @@ fn a_link_closed_by_the_connecting_side_ends_at_the_other(medium: &Medium) {
 
 fn messages_that_no_hoptree_sends_are_no_frames(medium: &Medium) {
     let mut parent = medium.node();
-    let address = parent.zeromq.listen().unwrap();
+    let address = parent.transport.listen().unwrap();
     let mut named = stranger(&address, b"name");
     named.write_all(b"\0\x0dI have a name").unwrap();
     let mut odd = stranger(&address, b"");
@@ -303,11 +216,11 @@ fn messages_that_no_hoptree_sends_are_no_frames(medium: &Medium) {
 fn a_frame_for_one_that_is_gone_does_not_cost_its_last_words(medium: &Medium) {
     let mut pair = Pair::new(medium);
     for number in 0..50u8 {
-        pair.child.zeromq.send(pair.up, &[number; 700]).unwrap();
+        pair.child.transport.send(pair.up, &[number; 700]).unwrap();
     }
-    pair.child.zeromq.finish(PATIENCE);
+    pair.child.transport.finish(PATIENCE);
     for _ in 0..3 {
-        let _ = pair.parent.zeromq.send(pair.down, b"anyone?");
+        let _ = pair.parent.transport.send(pair.down, b"anyone?");
     }
     pair.parent.until_seen(&Down(pair.down));
     let told: Vec<_> = (0..50u8).map(|number| Frame(pair.down, vec![number; 700])).collect();
@@ -318,12 +231,12 @@ fn a_frame_for_one_that_is_gone_does_not_cost_its_last_words(medium: &Medium) {
 /// It costs a task for each, which must not be taken for one that writes.
 fn silent_strangers_do_not_delay_the_end(medium: &Medium) {
     let mut pair = Pair::new(medium);
-    let address = pair.parent.zeromq.listen().unwrap();
+    let address = pair.parent.transport.listen().unwrap();
     let strangers: Vec<_> = (0..10).map(|_| raw(&address)).collect();
     pair.parent.stays_silent();
-    pair.parent.zeromq.send(pair.down, b"goodbye").unwrap();
+    pair.parent.transport.send(pair.down, b"goodbye").unwrap();
     let before = Instant::now();
-    pair.parent.zeromq.finish(PATIENCE);
+    pair.parent.transport.finish(PATIENCE);
     assert!(before.elapsed() < PATIENCE / 4);
     pair.child.until_seen(&Down(pair.up));
     assert!(pair.child.seen.contains(&Frame(pair.up, b"goodbye".to_vec())));
@@ -333,9 +246,9 @@ fn silent_strangers_do_not_delay_the_end(medium: &Medium) {
 /// Its parent does not wait yet; it stands all the same.
 fn a_listener_that_is_slow_to_start_is_waited_for(medium: &Medium) {
     let mut parent = medium.node();
-    let address = parent.zeromq.listen().unwrap();
+    let address = parent.transport.listen().unwrap();
     let mut child = medium.node();
-    let link = child.zeromq.connect(&address);
+    let link = child.transport.connect(&address);
     for _ in 0..10 {
         child.stays_silent();
     }

@@ -9,14 +9,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{Address, Opening, SEALED_BYTES_MAX, SendError, Transport, linked_transports};
+use hoptree_test_support::{Down, Frame, PATIENCE, SILENCE, Up};
 
-use node::Seen::{Down, Frame, Up};
-use node::{Node, PATIENCE, Pair, SECRET, SILENCE, dealer, endpoint, join, raw, rise};
+use node::{Pair, SECRET, dealer, endpoint, join, node, raw, rise};
 
 #[test]
 fn it_is_registered() {
     // Naming the crate links it.
-    let _ = Node::new();
+    let _ = node();
     let spec = linked_transports().unwrap()[0];
     assert_eq!((spec.name, spec.package), ("zmq", "hoptree-zmq"));
     (spec.open)(Opening { directory: &std::env::temp_dir(), secret: SECRET })
@@ -27,25 +27,25 @@ fn it_is_registered() {
 #[test]
 fn one_byte_too_many_drops_only_that_peer() {
     let mut pair = Pair::new();
-    let offender = dealer(&pair.parent.zmq.listen().unwrap());
+    let offender = dealer(&pair.parent.transport.listen().unwrap());
     offender.send("last", 0).unwrap();
     pair.parent.until(|seen| seen.len() == 4);
     let link = pair.parent.ups()[1];
     offender.send(vec![0; SEALED_BYTES_MAX + 1], 0).unwrap();
     pair.parent.until_seen(&Down(link));
-    pair.child.zmq.send(pair.up, b"still here").unwrap();
+    pair.child.transport.send(pair.up, b"still here").unwrap();
     pair.parent.until_seen(&Frame(pair.down, b"still here".to_vec()));
     assert!(!pair.parent.seen.contains(&Down(pair.down)));
 }
 
 #[test]
 fn an_address_that_makes_no_sense_ends_the_link_with_the_next_wait() {
-    let mut node = Node::new();
+    let mut node = node();
     let links: Vec<_> = ["", "nonsense", "tcp://127.0.0.1:99999", "tcp://127.0.0.1:1\0"]
-        .map(|text| node.zmq.connect(&Address(text.to_owned())))
+        .map(|text| node.transport.connect(&Address(text.to_owned())))
         .into();
-    assert_eq!(node.zmq.send(links[0], b"x"), Err(SendError::Gone));
-    node.zmq.close(links[1]);
+    assert_eq!(node.transport.send(links[0], b"x"), Err(SendError::Gone));
+    node.transport.close(links[1]);
     node.wait(None);
     assert_eq!(node.seen, [Down(links[0]), Down(links[2]), Down(links[3])]);
     node.stays_silent();
@@ -53,8 +53,8 @@ fn an_address_that_makes_no_sense_ends_the_link_with_the_next_wait() {
 
 #[test]
 fn several_wakes_end_one_wait() {
-    let mut node = Node::new();
-    let waker = node.zmq.waker();
+    let mut node = node();
+    let waker = node.transport.waker();
     waker.wake();
     waker.wake();
     node.wait(None);
@@ -78,10 +78,10 @@ fn a_wait_never_returns_early_with_nothing() {
 #[test]
 fn a_link_closed_by_the_connecting_side_ends_at_the_other() {
     let mut pair = Pair::new();
-    pair.parent.zmq.send(pair.down, b"too late").unwrap();
-    pair.child.zmq.send(pair.up, b"goodbye").unwrap();
-    pair.child.zmq.close(pair.up);
-    assert_eq!(pair.child.zmq.send(pair.up, b"x"), Err(SendError::Gone));
+    pair.parent.transport.send(pair.down, b"too late").unwrap();
+    pair.child.transport.send(pair.up, b"goodbye").unwrap();
+    pair.child.transport.close(pair.up);
+    assert_eq!(pair.child.transport.send(pair.up, b"x"), Err(SendError::Gone));
     pair.child.stays_silent();
     pair.parent.until_seen(&Down(pair.down));
     assert_eq!(pair.parent.seen[2..], [Frame(pair.down, b"goodbye".to_vec()), Down(pair.down)]);
@@ -90,7 +90,7 @@ fn a_link_closed_by_the_connecting_side_ends_at_the_other() {
 #[test]
 fn garbage_is_hung_up_on() {
     let mut pair = Pair::new();
-    let address = pair.parent.zmq.listen().unwrap();
+    let address = pair.parent.transport.listen().unwrap();
     let greeting = [&[0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0][..], &[b'N', 0xff, 0x80]].concat();
     let scraps: [&[u8]; 5] = [b"", b"GET / HTTP/1.1\r\n\r\n", &[0xff; 300], &[0; 300], &greeting];
     let mut kept = Vec::new();
@@ -104,7 +104,7 @@ fn garbage_is_hung_up_on() {
             }
         }
     }
-    pair.child.zmq.send(pair.up, b"still here").unwrap();
+    pair.child.transport.send(pair.up, b"still here").unwrap();
     pair.parent.until_seen(&Frame(pair.down, b"still here".to_vec()));
     pair.parent.stays_silent();
     let refused = &mut kept[2];
@@ -116,8 +116,8 @@ fn garbage_is_hung_up_on() {
 
 #[test]
 fn messages_that_no_hoptree_sends_are_no_frames() {
-    let mut parent = Node::new();
-    let address = parent.zmq.listen().unwrap();
+    let mut parent = node();
+    let address = parent.transport.listen().unwrap();
     let named = dealer(&address);
     named.disconnect(&endpoint(&address)).unwrap();
     named.set_identity(b"name").unwrap();
@@ -141,11 +141,11 @@ fn a_frame_that_came_before_a_send_is_delivered() {
     for round in 0..3u8 {
         parent.stays_silent();
         child.stays_silent();
-        child.zmq.send(up, &[1, round]).unwrap();
+        child.transport.send(up, &[1, round]).unwrap();
         thread::sleep(SILENCE);
-        parent.zmq.send(down, &[2, round]).unwrap();
+        parent.transport.send(down, &[2, round]).unwrap();
         thread::sleep(SILENCE);
-        child.zmq.send(up, &[3, round]).unwrap();
+        child.transport.send(up, &[3, round]).unwrap();
         for number in [1, 3] {
             parent.until_seen(&Frame(down, vec![number, round]));
         }
@@ -155,19 +155,19 @@ fn a_frame_that_came_before_a_send_is_delivered() {
 
 #[test]
 fn one_busy_peer_does_not_keep_the_others_waiting() {
-    let mut middle = Node::new();
-    let mut parent = Node::new();
-    let to_parent = middle.zmq.connect(&parent.zmq.listen().unwrap());
+    let mut middle = node();
+    let mut parent = node();
+    let to_parent = middle.transport.connect(&parent.transport.listen().unwrap());
     rise(&mut middle, to_parent, &mut parent);
-    middle.zmq.send(to_parent, b"hello").unwrap();
+    middle.transport.send(to_parent, b"hello").unwrap();
     parent.until(|seen| seen.len() == 2);
     let (mut child, up) = join(&mut middle);
     middle.until(|seen| seen.len() == 3);
     for _ in 0..128 {
-        child.zmq.send(up, b"work").unwrap();
+        child.transport.send(up, b"work").unwrap();
     }
     let down = parent.ups()[0];
-    parent.zmq.send(down, b"order").unwrap();
+    parent.transport.send(down, b"order").unwrap();
     // All is surely there once the last of it is; the frames are counted wait by wait.
     let deadline = Instant::now() + PATIENCE;
     let mut frames = 0;

@@ -8,7 +8,7 @@ mod node;
 
 use hoptree_core::Transport;
 
-use node::{Node, endpoint, join, password};
+use node::{endpoint, join, node, password};
 
 /// What the C library draws at random when nobody has seeded it, and libzmq makes names from: one of
 /// two of them for each socket, of which it counts up. It ends the process when a name is taken.
@@ -30,8 +30,8 @@ fn foreseen() -> impl Iterator<Item = u32> {
 
 #[test]
 fn nobody_can_foresee_what_the_next_peer_is_called() {
-    let mut parent = Node::new();
-    let address = parent.zmq.listen().unwrap();
+    let mut parent = node();
+    let address = parent.transport.listen().unwrap();
     let context = zmq::Context::new();
     let named: Vec<_> = foreseen()
         .map(|name| {

@@ -10,9 +10,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hoptree_core::{Address, Transport};
+use hoptree_test_support::{Down, Frame, PATIENCE, Up};
 
-use node::Seen::{Down, Frame, Up};
-use node::{Node, PATIENCE, Pair, dealer, endpoint, join, password, raw};
+use node::{Node, Pair, dealer, endpoint, join, node, password, raw};
 
 /// How a peer that speaks ZMTP 3.0 opens.
 fn greeting(mechanism: &str) -> Vec<u8> {
@@ -38,7 +38,7 @@ fn hello(username: &str, password: &str) -> Vec<u8> {
 
 /// What strangers say, each at once and whole.
 fn speeches(parent: &mut Node) -> Vec<Vec<u8>> {
-    let right = password(&parent.zmq.listen().unwrap());
+    let right = password(&parent.transport.listen().unwrap());
     let wrong = right.replace(|digit| digit != 'x', "0");
     let frame = b"\0\x04junk";
     let long = [&[6][..], &(1u64 << 40).to_be_bytes()].concat();
@@ -97,7 +97,7 @@ fn until_hung_up_on(parent: &mut Node, strangers: &mut [TcpStream]) {
 
 #[track_caller]
 fn still_works(pair: &mut Pair) {
-    pair.child.zmq.send(pair.up, b"still here").unwrap();
+    pair.child.transport.send(pair.up, b"still here").unwrap();
     pair.parent.until_seen(&Frame(pair.down, b"still here".to_vec()));
     let (_newcomer, _) = join(&mut pair.parent);
     // Both have come up, and nobody else.
@@ -108,7 +108,7 @@ fn still_works(pair: &mut Pair) {
 #[test]
 fn whatever_strangers_say_they_are_hung_up_on_and_not_heard() {
     let mut pair = Pair::new();
-    let address = pair.parent.zmq.listen().unwrap();
+    let address = pair.parent.transport.listen().unwrap();
     let mut strangers: Vec<_> = speeches(&mut pair.parent)
         .iter()
         .map(|speech| {
@@ -125,7 +125,7 @@ fn whatever_strangers_say_they_are_hung_up_on_and_not_heard() {
 #[test]
 fn a_thousand_who_say_nothing_are_hung_up_on() {
     let mut pair = Pair::new();
-    let address = pair.parent.zmq.listen().unwrap();
+    let address = pair.parent.transport.listen().unwrap();
     let mut strangers: Vec<_> = (0..1_000).map(|_| raw(&address)).collect();
     until_hung_up_on(&mut pair.parent, &mut strangers);
     still_works(&mut pair);
@@ -134,7 +134,7 @@ fn a_thousand_who_say_nothing_are_hung_up_on() {
 #[test]
 fn who_says_a_greeting_byte_by_byte_is_hung_up_on() {
     let mut pair = Pair::new();
-    let mut stranger = raw(&pair.parent.zmq.listen().unwrap());
+    let mut stranger = raw(&pair.parent.transport.listen().unwrap());
     let deadline = Instant::now() + PATIENCE;
     let mut bytes = greeting("PLAIN").into_iter().cycle();
     // A greeting takes six seconds at this speed.
@@ -151,8 +151,8 @@ fn who_says_a_greeting_byte_by_byte_is_hung_up_on() {
 fn what_a_false_listener_is_told_opens_no_other_door() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap();
-    let mut child = Node::new();
-    let link = child.zmq.connect(&Address(format!("tcp://{port}/{:032x}", 7)));
+    let mut child = node();
+    let link = child.transport.connect(&Address(format!("tcp://{port}/{:032x}", 7)));
     let (mut stream, _) = listener.accept().unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(&greeting("PLAIN")).unwrap();
@@ -163,7 +163,7 @@ fn what_a_false_listener_is_told_opens_no_other_door() {
     child.until_seen(&Down(link));
 
     let mut pair = Pair::new();
-    let mut stranger = raw(&pair.parent.zmq.listen().unwrap());
+    let mut stranger = raw(&pair.parent.transport.listen().unwrap());
     stranger.write_all(&[greeting("PLAIN"), hello("hoptree", password)].concat()).unwrap();
     until_hung_up_on(&mut pair.parent, &mut [stranger]);
     still_works(&mut pair);
@@ -172,8 +172,8 @@ fn what_a_false_listener_is_told_opens_no_other_door() {
 /// With the right password, for this shows that it is the password that keeps the others out.
 #[test]
 fn who_knows_the_password_is_heard() {
-    let mut parent = Node::new();
-    let address = parent.zmq.listen().unwrap();
+    let mut parent = node();
+    let address = parent.transport.listen().unwrap();
     let member = dealer(&address);
     member.send("hello", 0).unwrap();
     parent.until(|seen| seen.len() == 2);
@@ -184,10 +184,10 @@ fn who_knows_the_password_is_heard() {
 #[test]
 fn a_flood_of_one_does_not_delay_the_end_of_another() {
     let mut pair = Pair::new();
-    let address = pair.parent.zmq.listen().unwrap();
+    let address = pair.parent.transport.listen().unwrap();
     let floods: Vec<_> = (0..4).map(|_| flood(&address)).collect();
     pair.parent.until(|seen| seen.len() > 10_000);
-    pair.child.zmq.close(pair.up);
+    pair.child.transport.close(pair.up);
     let deadline = Instant::now() + PATIENCE;
     while !pair.parent.seen.contains(&Down(pair.down)) {
         assert!(Instant::now() < deadline, "the end is not told");

@@ -20,6 +20,7 @@ use hoptree_core::{
     Address, FRAMES_PER_WAIT_MAX, Opening, Secret, SendError, Transport, linked_transports,
 };
 use hoptree_ipc::Ipc;
+use hoptree_test_support::{Down, Frame, PATIENCE, SILENCE, Up};
 use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
 };
@@ -27,7 +28,7 @@ use rustix::process::{Resource, Signal, getrlimit, setrlimit};
 use tempfile::TempDir;
 
 use far::Far;
-use node::{Down, Frame, Node, PATIENCE, SILENCE, Up};
+use node::{join, node};
 
 /// The directory of a tree, for this user alone.
 fn place() -> TempDir {
@@ -87,7 +88,7 @@ fn stranger(place: &TempDir, address: &Address) -> OwnedFd {
 fn it_is_registered() {
     // Naming the crate links it.
     let place = place();
-    let _ = Node::new(&place);
+    let _ = node(&place);
     let spec = linked_transports().unwrap()[0];
     assert_eq!((spec.name, spec.package), ("ipc", "hoptree-ipc"));
     (spec.open)(Opening { directory: place.path(), secret: Secret::new(&[7; 32]) })
@@ -99,11 +100,11 @@ fn it_is_registered() {
 fn listening_takes_one_descriptor_and_one_file_and_no_thread() {
     alone("listening_takes_one_descriptor_and_one_file_and_no_thread", || {
         let place = place();
-        let mut node = Node::new(&place);
+        let mut node = node(&place);
         let idle = Costs::now(&place);
-        let address = node.ipc.listen().unwrap();
+        let address = node.transport.listen().unwrap();
         for _ in 0..10 {
-            assert_eq!(node.ipc.listen().unwrap(), address);
+            assert_eq!(node.transport.listen().unwrap(), address);
         }
         assert_eq!(Costs::now(&place), idle.and(1, 1));
     });
@@ -115,12 +116,12 @@ fn comings_and_goings_leave_nothing_behind() {
         const ROUNDS: usize = 500;
         let place = place();
         let nothing = Costs::now(&place);
-        let (mut parent, mut child) = (Node::new(&place), Node::new(&place));
-        let address = parent.ipc.listen().unwrap();
+        let (mut parent, mut child) = (node(&place), node(&place));
+        let address = parent.transport.listen().unwrap();
         let idle = Costs::now(&place);
         for round in 0..ROUNDS {
-            let link = child.join(&address);
-            child.ipc.close(link);
+            let link = join(&mut child, &address);
+            child.transport.close(link);
             if round % 7 == 0 {
                 parent.wait(Some(Instant::now()));
             }
@@ -132,8 +133,8 @@ fn comings_and_goings_leave_nothing_behind() {
         }
         child.stays_silent();
         assert_eq!(Costs::now(&place), idle);
-        parent.ipc.finish(PATIENCE);
-        child.ipc.finish(PATIENCE);
+        parent.transport.finish(PATIENCE);
+        child.transport.finish(PATIENCE);
         assert_eq!(Costs::now(&place), nothing);
     });
 }
@@ -146,15 +147,15 @@ fn connecting_in_vain_costs_nothing() {
         let killed = Address(far.told());
         far.kill();
         assert!(place.path().join(&killed.0).exists(), "it could not clear up");
-        let gone = Node::new(&place).ipc.listen().unwrap();
+        let gone = node(&place).transport.listen().unwrap();
         fs::write(place.path().join("door-file"), "").unwrap();
         let (file, senseless) = (Address("door-file".to_owned()), Address("/tmp".to_owned()));
-        let mut node = Node::new(&place);
+        let mut node = node(&place);
         let idle = Costs::now(&place);
         for address in [&killed, &gone, &file, &senseless] {
             for _ in 0..20 {
-                let link = node.ipc.connect(address);
-                assert_eq!(node.ipc.send(link, b"x"), Err(SendError::Gone));
+                let link = node.transport.connect(address);
+                assert_eq!(node.transport.send(link, b"x"), Err(SendError::Gone));
                 node.wait(None);
                 assert_eq!(std::mem::take(&mut node.seen), [Down(link)]);
             }
@@ -169,8 +170,8 @@ fn strangers_cost_a_bounded_number_of_descriptors_while_they_stay() {
         const CALLERS_MAX: usize = 64;
         const STRANGERS: usize = 200;
         let place = place();
-        let mut parent = Node::new(&place);
-        let address = parent.ipc.listen().unwrap();
+        let mut parent = node(&place);
+        let address = parent.transport.listen().unwrap();
         let idle = Costs::now(&place);
         let strangers: Vec<_> = (0..STRANGERS).map(|_| stranger(&place, &address)).collect();
         parent.stays_silent();
@@ -181,8 +182,8 @@ fn strangers_cost_a_bounded_number_of_descriptors_while_they_stay() {
             send(stranger, text, SendFlags::NOSIGNAL).unwrap();
         }
         // Somebody who belongs here comes in all the same.
-        let mut child = Node::new(&place);
-        child.join(&address);
+        let mut child = node(&place);
+        join(&mut child, &address);
         parent.until_events(2);
         drop((strangers, child));
         parent.until_events(3);
@@ -195,15 +196,15 @@ fn strangers_cost_a_bounded_number_of_descriptors_while_they_stay() {
 fn who_comes_when_there_are_no_descriptors_waits_for_some() {
     alone("who_comes_when_there_are_no_descriptors_waits_for_some", || {
         let place = place();
-        let (mut parent, mut child) = (Node::new(&place), Node::new(&place));
-        let address = parent.ipc.listen().unwrap();
-        let link = child.join(&address);
+        let (mut parent, mut child) = (node(&place), node(&place));
+        let address = parent.transport.listen().unwrap();
+        let link = join(&mut child, &address);
         let mut lower = getrlimit(Resource::Nofile);
         lower.current = Some(64);
         setrlimit(Resource::Nofile, lower).unwrap();
         let all_others: Vec<_> =
             iter::from_fn(|| rustix::io::dup(rustix::stdio::stdin()).ok()).collect();
-        assert!(child.ipc.listen().is_err());
+        assert!(child.transport.listen().is_err());
         let end = Instant::now() + 3 * SILENCE;
         let mut waits = 0;
         while Instant::now() < end {
@@ -214,7 +215,7 @@ fn who_comes_when_there_are_no_descriptors_waits_for_some() {
         assert_eq!(parent.seen, []);
         drop(all_others);
         parent.until_events(2);
-        child.ipc.close(link);
+        child.transport.close(link);
         parent.until_events(3);
     });
 }
@@ -223,22 +224,22 @@ fn who_comes_when_there_are_no_descriptors_waits_for_some() {
 fn many_join_at_the_same_moment() {
     const PEERS: usize = 64;
     let place = place();
-    let mut parent = Node::new(&place);
-    let address = parent.ipc.listen().unwrap();
+    let mut parent = node(&place);
+    let address = parent.transport.listen().unwrap();
     let moment = Barrier::new(PEERS);
     thread::scope(|scope| {
         for _ in 0..PEERS {
             scope.spawn(|| {
-                let mut child = Node::new(&place);
+                let mut child = node(&place);
                 moment.wait();
-                let link = child.join(&address);
+                let link = join(&mut child, &address);
                 child.until_events(2);
                 assert_eq!(child.seen, [Up(link), Frame(link, b"welcome".to_vec())]);
             });
         }
         parent.until_events(2 * PEERS);
         for link in parent.ups() {
-            parent.ipc.send(link, b"welcome").unwrap();
+            parent.transport.send(link, b"welcome").unwrap();
         }
     });
     parent.until_events(3 * PEERS);
@@ -249,10 +250,10 @@ fn many_join_at_the_same_moment() {
 fn the_directory_is_made_by_somebody_else_and_left_as_it_is() {
     let place = place();
     let mode = || fs::metadata(place.path()).unwrap().permissions().mode() & 0o7777;
-    let mut node = Node::new(&place);
-    node.ipc.listen().unwrap();
+    let mut node = node(&place);
+    node.transport.listen().unwrap();
     assert_eq!(mode(), 0o700);
-    node.ipc.finish(PATIENCE);
+    node.transport.finish(PATIENCE);
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
     let error = Ipc::open(&place.path().join("nowhere")).err().unwrap();
     assert!(error.0.contains("nowhere"), "{error}");
@@ -262,9 +263,9 @@ fn the_directory_is_made_by_somebody_else_and_left_as_it_is() {
 #[test]
 fn the_path_of_the_directory_may_be_long() {
     let long = TempDir::with_prefix_in("x".repeat(150), "/tmp").unwrap();
-    let mut parent = Node::new(&long);
-    let address = parent.ipc.listen().unwrap();
-    Node::new(&long).join(&address);
+    let mut parent = node(&long);
+    let address = parent.transport.listen().unwrap();
+    join(&mut node(&long), &address);
     parent.until_events(3);
 }
 
@@ -275,8 +276,8 @@ fn who_is_stopped_can_be_joined_and_who_is_killed_meanwhile_is_down() {
         let mut far = Far::start(&place, "listen");
         let address = Address(far.told());
         far.stop();
-        let mut child = Node::new(&place);
-        let link = child.join(&address);
+        let mut child = node(&place);
+        let link = join(&mut child, &address);
         child.until_events(1);
         if is_killed {
             far.kill();
@@ -293,8 +294,8 @@ fn who_is_stopped_can_be_joined_and_who_is_killed_meanwhile_is_down() {
 #[test]
 fn who_joins_and_is_killed_is_down_once_or_was_never_there() {
     let place = place();
-    let mut parent = Node::new(&place);
-    let address = parent.ipc.listen().unwrap();
+    let mut parent = node(&place);
+    let address = parent.transport.listen().unwrap();
     for round in 0..10 {
         let mut far = Far::start(&place, &address.0);
         if round % 2 == 0 {
@@ -311,15 +312,15 @@ fn who_joins_and_is_killed_is_down_once_or_was_never_there() {
 fn each_link_has_a_share_of_every_wait() {
     const BUSY: usize = 3;
     let place = place();
-    let mut parent = Node::new(&place);
-    let address = parent.ipc.listen().unwrap();
-    let mut child = Node::new(&place);
-    let links: Vec<_> = (0..=BUSY).map(|_| child.join(&address)).collect();
+    let mut parent = node(&place);
+    let address = parent.transport.listen().unwrap();
+    let mut child = node(&place);
+    let links: Vec<_> = (0..=BUSY).map(|_| join(&mut child, &address)).collect();
     parent.until_events(2 * links.len());
     for link in &links[..BUSY] {
-        (0..100).for_each(|_| child.ipc.send(*link, b"work").unwrap());
+        (0..100).for_each(|_| child.transport.send(*link, b"work").unwrap());
     }
-    child.ipc.send(links[BUSY], b"order").unwrap();
+    child.transport.send(links[BUSY], b"order").unwrap();
     assert_eq!(parent.wait(None), BUSY * FRAMES_PER_WAIT_MAX / links.len() + 1);
     assert!(matches!(parent.seen.last(), Some(Frame(_, bytes)) if bytes == b"order"));
 }
@@ -327,9 +328,9 @@ fn each_link_has_a_share_of_every_wait() {
 #[test]
 fn several_wakes_end_one_wait_and_no_wait_ends_early() {
     let place = place();
-    let mut node = Node::new(&place);
-    node.ipc.listen().unwrap();
-    let waker = node.ipc.waker();
+    let mut node = node(&place);
+    node.transport.listen().unwrap();
+    let waker = node.transport.waker();
     waker.wake();
     waker.wake();
     node.wait(None);
