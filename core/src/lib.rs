@@ -4,12 +4,10 @@ mod args;
 mod children;
 mod clock;
 mod command;
-mod complaints;
 mod controller;
 mod floor;
 #[doc(hidden)]
 pub mod fuzzing;
-mod healing;
 mod id;
 mod link;
 mod milliseconds;
@@ -18,9 +16,7 @@ mod modules;
 mod network;
 mod node;
 mod nonce;
-mod offers;
 mod offload;
-mod processes;
 #[cfg(test)]
 mod protocol_page;
 mod recurrence;
