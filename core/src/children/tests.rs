@@ -1,5 +1,10 @@
+use super::child::OBJECTIONS_BYTES_MAX;
 use super::*;
-use crate::{Exit, Incarnation, KEY_BYTES, LEFT_BEHIND, NodeId, Secret, Seed};
+use crate::link::Link;
+use crate::wire::{self, Hello, Joined, Moved, NO_REQUEST, Settled};
+use crate::{
+    Exit, FRAME_BYTES_MAX, Incarnation, KEY_BYTES, LEFT_BEHIND, NodeId, Place, Secret, Seed,
+};
 
 const NOW: Time = Time::ZERO;
 const LINK: LinkId = LinkId(5);
@@ -54,7 +59,7 @@ fn creation(life: Life) -> Create {
 }
 
 fn expect(children: &mut Children, life: Life, parent: Life) {
-    children.routes.expect(life, parent, seed(life).mark());
+    children.links.relay_mut().expect(life, parent, seed(life).mark());
 }
 
 fn hello_of(life: Life, orphan: bool) -> Vec<u8> {
@@ -85,6 +90,11 @@ fn parent() -> Children {
     happen(&mut children, Input::Up(LINK));
     happen(&mut children, Input::Frame(LINK, &hello()));
     children
+}
+
+/// How much data waits for its child.
+fn queued_bytes(children: &mut Children) -> usize {
+    children.links.relay_mut().child_mut(LINK).unwrap().link().queued_bytes()
 }
 
 /// A node that has taken in an orphan.
@@ -152,9 +162,9 @@ fn what_is_pending_for_one_whose_way_was_lost_is_answered_though_it_is_found_aga
     happen(&mut children, Input::Frame(LINK, &below(place)));
     let rest = Message { flags: flags.piece(false, true), ..begun };
     children.forward(&rest, &mut |message| panic!("{message:?}"));
-    assert_eq!(children.links[&LINK].link.queued_bytes(), {
+    assert_eq!(queued_bytes(&mut children), {
         let mut link = Link::new(LINK, NOW);
-        children.send_welcome(&mut link);
+        children.links.briefing().send_welcome(&mut link);
         link.send(&begun);
         link.queued_bytes()
     });
@@ -550,9 +560,10 @@ fn a_child_that_takes_no_answers_to_nonsense_gets_no_more_of_them() {
     let offer = frame(&Message::new(Kind::Offer, life(), RequestId(7), &offer));
     for _ in 0..100_000 {
         happen(&mut children, Input::Frame(LINK, &offer));
-        children.links.get_mut(&LINK).unwrap().link.flush(NOW, true, &mut Vec::new());
+        let child = children.links.relay_mut().child_mut(LINK).unwrap();
+        child.link_mut().flush(NOW, true, &mut Vec::new());
     }
-    let waiting = children.links[&LINK].link.queued_bytes();
+    let waiting = queued_bytes(&mut children);
     assert!(waiting <= OBJECTIONS_BYTES_MAX + FRAME_BYTES_MAX, "{waiting}");
 }
 

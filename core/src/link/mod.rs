@@ -101,7 +101,7 @@ impl Link {
     }
 
     /// Forgets a request that has been answered; says whether it was pending.
-    pub fn settle(&mut self, request: RequestId) -> bool {
+    pub fn answered(&mut self, request: RequestId) -> bool {
         self.pending.remove(&request).is_some()
     }
 
