@@ -1,38 +1,31 @@
 //! The compute node's state machine.
 
-mod healing;
+mod answers;
+mod inbox;
 mod offers;
+mod parent;
+mod parent_search;
 
-use std::collections::VecDeque;
 use std::time::Duration;
-
-use healing::{Attempts, Healing};
-use offers::Offers;
-use rustc_hash::FxHashMap;
 
 use crate::children::{Children, END_GRACE};
 use crate::clock::Clock;
 use crate::command::Effect;
-use crate::link::{Link, Merge};
 use crate::modules::Modules;
-use crate::seed::MOVES_MAX;
 use crate::time::earliest;
 use crate::wire::{
-    self, ANCESTORS_MAX, Allowance, Fan, Hello, Kind, Malformed, Message, Published, Settled,
-    Status, Welcome,
+    self, Allowance, Fan, Hello, Kind, Malformed, Message, Published, Status, Welcome,
 };
 use crate::{
-    Address, Ancestor, Birth, Facts, Failure, Holdings, Input, Inspection, LINE_BYTES_MAX, LinkId,
-    Node, NodeId, Output, Registry, Reply, RequestId, Seed, Time, Token, Traffic, VALUE_BYTES_MAX,
-    Watch,
+    Address, Ancestor, Birth, Facts, Failure, Holdings, Input, Life, LinkId, Node, Output,
+    Registry, Reply, RequestId, Time, Token, Traffic,
 };
 
-/// How many places one message about those below names at most; keeps it below a piece.
-const PLACES_PER_MESSAGE: usize = 400;
+use answers::Answers;
+use inbox::{Inbox, Request};
+use parent::{Found, Parent};
 
-/// How many bytes of answers and news may wait for the parent before this node takes in no more: children
-/// get no new credit, and its own requests wait. As many may wait to be taken before those do.
-pub(crate) const ANSWERS_WAITING_BYTES: usize = 256 * 1024;
+pub(crate) use parent::ANSWERS_WAITING_BYTES;
 
 /// What a compute node is told before it starts.
 #[derive(Debug)]
@@ -58,72 +51,20 @@ pub struct WorkerConfig {
 /// A compute node: it runs commands, passes on what is for the nodes below it, and starts and
 /// watches its children.
 pub struct Worker {
-    hello: Hello,
+    life: Life,
+    pid: u32,
     transport: &'static str,
     clock: Clock,
     /// When it came to be.
     since: Time,
     parent: Parent,
-    /// Who is above the parent, the nearest first.
-    ancestors: Vec<Ancestor>,
-    /// How often it has moved from one parent to another, and what it proves that with.
-    moves: u32,
-    seed: Seed,
-    /// While it looks for another parent.
-    healing: Option<Healing>,
-    attempts: Attempts,
-    watch: Option<Watch>,
     children: Children,
     modules: Modules,
-    /// The request of which some pieces are still to come. There is one at most, since pieces for one
-    /// life keep their order; when another begins, the way of the rest has broken.
-    partial: Option<(RequestId, Vec<u8>)>,
-    /// Requests that wait until there is room for answers. Bounded by the control node's window.
-    waiting: VecDeque<Request>,
-    /// Calls that are answered later, when their answers may not be [`Allowance::Large`] unasked.
-    /// Bounded likewise.
-    allowances: FxHashMap<RequestId, Allowance>,
-    offers: Offers,
+    inbox: Inbox,
+    answers: Answers,
     traffic: Traffic,
     ending: bool,
     done: bool,
-}
-
-/// The side towards the control node.
-struct Parent {
-    link: Link,
-    /// The link stands, as far as is known, and what is sent on it may arrive.
-    is_up: bool,
-    ancestor: Ancestor,
-    /// Its process, once it has said so.
-    pid: Option<u32>,
-}
-
-impl Parent {
-    /// Passes a message on towards the control node. Without a parent that is in vain: whoever was to
-    /// have it knows that the way is gone, and will learn of those below when there is another.
-    fn send(&mut self, message: &Message<'_>) {
-        if !self.is_up {
-            return;
-        }
-        match message.kind {
-            Kind::Answer => self.link.send(message),
-            Kind::Offer => self.link.send_control(Merge::Offer(message.request), message),
-            Kind::Silent | Kind::Heard => {
-                self.link.send_control(Merge::Silence(message.life), message);
-            }
-            _ => self.link.send_control(Merge::Never, message),
-        }
-    }
-}
-
-/// An Exec or an Ask for this node.
-#[derive(Debug)]
-struct Request {
-    kind: Kind,
-    id: RequestId,
-    allowance: Allowance,
-    body: Vec<u8>,
 }
 
 impl Worker {
@@ -132,26 +73,20 @@ impl Worker {
     pub fn new(now: Time, config: WorkerConfig) -> Worker {
         let WorkerConfig { birth, token, pid, parent, parent_address, .. } = config;
         let WorkerConfig { transport, timeout, commands, .. } = config;
-        let life = birth.life;
-        let ancestor = Ancestor { node: birth.parent, address: parent_address };
+        let Birth { life, seed, parent: node, ancestors } = birth;
+        let hello = Hello { version: wire::VERSION, token, life, pid, newborn: seed.proof(0) };
+        let ancestor = Ancestor { node, address: parent_address };
         Worker {
-            hello: Hello { version: wire::VERSION, token, life, pid, newborn: birth.seed.proof(0) },
+            life,
+            pid,
             transport,
             clock: Clock::default(),
             since: now,
-            parent: Parent { link: Link::new(parent, now), is_up: true, ancestor, pid: None },
-            ancestors: birth.ancestors,
-            moves: 0,
-            seed: birth.seed,
-            healing: None,
-            attempts: Attempts::default(),
-            watch: None,
+            parent: Parent::new(now, hello, seed, parent, ancestor, ancestors),
             children: Children::new(life, pid, token),
             modules: Modules::new(commands, timeout),
-            partial: None,
-            waiting: VecDeque::new(),
-            allowances: FxHashMap::default(),
-            offers: Offers::default(),
+            inbox: Inbox::default(),
+            answers: Answers::new(life),
             traffic: Traffic::default(),
             ending: false,
             done: false,
@@ -172,22 +107,23 @@ impl Worker {
         self.children.left()
     }
 
-    fn take_in(&mut self, now: Time, frame: &[u8], out: &mut Vec<Output>) -> Result<(), Malformed> {
-        let messages = self.parent.link.receive(now, frame)?;
-        if self.parent.link.broke_silence()
-            && let Some(healing) = self.healing.take()
-        {
-            healing.end(out);
-        }
+    /// A frame came from the parent.
+    fn received(
+        &mut self,
+        now: Time,
+        frame: &[u8],
+        out: &mut Vec<Output>,
+    ) -> Result<(), Malformed> {
+        let messages = self.parent.receive(now, frame, out)?;
         for message in messages {
             let message = message?;
             match message.kind {
                 Kind::Welcome => {
                     let welcome = message.read::<Welcome>()?;
-                    if welcome.parent != self.parent.ancestor.node {
+                    if welcome.parent != self.parent.node() {
                         return Err(Malformed("a welcome by another node"));
                     }
-                    self.place(now, welcome);
+                    self.welcomed(now, welcome);
                 }
                 Kind::Beat => {}
                 Kind::Shutdown => {
@@ -218,14 +154,18 @@ impl Worker {
     fn request(&mut self, now: Time, message: &Message<'_>, out: &mut Vec<Output>) {
         let parent = &mut self.parent;
         let up = &mut |message: Message<'_>| parent.send(&message);
-        if message.life != self.hello.life {
+        if message.life != self.life {
             self.traffic.passed_on += 1;
             return self.children.forward(message, up);
         }
         match message.kind {
-            Kind::Exec => self.exec(now, message),
+            Kind::Exec => {
+                if let Some(line) = self.inbox.line(message) {
+                    self.run_or_wait(now, &Message { body: &line, ..*message });
+                }
+            }
             Kind::Ask => self.run_or_wait(now, message),
-            Kind::Take => self.give(now, message),
+            Kind::Take => self.answers.give(now, message, parent),
             Kind::Ping => up(Message::answer(message.life, message.request, Status::Ok, &[])),
             _ => self.children.serve(now, message, out, up),
         }
@@ -233,7 +173,7 @@ impl Worker {
 
     /// Takes in a request for each of several nodes, of which this may be one.
     fn fan(&mut self, now: Time, mut fan: Fan<'_>) {
-        let here = fan.parts.iter().position(|(life, _)| *life == self.hello.life);
+        let here = fan.parts.iter().position(|(life, _)| *life == self.life);
         if let Some(here) = here {
             let (life, id) = fan.parts.remove(here);
             self.run_or_wait(now, &fan.part(life, id));
@@ -245,36 +185,14 @@ impl Worker {
         }
     }
 
-    /// Takes in an exec, or a piece of one, for this node.
-    fn exec(&mut self, now: Time, message: &Message<'_>) {
-        let (id, flags) = (message.request, message.flags);
-        if flags.is_first() {
-            self.partial = None;
-        }
-        if flags.is_whole() {
-            return self.run_or_wait(now, message);
-        }
-        if flags.is_first() {
-            self.partial = Some((id, message.body.to_vec()));
-            return;
-        }
-        let Some((_, mut line)) = self.partial.take_if(|(begun, _)| *begun == id) else { return };
-        line.extend_from_slice(message.body);
-        if flags.is_last() {
-            self.run_or_wait(now, &Message { body: &line, ..*message });
-        } else if line.len() <= LINE_BYTES_MAX {
-            self.partial = Some((id, line));
-        }
-    }
-
     fn run_or_wait(&mut self, now: Time, message: &Message<'_>) {
         let Message { kind, request: id, body, .. } = *message;
         let allowance = message.flags.allowance();
         // What waits already was typed before.
-        if self.waiting.is_empty() && self.has_room_for_outcomes() {
+        if self.inbox.is_empty() && self.has_room_for_outcomes() {
             self.run(now, kind, id, allowance, body);
         } else {
-            self.waiting.push_back(Request { kind, id, allowance, body: body.to_vec() });
+            self.inbox.push(Request { kind, id, allowance, body: body.to_vec() });
         }
     }
 
@@ -295,19 +213,19 @@ impl Worker {
                 Err(_) => Err(Failure::from("the command is not UTF-8")),
             }
         };
-        match outcome {
-            Ok(Reply::Now(result)) => self.answer(now, id, allowance, Ok(result)),
-            Ok(Reply::Later) if allowance == Allowance::Large => {}
-            Ok(Reply::Later) => drop(self.allowances.insert(id, allowance)),
-            Err(failure) => self.answer(now, id, allowance, Err(failure)),
-        }
+        let outcome = match outcome {
+            Ok(Reply::Now(result)) => Ok(result),
+            Ok(Reply::Later) => return self.answers.expect(id, allowance),
+            Err(failure) => Err(failure),
+        };
+        self.answers.send(now, id, allowance, outcome, &mut self.parent);
     }
 
     fn facts(&self) -> Facts {
         Facts {
-            node: self.hello.life.node,
-            pid: self.hello.pid,
-            parent: self.parent.ancestor.node,
+            node: self.life.node,
+            pid: self.pid,
+            parent: self.parent.node(),
             depth: self.children.depth(),
             transport: self.transport,
             children: self.children.count(),
@@ -317,60 +235,18 @@ impl Worker {
         }
     }
 
-    /// Sends an answer, or offers it when it is too long to come unasked.
-    fn answer(
-        &mut self,
-        now: Time,
-        id: RequestId,
-        allowance: Allowance,
-        outcome: Result<String, Failure>,
-    ) {
-        let (status, text) = match outcome {
-            Ok(result) if result.len() > VALUE_BYTES_MAX => {
-                (Status::Failed, format!("the answer is longer than {VALUE_BYTES_MAX} bytes"))
-            }
-            Ok(result) => (Status::Ok, result),
-            Err(Failure(text)) => (Status::Failed, text),
-        };
-        let life = self.hello.life;
-        if text.len() <= allowance.bytes() || !self.parent.is_up {
-            let answer = Message::answer(life, id, status, text.as_bytes());
-            return self.parent.send(&answer);
-        }
-        let bytes = wire::body(&(text.len() as u64));
-        self.offers.add(now, id, status, text);
-        self.parent.send(&Message::new(Kind::Offer, life, id, &bytes));
-    }
-
-    /// Sends an answer that was offered, or another one in its place when nobody wants it any more:
-    /// everyone on the way waits for one.
-    fn give(&mut self, now: Time, take: &Message<'_>) {
-        let Some((status, text)) = self.offers.take(now, take.request) else { return };
-        let (life, id) = (self.hello.life, take.request);
-        let answer = match take.decode() {
-            Some(true) => Message::answer(life, id, status, text.as_bytes()),
-            _ => Message::answer(life, id, Status::Failed, b"the answer was not taken"),
-        };
-        self.parent.send(&answer);
-    }
-
     /// Answers a call that was open; one that is not (any more) is not answered.
     fn finish(&mut self, now: Time, id: RequestId, outcome: Result<String, Failure>) {
         match self.modules.finish(id, outcome) {
-            Some(outcome) => self.answer_later(now, id, outcome),
+            Some(outcome) => self.answers.send_later(now, id, outcome, &mut self.parent),
             None => self.traffic.answers_dropped += 1,
         }
-    }
-
-    fn answer_later(&mut self, now: Time, id: RequestId, outcome: Result<String, Failure>) {
-        let allowance = self.allowances.remove(&id).unwrap_or(Allowance::Large);
-        self.answer(now, id, allowance, outcome);
     }
 
     fn published(&mut self, now: Time, published: &Published) {
         let (now, facts) = (self.clock.real(now), self.facts());
         if self.children.has_published(&published.module, &published.value) {
-            // A new parent says it once more; clocks that run are not to start anew.
+            // A new parent says it once more; clocks that run must not start anew.
             return;
         }
         self.modules.published(now, &facts, &published.module, &published.value);
@@ -384,11 +260,10 @@ impl Worker {
                 Effect::Answer(id, outcome) => self.finish(now, id, outcome),
                 Effect::Offload(job) => out.push(Output::Offload(job)),
                 Effect::Watch(watch) => {
-                    self.watch = watch;
-                    self.watch_parent(now);
+                    self.parent.watch(now, watch);
                     self.children.watch(now, watch);
                     // The others may have been told long before, and count from then on.
-                    self.parent.link.beat();
+                    self.parent.beat();
                     self.children.beat();
                 }
                 Effect::Publish(module, _) | Effect::AskAll(_, module, _) => {
@@ -401,199 +276,71 @@ impl Worker {
         }
     }
 
-    /// Whether answers, or news of those below, pile up faster than the parent takes them.
-    fn is_congested(&self) -> bool {
-        self.parent.is_up && self.parent.link.waiting_bytes() > ANSWERS_WAITING_BYTES
-    }
-
-    /// Beats to the parent, and notices when nothing comes from it. The control node's silence is
-    /// never its death: the user may have stopped it.
-    fn watch_parent(&mut self, now: Time) {
-        let Parent { link, ancestor, .. } = &mut self.parent;
-        link.beat_every(self.watch.map(|watch| watch.beat_every), now);
-        let judged = self.watch.filter(|_| ancestor.node != NodeId::CONTROL);
-        link.silent_after(judged.map(|watch| watch.silent_after), now);
-    }
-
     /// Takes in what the parent says of itself and those above it.
-    fn place(&mut self, now: Time, welcome: Welcome) {
-        let Welcome { pid, depth, ancestors, .. } = welcome;
-        self.parent.pid = Some(pid);
-        self.ancestors = ancestors;
-        let mut of_children = vec![self.parent.ancestor.clone()];
-        of_children.extend_from_slice(&self.ancestors);
-        if of_children.len() > ANCESTORS_MAX + 1 {
-            // The nearest, and the control node, which is the last.
-            of_children.drain(ANCESTORS_MAX..of_children.len() - 1);
-        }
+    fn welcomed(&mut self, now: Time, Welcome { pid, depth, ancestors, .. }: Welcome) {
+        let of_children = self.parent.welcomed(pid, ancestors);
         self.children.set_place(depth, of_children);
         // There may be another way up, and what was on the old one may be lost: nobody may wait any
         // more for what is offered.
-        self.offers.offer_again(now);
+        self.answers.offer_again(now);
         let parent = &mut self.parent;
         self.children.report_silent(&mut |message| parent.send(&message));
     }
 
-    /// The way is gone by which requests have come: they were answered by whoever saw it go.
+    /// The way is gone by which requests have come: the node that saw it go has answered them.
     fn forget_requests(&mut self) {
-        self.partial = None;
-        self.waiting.clear();
-        self.offers.clear();
+        self.inbox.clear();
+        self.answers.forget_offers();
     }
 
     /// The link to the parent is gone: another one is looked for.
     fn orphaned(&mut self, now: Time, out: &mut Vec<Output>) {
-        self.parent.is_up = false;
         self.forget_requests();
-        if self.ending {
-            return self.end(now, END_GRACE, out);
-        }
-        if self.moves >= MOVES_MAX {
-            log::error!("{} has moved {MOVES_MAX} times, and ends", self.hello.life);
-            return self.end(now, END_GRACE, out);
-        }
-        if let Some(healing) = self.healing.take() {
-            healing.end(out);
-        }
-        log::info!("node {} has lost its parent", self.hello.life.node);
-        let mut candidates = vec![self.parent.ancestor.clone()];
-        candidates.extend_from_slice(&self.ancestors);
-        self.seek(now, candidates, out);
-    }
-
-    fn seek(&mut self, now: Time, candidates: Vec<Ancestor>, out: &mut Vec<Output>) {
-        let mut healing = Healing::new(now, candidates);
-        healing.step(now, &mut self.attempts, out);
-        self.healing = Some(healing);
-    }
-
-    /// Goes on with the search for a parent.
-    fn heal(&mut self, now: Time, out: &mut Vec<Output>) {
-        if self.parent.is_up && self.parent.link.inspect_if_due(now) {
-            match self.parent.pid {
-                Some(pid) => out.push(Output::Inspect(self.parent.link.id(), pid)),
-                None => self.parent_inspected(now, Inspection::default(), out),
-            }
-        }
-        let Some(healing) = &mut self.healing else { return };
-        healing.step(now, &mut self.attempts, out);
-        if !healing.is_hopeless(now) {
-            return;
-        }
-        if self.parent.is_up {
-            // The parent may come to itself, and whoever is above it as well.
-            let again = Healing::new(now, self.ancestors.clone());
-            if let Some(healing) = self.healing.replace(again) {
-                healing.end(out);
-            }
-        } else {
-            log::error!("node {}: nobody takes it in, so it ends", self.hello.life.node);
+        if !self.parent.lost(now, out) {
             self.end(now, END_GRACE, out);
         }
     }
 
-    /// The process of the parent, of which nothing has come for too long, was looked at.
-    fn parent_inspected(&mut self, now: Time, seen: Inspection, out: &mut Vec<Output>) {
-        // One that is ending notes the silence as well, or its deadline would stay.
-        let may_move = !self.ending && self.moves < MOVES_MAX;
-        if self.parent.is_up && self.parent.link.judge(now, seen) && may_move {
-            log::info!("node {} hears nothing from its parent", self.hello.life.node);
-            self.seek(now, self.ancestors.clone(), out);
-        }
-    }
-
-    /// Somebody who was asked has answered.
+    /// One that was asked to be the parent has answered.
     fn answered(&mut self, now: Time, link: LinkId, frame: &[u8], out: &mut Vec<Output>) {
-        match self.healing.as_mut().and_then(|healing| healing.asked(link)) {
-            None => {}
-            Some((ancestor, asked)) => match read_welcome(ancestor, asked, now, frame) {
-                Ok(Some(welcome)) => self.settle(now, link, welcome, out),
-                Ok(None) => {}
-                // The tree is about to end.
-                Err(Some(Kind::Shutdown)) => self.end(now, END_GRACE, out),
-                Err(_) => {
-                    log::info!("node {}: an ancestor does not take it in", self.hello.life.node);
-                    out.push(Output::Close(link));
-                    if let Some(healing) = &mut self.healing {
-                        healing.down(now, link);
-                    }
+        let had_parent = self.parent.is_up();
+        match self.parent.answered(now, link, frame, out) {
+            Found::None => {}
+            Found::Parent(welcome) => {
+                if had_parent {
+                    self.forget_requests();
                 }
-            },
+                self.parent.send_places(&self.children.places());
+                self.welcomed(now, welcome);
+            }
+            Found::Shutdown => self.end(now, END_GRACE, out),
         }
-    }
-
-    /// Makes whoever has answered the parent, and tells it of all below.
-    fn settle(&mut self, now: Time, link: LinkId, welcome: Welcome, out: &mut Vec<Output>) {
-        let healing = self.healing.take().expect("whoever has answered was asked");
-        let Some((ancestor, link)) = healing.choose(link, out) else { return };
-        let Some(proof) = self.seed.proof(self.moves + 1) else { return };
-        if self.parent.is_up {
-            out.push(Output::Close(self.parent.link.id()));
-            self.forget_requests();
-        }
-        log::info!("node {} is taken in by node {}", self.hello.life.node, ancestor.node);
-        self.moves += 1;
-        self.parent = Parent { link, is_up: true, ancestor, pid: None };
-        self.watch_parent(now);
-        let settled = wire::body(&Settled { moves: self.moves, proof });
-        self.parent.link.send_first(&Message::neighbour(Kind::Settled, &settled));
-        for places in self.children.places().chunks(PLACES_PER_MESSAGE) {
-            self.parent.send(&Message::neighbour(Kind::Below, &wire::body(&places)));
-        }
-        self.place(now, welcome);
     }
 
     fn end(&mut self, now: Time, grace: Duration, out: &mut Vec<Output>) {
-        if let Some(healing) = self.healing.take() {
-            healing.end(out);
-        }
+        self.parent.close(out);
         if !std::mem::replace(&mut self.ending, true) {
             self.children.end(now, grace, out);
         }
     }
 
     fn own_deadline(&self) -> Option<Time> {
-        let parent = self.parent.link.deadline().filter(|_| self.parent.is_up);
-        let own = earliest(parent, self.children.deadline());
-        let own = earliest(own, self.offers.deadline());
-        earliest(own, self.healing.as_ref().map(Healing::deadline))
+        let own = earliest(self.parent.deadline(), self.children.deadline());
+        earliest(own, self.answers.deadline())
     }
 
     fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
-        if self.parent.is_up {
-            self.parent.link.beat_if_due(now);
+        if self.parent.timeout(now, out) {
+            self.end(now, END_GRACE, out);
         }
-        self.heal(now, out);
         let parent = &mut self.parent;
         self.children.timeout(now, out, &mut |message| parent.send(&message));
-        for (id, bytes) in self.offers.due_again(now) {
-            let life = self.hello.life;
-            self.parent.send(&Message::new(Kind::Offer, life, id, &wire::body(&(bytes as u64))));
-        }
+        self.answers.timeout(now, &mut self.parent);
         let (real, facts) = (self.clock.real(now), self.facts());
         for id in self.modules.timeout(real, &facts) {
             // Nobody waits for it, but the windows count it until it is answered.
-            self.answer_later(now, id, Err(Failure::from("it took too long")));
-        }
-    }
-
-    /// What happens to links that are to lead to a new parent.
-    fn attempt(&mut self, now: Time, input: &Input<'_>, out: &mut Vec<Output>) {
-        match *input {
-            Input::Up(link) => {
-                let hello = wire::body(&Hello { newborn: None, ..self.hello.clone() });
-                if let Some(healing) = &mut self.healing {
-                    healing.up(link, &hello);
-                }
-            }
-            Input::Frame(link, frame) => self.answered(now, link, frame, out),
-            Input::Down(link) => {
-                if let Some(healing) = &mut self.healing {
-                    healing.down(now, link);
-                    healing.step(now, &mut self.attempts, out);
-                }
-            }
-            _ => {}
+            let outcome = Err(Failure::from("it took too long"));
+            self.answers.send_later(now, id, outcome, &mut self.parent);
         }
     }
 }
@@ -602,41 +349,33 @@ impl Node for Worker {
     fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>) {
         let now = self.clock.read(now, self.own_deadline());
         if self.clock.was_late() && !self.ending {
-            if self.parent.is_up {
-                self.parent.link.beat();
+            if self.parent.is_up() {
+                self.parent.beat();
             }
             self.children.beat();
         }
-        let is_parent = |link: LinkId| link == self.parent.link.id();
-        let is_attempt =
-            |link: LinkId| self.healing.as_ref().is_some_and(|healing| healing.has(link));
         match input {
-            Input::Up(link) | Input::Frame(link, _) | Input::Down(link) if is_attempt(link) => {
-                self.attempt(now, &input, out);
+            Input::Up(link) if self.parent.is_asking(link) => self.parent.reached(link),
+            Input::Frame(link, frame) if self.parent.is_asking(link) => {
+                self.answered(now, link, frame, out);
             }
-            Input::Connecting(number, link) => {
-                let healing = self.healing.as_mut();
-                if !healing.is_some_and(|healing| healing.connecting(number, link, now)) {
-                    out.push(Output::Close(link));
-                }
+            Input::Down(link) if self.parent.is_asking(link) => {
+                self.parent.not_reached(now, link, out);
             }
-            Input::Up(link) if is_parent(link) => {
-                log::debug!("{} says hello to its parent", self.hello.life);
-                let hello = wire::body(&self.hello);
-                self.parent.send(&Message::neighbour(Kind::Hello, &hello));
-            }
-            Input::Frame(link, frame) if is_parent(link) => {
+            Input::Connecting(number, link) => self.parent.connecting(now, number, link, out),
+            Input::Up(link) if self.parent.is_at(link) => self.parent.say_hello(),
+            Input::Frame(link, frame) if self.parent.is_at(link) => {
                 self.traffic.frames_received += 1;
-                if let Err(Malformed(what)) = self.take_in(now, frame, out) {
-                    let own = self.hello.life.node;
+                if let Err(Malformed(what)) = self.received(now, frame, out) {
+                    let own = self.life.node;
                     log::error!("node {own}: its parent does not speak our protocol: {what}");
                     out.push(Output::Close(link));
                     self.orphaned(now, out);
                 }
             }
-            Input::Down(link) if is_parent(link) => self.orphaned(now, out),
-            Input::Inspected(link, seen) if is_parent(link) => {
-                self.parent_inspected(now, seen, out);
+            Input::Down(link) if self.parent.is_at(link) => self.orphaned(now, out),
+            Input::Inspected(link, seen) if self.parent.is_at(link) => {
+                self.parent.inspected(now, seen, out);
             }
             Input::Timeout => self.timeout(now, out),
             Input::Interrupt => self.end(now, END_GRACE, out),
@@ -665,7 +404,7 @@ impl Node for Worker {
     fn flush(&mut self, now: Time, out: &mut Vec<Output>) {
         let now = self.clock.read(now, self.own_deadline());
         while self.has_room_for_outcomes()
-            && let Some(Request { kind, id, allowance, body }) = self.waiting.pop_front()
+            && let Some(Request { kind, id, allowance, body }) = self.inbox.pop()
         {
             self.run(now, kind, id, allowance, &body);
             self.apply_effects(now, out);
@@ -673,13 +412,8 @@ impl Node for Worker {
         let before = out.len();
         // A child is welcomed before the control node hears of it: whoever is told that a node is there
         // may rely on it to know where to turn when this one is gone.
-        self.children.flush(now, !self.is_congested(), out);
-        if self.parent.is_up {
-            self.parent.link.flush(now, true, out);
-        }
-        if let Some(healing) = &mut self.healing {
-            healing.flush(now, out);
-        }
+        self.children.flush(now, !self.parent.is_congested(), out);
+        self.parent.flush(now, out);
         self.traffic.frames_sent += (out.len() - before) as u64;
         self.modules.pause(self.clock.real(now), !self.has_room_for_outcomes());
         if self.ending && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
@@ -693,40 +427,18 @@ impl Node for Worker {
     }
 
     fn has_room_for_outcomes(&self) -> bool {
-        !self.is_congested() && self.offers.bytes() <= ANSWERS_WAITING_BYTES
+        !self.parent.is_congested() && self.answers.offered_bytes() <= ANSWERS_WAITING_BYTES
     }
 
     fn holdings(&self) -> Holdings {
         let below = self.children.holdings();
-        let waiting_bytes = below.waiting_bytes + self.parent.link.waiting_bytes();
+        let waiting_bytes = below.waiting_bytes + self.parent.waiting_bytes();
         Holdings { waiting_bytes, ..below }
     }
 
     fn starting(&self) -> usize {
         self.children.starting()
     }
-}
-
-/// What an ancestor answers to an orphan: `None` when it has not said anything, and what it has said
-/// instead when that is no welcome by this very ancestor: its address may have another owner by now.
-fn read_welcome(
-    ancestor: NodeId,
-    link: &mut Link,
-    now: Time,
-    frame: &[u8],
-) -> Result<Option<Welcome>, Option<Kind>> {
-    let mut welcome = None;
-    for message in link.receive(now, frame).map_err(|_| None)? {
-        let message = message.map_err(|_| None)?;
-        // What has changed in the meantime is said at once.
-        let read = Some(message).filter(|message| message.kind == Kind::Welcome);
-        let read = read.and_then(|message| message.decode::<Welcome>());
-        welcome = read.filter(|welcome| welcome.parent == ancestor);
-        if welcome.is_none() {
-            return Err(Some(message.kind));
-        }
-    }
-    Ok(welcome)
 }
 
 #[cfg(test)]

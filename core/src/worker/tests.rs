@@ -1,8 +1,9 @@
 use super::*;
+use crate::seed::MOVES_MAX;
 use crate::wire::Create;
 use crate::{
-    Activity, Call, Claim, Command, CommandSpec, Context, Example, Incarnation, KEY_BYTES, Life,
-    Outcome, Place, Secret, Word,
+    Activity, Call, Claim, Command, CommandSpec, Context, Example, Incarnation, Inspection,
+    KEY_BYTES, NodeId, Outcome, Place, Secret, Seed, Watch, Word,
 };
 
 const PARENT: LinkId = LinkId(1);
@@ -24,8 +25,12 @@ fn frame(messages: &[Message<'_>]) -> Vec<u8> {
 }
 
 fn worker(ancestors: Vec<Ancestor>) -> Worker {
+    worker_below(NodeId::CONTROL, ancestors)
+}
+
+fn worker_below(parent: NodeId, ancestors: Vec<Ancestor>) -> Worker {
     let (life, seed) = (life(1), seed(life(1)));
-    let birth = Birth { life, seed, parent: NodeId::CONTROL, ancestors };
+    let birth = Birth { life, seed, parent, ancestors };
     let config = WorkerConfig {
         birth,
         token: TOKEN,
@@ -120,8 +125,8 @@ fn a_line_whose_rest_does_not_come_is_not_run() {
 fn only_the_one_who_was_asked_is_taken_for_a_parent() {
     let address = Address("further up".to_owned());
     let grandparent = NodeId::compute(0).unwrap();
-    let mut worker = worker(vec![Ancestor { node: grandparent, address }]);
-    worker.parent.ancestor.node = NodeId::compute(9).unwrap();
+    let ancestors = vec![Ancestor { node: grandparent, address }];
+    let mut worker = worker_below(NodeId::compute(9).unwrap(), ancestors);
     turn(&mut worker, Input::Down(PARENT));
     let link = LinkId(7);
     turn(&mut worker, Input::Connecting(1, link));
@@ -131,15 +136,25 @@ fn only_the_one_who_was_asked_is_taken_for_a_parent() {
         frame(&[Message::neighbour(Kind::Welcome, &wire::body(&welcome))])
     };
     let out = turn(&mut worker, Input::Frame(link, &welcome(NodeId::compute(5).unwrap())));
-    assert!(out.contains(&Output::Close(link)) && !worker.parent.is_up, "{out:?}");
+    assert!(out.contains(&Output::Close(link)) && !worker.parent.is_up(), "{out:?}");
 }
 
 /// Nobody would take it in.
 #[test]
 fn who_has_moved_as_often_as_it_can_ends() {
     let mut worker = worker(Vec::new());
-    worker.moves = MOVES_MAX;
-    assert_eq!(turn(&mut worker, Input::Down(PARENT)), [Output::Exit]);
+    let welcome = Welcome { parent: NodeId::CONTROL, pid: 1, depth: 1, ancestors: Vec::new() };
+    let welcome = frame(&[Message::neighbour(Kind::Welcome, &wire::body(&welcome))]);
+    let mut parent = PARENT;
+    for number in 1..=u64::from(MOVES_MAX) {
+        turn(&mut worker, Input::Down(parent));
+        parent = LinkId(100 + number);
+        turn(&mut worker, Input::Connecting(number, parent));
+        turn(&mut worker, Input::Up(parent));
+        turn(&mut worker, Input::Frame(parent, &welcome));
+        assert!(worker.parent.is_at(parent) && worker.parent.is_up());
+    }
+    assert_eq!(turn(&mut worker, Input::Down(parent)), [Output::Exit]);
 }
 
 /// The control node may have been told that it is there.
@@ -166,10 +181,9 @@ fn a_parent_that_is_kept_from_running_is_not_left() {
     const MS: Duration = Duration::from_millis(1);
     let node = NodeId::compute(7).unwrap();
     let above = Ancestor { node: NodeId::CONTROL, address: Address("above".to_owned()) };
-    let mut worker = worker(Vec::new());
-    worker.parent.ancestor.node = node;
-    worker.watch = Some(Watch { beat_every: 1_000 * MS, silent_after: 40 * MS });
-    worker.watch_parent(Time::ZERO);
+    let mut worker = worker_below(node, Vec::new());
+    let watch = Watch { beat_every: 1_000 * MS, silent_after: 40 * MS };
+    worker.parent.watch(Time::ZERO, Some(watch));
     let welcome = Welcome { parent: node, pid: 77, depth: 2, ancestors: vec![above] };
     let welcome = frame(&[Message::neighbour(Kind::Welcome, &wire::body(&welcome))]);
     worker.handle(Time::ZERO, Input::Frame(PARENT, &welcome), &mut Vec::new());

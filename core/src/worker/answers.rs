@@ -1,0 +1,113 @@
+//! How a compute node answers: at once, as far as the answer may come unasked, or else when the control
+//! node takes it.
+
+use rustc_hash::FxHashMap;
+
+use super::offers::Offers;
+use super::parent::Parent;
+use crate::wire::{self, Allowance, Kind, Message, Status};
+use crate::{Failure, Life, RequestId, Time, VALUE_BYTES_MAX};
+
+/// The answers of one node that are still to come, or to be taken.
+#[derive(Debug)]
+pub(super) struct Answers {
+    /// Whose they are.
+    own: Life,
+    /// What calls that are answered later may answer unasked, when that is not [`Allowance::Large`].
+    /// Bounded by the control node's window.
+    allowances: FxHashMap<RequestId, Allowance>,
+    offers: Offers,
+}
+
+impl Answers {
+    pub fn new(own: Life) -> Answers {
+        Answers { own, allowances: FxHashMap::default(), offers: Offers::default() }
+    }
+
+    /// A request is answered later.
+    pub fn expect(&mut self, id: RequestId, allowance: Allowance) {
+        if allowance != Allowance::Large {
+            self.allowances.insert(id, allowance);
+        }
+    }
+
+    /// Sends the answer to a request that was answered later.
+    pub fn send_later(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        outcome: Result<String, Failure>,
+        parent: &mut Parent,
+    ) {
+        let allowance = self.allowances.remove(&id).unwrap_or(Allowance::Large);
+        self.send(now, id, allowance, outcome, parent);
+    }
+
+    /// Sends an answer, or offers it when it is too long to come unasked.
+    pub fn send(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        allowance: Allowance,
+        outcome: Result<String, Failure>,
+        parent: &mut Parent,
+    ) {
+        let (status, text) = match outcome {
+            Ok(result) if result.len() > VALUE_BYTES_MAX => {
+                (Status::Failed, format!("the answer is longer than {VALUE_BYTES_MAX} bytes"))
+            }
+            Ok(result) => (Status::Ok, result),
+            Err(Failure(text)) => (Status::Failed, text),
+        };
+        if text.len() <= allowance.bytes() || !parent.is_up() {
+            return parent.send(&Message::answer(self.own, id, status, text.as_bytes()));
+        }
+        let bytes = text.len();
+        self.offers.add(now, id, status, text);
+        self.offer(id, bytes, parent);
+    }
+
+    fn offer(&self, id: RequestId, bytes: usize, parent: &mut Parent) {
+        let bytes = wire::body(&(bytes as u64));
+        parent.send(&Message::new(Kind::Offer, self.own, id, &bytes));
+    }
+
+    /// Sends an answer that was offered, or another one in its place when nobody wants it any more:
+    /// everyone on the way waits for one.
+    pub fn give(&mut self, now: Time, take: &Message<'_>, parent: &mut Parent) {
+        let id = take.request;
+        let Some((status, text)) = self.offers.take(now, id) else { return };
+        let answer = match take.decode() {
+            Some(true) => Message::answer(self.own, id, status, text.as_bytes()),
+            _ => Message::answer(self.own, id, Status::Failed, b"the answer was not taken"),
+        };
+        parent.send(&answer);
+    }
+
+    /// How many bytes wait to be taken.
+    pub fn offered_bytes(&self) -> usize {
+        self.offers.bytes()
+    }
+
+    /// Has all that is offered offered again as soon as may be.
+    pub fn offer_again(&mut self, now: Time) {
+        self.offers.offer_again(now);
+    }
+
+    /// Throws away what is offered: the way is gone by which it was asked for.
+    pub fn forget_offers(&mut self) {
+        self.offers.clear();
+    }
+
+    /// Offers again what has not been taken for long.
+    pub fn timeout(&mut self, now: Time, parent: &mut Parent) {
+        for (id, bytes) in self.offers.due_again(now) {
+            self.offer(id, bytes, parent);
+        }
+    }
+
+    /// When [`Answers::timeout`] has something to do.
+    pub fn deadline(&self) -> Option<Time> {
+        self.offers.deadline()
+    }
+}
