@@ -105,3 +105,76 @@ pub(super) fn send_value(link: &mut Link, module: &str, value: &[u8]) {
 fn published(module: &str, value: &[u8]) -> Vec<u8> {
     wire::body(&Published { module: module.to_owned(), value: value.to_owned() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Address, Incarnation, LinkId, NodeId, Output, Place};
+
+    const NOW: Time = Time::ZERO;
+
+    fn life(id: u32) -> Life {
+        Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(id) }
+    }
+
+    /// The kinds and bodies of the messages that leave.
+    fn sent(link: &mut Link) -> Vec<(Kind, Vec<u8>)> {
+        let mut out = Vec::new();
+        link.flush(NOW, true, &mut out);
+        let frames = out.iter().map(|output| match output {
+            Output::Send(_, frame) => frame,
+            other => panic!("{other:?}"),
+        });
+        let messages = frames.flat_map(|frame| wire::open(frame).unwrap().1).map(Result::unwrap);
+        messages.map(|message| (message.kind, message.body.to_vec())).collect()
+    }
+
+    #[test]
+    fn a_new_child_hears_where_it_hangs_and_what_was_published() {
+        let mut briefing = Briefing::new(life(1), 77);
+        let ancestors = vec![Ancestor { node: NodeId::CONTROL, address: Address("up".to_owned()) }];
+        briefing.set_place(3, ancestors.clone());
+        briefing.publish("one", b"old");
+        briefing.publish("two", b"2");
+        briefing.publish("one", b"1");
+        let mut link = Link::new(LinkId(1), NOW);
+        briefing.send_published(&mut link);
+        briefing.send_welcome(&mut link);
+        let welcome = Welcome { parent: life(1).node, pid: 77, depth: 4, ancestors };
+        let expected = [
+            (Kind::Welcome, wire::body(&welcome)),
+            (Kind::Publish, published("one", b"1")),
+            (Kind::Publish, published("two", b"2")),
+        ];
+        assert_eq!(sent(&mut link), expected);
+        assert!(briefing.has_published("one", b"1") && !briefing.has_published("one", b"old"));
+    }
+
+    #[test]
+    fn only_the_latest_place_waits_for_a_child() {
+        let mut briefing = Briefing::new(life(1), 77);
+        let place = Place { life: life(2), parent: life(1), moves: 0 };
+        let mut child = Child::new(place, 9, Link::new(LinkId(1), NOW));
+        for depth in [3, 5] {
+            briefing.set_place(depth, Vec::new());
+            briefing.send_place([&mut child].into_iter(), &mut Turn::default());
+        }
+        let sent = sent(child.link_mut());
+        assert_eq!(sent, [(Kind::Welcome, briefing.welcome())]);
+    }
+
+    /// Nobody judges its silence.
+    #[test]
+    fn the_control_node_watches_but_does_not_beat() {
+        let (beat_every, silent_after) = (Duration::from_secs(1), Duration::from_secs(4));
+        for (own, first) in [(Life::CONTROL, silent_after), (life(1), beat_every)] {
+            let mut briefing = Briefing::new(own, 77);
+            briefing.set_watch(Some(Watch { beat_every, silent_after }));
+            let mut link = Link::new(LinkId(1), NOW);
+            briefing.watch(&mut link, NOW);
+            assert_eq!(link.deadline(), Some(NOW + first));
+        }
+    }
+}

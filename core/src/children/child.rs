@@ -101,3 +101,47 @@ impl Child {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Kind;
+    use crate::{FRAME_BYTES_MAX, Incarnation, LinkId, NodeId, RequestId};
+
+    fn child() -> Child {
+        let life = Life { node: NodeId::compute(1).unwrap(), incarnation: Incarnation(1) };
+        let place = Place { life, parent: Life::CONTROL, moves: 0 };
+        Child::new(place, 9, Link::new(LinkId(5), Time::ZERO))
+    }
+
+    #[test]
+    fn it_is_touched_once_until_it_is_flushed_with_an_acknowledgement() {
+        let (mut child, mut turn) = (child(), Turn::default());
+        for acknowledge in [false, true] {
+            child.touch(&mut turn);
+            child.touch(&mut turn);
+            assert_eq!(turn.links(), [LinkId(5)]);
+            child.flush(Time::ZERO, acknowledge, &mut Vec::new());
+            turn.end(acknowledge);
+        }
+        assert_eq!(turn.links(), []);
+        child.touch(&mut turn);
+        child.forget_in(&mut turn);
+        assert_eq!(turn.links(), []);
+    }
+
+    #[test]
+    fn what_a_turn_queues_for_it_is_counted_until_it_leaves() {
+        let (mut child, mut turn) = (child(), Turn::default());
+        let body = vec![0; FRAME_BYTES_MAX / 4];
+        let request = Message::new(Kind::Exec, child.life(), RequestId(1), &body);
+        child.request(&request, &mut turn);
+        assert!(!turn.has_enough());
+        child.request(&request, &mut turn);
+        assert!(turn.has_enough());
+        child.flush(Time::ZERO, true, &mut Vec::new());
+        turn.end(true);
+        child.request(&request, &mut turn);
+        assert!(!turn.has_enough());
+    }
+}

@@ -15,16 +15,16 @@ mod turn;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use child::Child;
+use links::Links;
+use processes::{GONE_WITHIN, Processes};
+
 use crate::router::Router;
 use crate::time::earliest;
 use crate::wire::{Create, Fan, Kind, Message, Status, Up};
 use crate::{
     Ancestor, Birth, Holdings, Input, Life, LinkId, Output, Proved, RequestId, Time, Token, Watch,
 };
-
-use child::Child;
-use links::Links;
-use processes::{GONE_WITHIN, Processes};
 
 #[cfg(test)]
 pub(crate) use arrivals::{GUESTS_MAX, HELLO_WITHIN, STRANGERS_MAX};

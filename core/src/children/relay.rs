@@ -164,3 +164,84 @@ impl Relay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Link;
+    use crate::wire::{self, Allowance};
+    use crate::{Incarnation, KEY_BYTES, NodeId, Output, RequestId, Secret, Seed, Time};
+
+    const NOW: Time = Time::ZERO;
+
+    /// What went up: kinds, requests, and the status of answers.
+    type Told = Vec<(Kind, u64, Status)>;
+
+    fn life(id: u32) -> Life {
+        Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(id) }
+    }
+
+    fn note(told: &mut Told) -> impl FnMut(Message<'_>) {
+        |message| told.push((message.kind, message.request.0, message.flags.status()))
+    }
+
+    /// A relay with a child at the other end of each of these links, of the same number.
+    fn relay(links: &[u32]) -> Relay {
+        let mut relay = Relay::new(Life::CONTROL);
+        for id in links {
+            let seed = Seed::of(Secret::new(&[7; KEY_BYTES]), life(*id));
+            relay.expect(life(*id), Life::CONTROL, seed.mark());
+            let place = Place { life: life(*id), parent: Life::CONTROL, moves: 0 };
+            let child = Child::new(place, 9, Link::new(LinkId((*id).into()), NOW));
+            relay.add(child, seed.proof(0).unwrap(), &mut |message| panic!("{message:?}"));
+        }
+        relay
+    }
+
+    fn exec(to: u32, request: u64) -> Message<'static> {
+        Message::new(Kind::Exec, life(to), RequestId(request), b"time")
+    }
+
+    /// How many messages leave for a child.
+    fn sent(relay: &mut Relay, link: u64) -> usize {
+        let mut out = Vec::new();
+        relay.child_mut(LinkId(link)).unwrap().flush(NOW, true, &mut out);
+        let frames = out.iter().map(|output| match output {
+            Output::Send(_, frame) => wire::open(frame).unwrap().1.count(),
+            other => panic!("{other:?}"),
+        });
+        frames.sum()
+    }
+
+    #[test]
+    fn a_request_goes_to_the_link_of_its_node_or_is_answered() {
+        let (mut relay, mut turn, mut told) = (relay(&[1, 2]), Turn::default(), Told::new());
+        relay.forward(&exec(2, 7), &mut turn, &mut note(&mut told));
+        relay.forward(&exec(3, 8), &mut turn, &mut note(&mut told));
+        assert_eq!(told, [(Kind::Answer, 8, Status::Unavailable)]);
+        assert_eq!(turn.links(), [LinkId(2)]);
+        assert_eq!((sent(&mut relay, 1), sent(&mut relay, 2)), (0, 1));
+    }
+
+    #[test]
+    fn a_fan_is_one_message_on_each_link() {
+        let (mut relay, mut turn, mut told) = (relay(&[1, 2]), Turn::default(), Told::new());
+        let parts = [1, 2, 3].map(|id| (life(id), RequestId(id.into()))).to_vec();
+        let fan = Fan { kind: Kind::Exec, allowance: Allowance::Large, parts, body: b"time" };
+        relay.forward_fan(fan, &mut turn, &mut note(&mut told));
+        assert_eq!(told, [(Kind::Answer, 3, Status::Unavailable)]);
+        assert_eq!((sent(&mut relay, 1), sent(&mut relay, 2)), (1, 1));
+    }
+
+    #[test]
+    fn what_was_pending_on_a_link_is_answered_when_it_is_gone() {
+        let (mut relay, mut turn, mut told) = (relay(&[1]), Turn::default(), Told::new());
+        relay.forward(&exec(1, 7), &mut turn, &mut |message| panic!("{message:?}"));
+        let place = relay.remove(LinkId(1), &mut turn, &mut note(&mut told)).unwrap();
+        assert_eq!(place.life, life(1));
+        let answer = (Kind::Answer, 7, Status::Unavailable);
+        assert_eq!(told, [answer, (Kind::Forget, 0, Status::Ok)]);
+        assert_eq!((turn.links(), relay.count(), relay.link_of(life(1))), (&[][..], 0, None));
+        assert_eq!(relay.link_to(life(1)), None);
+    }
+}

@@ -183,3 +183,87 @@ pub(super) fn forgotten(lost: Life, lives: &[Life], up: &mut Up<'_>) {
         up(Message::new(Kind::Forget, lost, NO_REQUEST, &wire::body(&lives)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Link;
+    use crate::{Incarnation, KEY_BYTES, NodeId, Secret, Seed, Time};
+
+    fn life(id: u32) -> Life {
+        Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(id) }
+    }
+
+    fn seed(id: u32) -> Seed {
+        Seed::of(Secret::new(&[7; KEY_BYTES]), life(id))
+    }
+
+    fn proved(place: Place) -> Proved {
+        let seed = seed(place.life.incarnation.0);
+        Proved { place, proof: seed.proof(place.moves).unwrap() }
+    }
+
+    /// A child of the control node, and the routes there.
+    fn child(id: u32, routes: &mut RouteTable) -> Child {
+        let place = Place { life: life(id), parent: Life::CONTROL, moves: 0 };
+        let link = LinkId(id.into());
+        routes.expect(place.life, place.parent, seed(id).mark());
+        assert_eq!(routes.take_in(proved(place), link), News::Learnt(Vec::new()));
+        Child::new(place, 9, Link::new(link, Time::ZERO))
+    }
+
+    /// The kinds and requests of what goes up.
+    type Told = Vec<(Kind, u64)>;
+
+    /// What goes up when a child says this, and who is rerouted.
+    fn read(
+        child: &mut Child,
+        routes: &mut RouteTable,
+        message: &Message<'_>,
+    ) -> (Told, Vec<(Life, LinkId)>) {
+        let mut told = Vec::new();
+        let mut up = |message: Message<'_>| told.push((message.kind, message.request.0));
+        let mut reports = Reports::new(child, routes, &mut up);
+        reports.read(*message).unwrap();
+        let rerouted = reports.rerouted();
+        (told, rerouted)
+    }
+
+    #[test]
+    fn an_answer_passes_once_and_only_where_it_is_awaited() {
+        let mut routes = RouteTable::new(Life::CONTROL);
+        let mut child = child(1, &mut routes);
+        let answer = Message::answer(life(1), RequestId(7), Status::Ok, b"answer");
+        assert_eq!(read(&mut child, &mut routes, &answer).0, []);
+        child.link_mut().expect_answer(RequestId(7), life(1));
+        assert_eq!(read(&mut child, &mut routes, &answer).0, [(Kind::Answer, 7)]);
+        assert_eq!(read(&mut child, &mut routes, &answer).0, []);
+    }
+
+    #[test]
+    fn an_offer_that_nobody_awaits_is_declined() {
+        let mut routes = RouteTable::new(Life::CONTROL);
+        let mut child = child(1, &mut routes);
+        let bytes = wire::body(&1_000_u64);
+        let offer = Message::new(Kind::Offer, life(1), RequestId(7), &bytes);
+        assert_eq!(read(&mut child, &mut routes, &offer).0, []);
+        assert!(child.link().queued_bytes() > 0);
+    }
+
+    #[test]
+    fn who_moves_from_one_child_to_another_is_rerouted() {
+        let mut routes = RouteTable::new(Life::CONTROL);
+        let (mut one, mut other) = (child(1, &mut routes), child(2, &mut routes));
+        routes.expect(life(3), life(1), seed(3).mark());
+        let below = |parent, moves| {
+            wire::body(&vec![proved(Place { life: life(3), parent: life(parent), moves })])
+        };
+        let (first, second) = (below(1, 0), below(2, 1));
+        let first = Message::neighbour(Kind::Below, &first);
+        let second = Message::neighbour(Kind::Below, &second);
+        assert_eq!(read(&mut one, &mut routes, &first), (vec![(Kind::Below, 0)], vec![]));
+        let (told, rerouted) = read(&mut other, &mut routes, &second);
+        assert_eq!((told, rerouted), (vec![(Kind::Below, 0)], vec![(life(3), LinkId(1))]));
+        assert_eq!(read(&mut one, &mut routes, &first), (vec![], vec![]), "it is older");
+    }
+}

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use crate::time::earliest;
-use crate::wire::{self, Fan, Kind, Malformed, Message, Messages};
-use crate::{Inspection, Life, LinkId, Output, RequestId, Time};
-
 use acks::OwedAcks;
 use in_flight::InFlight;
 use outbox::{Outbox, empty_frame};
 use pulse::Pulse;
+
+use crate::time::earliest;
+use crate::wire::{self, Fan, Kind, Malformed, Message, Messages};
+use crate::{Inspection, Life, LinkId, Output, RequestId, Time};
 
 #[cfg(test)]
 pub(crate) use acks::{ACK_BYTES, ACK_FRAMES};

@@ -111,3 +111,77 @@ impl Answers {
         self.offers.deadline()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Hello;
+    use crate::{
+        Address, Ancestor, Incarnation, KEY_BYTES, LinkId, NodeId, Output, Secret, Seed, Token,
+    };
+
+    const NOW: Time = Time::ZERO;
+
+    fn life() -> Life {
+        Life { node: NodeId::compute(1).unwrap(), incarnation: Incarnation(1) }
+    }
+
+    fn parent() -> Parent {
+        let seed = Seed::of(Secret::new(&[7; KEY_BYTES]), life());
+        let (version, token) = (wire::VERSION, Token([1; 16]));
+        let hello = Hello { version, token, life: life(), pid: 1, newborn: seed.proof(0) };
+        let ancestor = Ancestor { node: NodeId::CONTROL, address: Address("above".to_owned()) };
+        Parent::new(NOW, hello, seed, LinkId(1), ancestor, Vec::new())
+    }
+
+    /// The kinds, the status and the length of what leaves for the parent.
+    fn sent(parent: &mut Parent) -> Vec<(Kind, Status, usize)> {
+        let mut out = Vec::new();
+        parent.flush(NOW, &mut out);
+        let frames = out.iter().map(|output| match output {
+            Output::Send(_, frame) => frame,
+            other => panic!("{other:?}"),
+        });
+        let messages = frames.flat_map(|frame| wire::open(frame).unwrap().1).map(Result::unwrap);
+        messages.map(|sent| (sent.kind, sent.flags.status(), sent.body.len())).collect()
+    }
+
+    #[test]
+    fn a_long_answer_is_offered_and_given_when_it_is_taken() {
+        for (wanted, answer) in [
+            (true, (Kind::Answer, Status::Ok, 1_000)),
+            (false, (Kind::Answer, Status::Failed, "the answer was not taken".len())),
+        ] {
+            let (mut answers, mut parent) = (Answers::new(life()), parent());
+            let id = RequestId(7);
+            answers.expect(id, Allowance::Small);
+            answers.send_later(NOW, id, Ok("x".repeat(1_000)), &mut parent);
+            assert_eq!(sent(&mut parent), [(Kind::Offer, Status::Ok, 2)]);
+            assert_eq!(answers.offered_bytes(), 1_000);
+            let wanted = wire::body(&wanted);
+            let take = Message::new(Kind::Take, life(), id, &wanted);
+            answers.give(NOW, &take, &mut parent);
+            answers.give(NOW, &take, &mut parent);
+            assert_eq!(sent(&mut parent), [answer]);
+        }
+    }
+
+    #[test]
+    fn what_may_come_unasked_does() {
+        let (mut answers, mut parent) = (Answers::new(life()), parent());
+        answers.expect(RequestId(7), Allowance::Large);
+        answers.send_later(NOW, RequestId(7), Ok("x".repeat(1_000)), &mut parent);
+        let failure = Err(Failure::from("why"));
+        answers.send(NOW, RequestId(8), Allowance::Small, failure, &mut parent);
+        let expected = [(Kind::Answer, Status::Ok, 1_000), (Kind::Answer, Status::Failed, 3)];
+        assert_eq!(sent(&mut parent), expected);
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_for_anybody_is_a_failure() {
+        let (mut answers, mut parent) = (Answers::new(life()), parent());
+        let long = "x".repeat(VALUE_BYTES_MAX + 1);
+        answers.send(NOW, RequestId(7), Allowance::Large, Ok(long), &mut parent);
+        assert!(matches!(sent(&mut parent)[..], [(Kind::Answer, Status::Failed, _)]));
+    }
+}

@@ -8,6 +8,10 @@ mod parent_search;
 
 use std::time::Duration;
 
+use answers::Answers;
+use inbox::{Inbox, Request};
+use parent::{Found, Parent};
+
 use crate::children::{Children, END_GRACE};
 use crate::clock::Clock;
 use crate::command::Effect;
@@ -20,10 +24,6 @@ use crate::{
     Address, Ancestor, Birth, Facts, Failure, Holdings, Input, Life, LinkId, Node, Output,
     Registry, Reply, RequestId, Time, Token, Traffic,
 };
-
-use answers::Answers;
-use inbox::{Inbox, Request};
-use parent::{Found, Parent};
 
 pub(crate) use parent::ANSWERS_WAITING_BYTES;
 
