@@ -60,11 +60,9 @@ mod args;
 mod children;
 mod clock;
 mod command;
-mod complaints;
 mod controller;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod healing;
 mod id;
 mod link;
 mod memory;
@@ -74,9 +72,7 @@ mod modules;
 mod network;
 mod node;
 mod nonce;
-mod offers;
 mod offload;
-mod processes;
 #[cfg(test)]
 mod protocol_page;
 mod recurrence;

@@ -223,6 +223,9 @@ pub(crate) struct Message<'a> {
     pub body: &'a [u8],
 }
 
+/// Where messages go that are on their way up: to the parent, or to the control node itself.
+pub(crate) type Up<'a> = dyn FnMut(Message<'_>) + 'a;
+
 /// The request of messages that are not part of one.
 pub(crate) const NO_REQUEST: RequestId = RequestId(0);
 

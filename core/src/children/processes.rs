@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::children::Up;
 use crate::node::LEFT_BEHIND;
 use crate::time::earliest;
-use crate::wire::{self, Kind, Message, NO_REQUEST, Status};
+use crate::wire::{self, Kind, Message, NO_REQUEST, Status, Up};
 use crate::{Exit, Life, Output, RequestId, Time};
 
 /// The processes of one node's children.

@@ -1,0 +1,195 @@
+//! How a compute node answers: at once, as far as the answer may come unasked, or else when the control
+//! node takes it.
+
+use rustc_hash::FxHashMap;
+
+use super::offers::Offers;
+use super::parent::Parent;
+use crate::memory;
+use crate::wire::{self, Allowance, Kind, Message, Status};
+use crate::{Failure, Life, RequestId, Time, VALUE_BYTES_MAX};
+
+/// What the answer to a command is when there is no memory for it.
+pub(super) const OUT_OF_MEMORY: &str =
+    "out of memory: the node has none for a command or an answer of this length";
+
+/// The answers of one node that are still to come, or to be taken.
+#[derive(Debug)]
+pub(super) struct Answers {
+    /// Whose they are.
+    own: Life,
+    /// What calls that are answered later may answer unasked, when that is not [`Allowance::Large`].
+    /// Bounded by the control node's window.
+    allowances: FxHashMap<RequestId, Allowance>,
+    offers: Offers,
+}
+
+impl Answers {
+    pub fn new(own: Life) -> Answers {
+        Answers { own, allowances: FxHashMap::default(), offers: Offers::default() }
+    }
+
+    /// A request is answered later.
+    pub fn expect(&mut self, id: RequestId, allowance: Allowance) {
+        if allowance != Allowance::Large {
+            self.allowances.insert(id, allowance);
+        }
+    }
+
+    /// Sends the answer to a request that was answered later.
+    pub fn send_later(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        outcome: Result<String, Failure>,
+        parent: &mut Parent,
+    ) {
+        let allowance = self.allowances.remove(&id).unwrap_or(Allowance::Large);
+        self.send(now, id, allowance, outcome, parent);
+    }
+
+    /// Sends an answer, or offers it when it is too long to come unasked.
+    pub fn send(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        allowance: Allowance,
+        outcome: Result<String, Failure>,
+        parent: &mut Parent,
+    ) {
+        let (status, text) = match outcome {
+            Ok(result) if result.len() > VALUE_BYTES_MAX => {
+                (Status::Failed, format!("the answer is longer than {VALUE_BYTES_MAX} bytes"))
+            }
+            Ok(result) => (Status::Ok, result),
+            Err(Failure(text)) => (Status::Failed, text),
+        };
+        if text.len() <= allowance.bytes() || !parent.is_up() {
+            return parent.send(&Message::answer(self.own, id, status, text.as_bytes()));
+        }
+        let bytes = text.len();
+        self.offers.add(now, id, status, text);
+        self.offer(id, bytes, parent);
+    }
+
+    fn offer(&self, id: RequestId, bytes: usize, parent: &mut Parent) {
+        let bytes = wire::body(&(bytes as u64));
+        parent.send(&Message::new(Kind::Offer, self.own, id, &bytes));
+    }
+
+    /// Sends an answer that was offered, or another one in its place when nobody wants it any more:
+    /// everyone on the way waits for one.
+    pub fn give(&mut self, now: Time, take: &Message<'_>, parent: &mut Parent) {
+        let id = take.request;
+        let Some((status, text)) = self.offers.take(now, id) else { return };
+        let answer = match take.decode() {
+            Some(true) if memory::has_room_for(text.len()) => {
+                Message::answer(self.own, id, status, text.as_bytes())
+            }
+            Some(true) => Message::answer(self.own, id, Status::Failed, OUT_OF_MEMORY.as_bytes()),
+            _ => Message::answer(self.own, id, Status::Failed, b"the answer was not taken"),
+        };
+        parent.send(&answer);
+    }
+
+    /// How many bytes wait to be taken.
+    pub fn offered_bytes(&self) -> usize {
+        self.offers.bytes()
+    }
+
+    /// Has all that is offered offered again as soon as may be.
+    pub fn offer_again(&mut self, now: Time) {
+        self.offers.offer_again(now);
+    }
+
+    /// Throws away what is offered: the way is gone by which it was asked for.
+    pub fn forget_offers(&mut self) {
+        self.offers.clear();
+    }
+
+    /// Offers again what has not been taken for long.
+    pub fn timeout(&mut self, now: Time, parent: &mut Parent) {
+        for (id, bytes) in self.offers.due_again(now) {
+            self.offer(id, bytes, parent);
+        }
+    }
+
+    /// When [`Answers::timeout`] has something to do.
+    pub fn deadline(&self) -> Option<Time> {
+        self.offers.deadline()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Hello;
+    use crate::{
+        Address, Ancestor, Incarnation, KEY_BYTES, LinkId, NodeId, Output, Secret, Seed, Token,
+    };
+
+    const NOW: Time = Time::ZERO;
+
+    fn life() -> Life {
+        Life { node: NodeId::compute(1).unwrap(), incarnation: Incarnation(1) }
+    }
+
+    fn parent() -> Parent {
+        let seed = Seed::of(Secret::new(&[7; KEY_BYTES]), life());
+        let (version, token) = (wire::VERSION, Token([1; 16]));
+        let hello = Hello { version, token, life: life(), pid: 1, newborn: seed.proof(0) };
+        let ancestor = Ancestor { node: NodeId::CONTROL, address: Address("above".to_owned()) };
+        Parent::new(NOW, hello, seed, LinkId(1), ancestor, Vec::new())
+    }
+
+    /// The kinds, the status and the length of what leaves for the parent.
+    fn sent(parent: &mut Parent) -> Vec<(Kind, Status, usize)> {
+        let mut out = Vec::new();
+        parent.flush(NOW, &mut out);
+        let frames = out.iter().map(|output| match output {
+            Output::Send(_, frame) => frame,
+            other => panic!("{other:?}"),
+        });
+        let messages = frames.flat_map(|frame| wire::open(frame).unwrap().1).map(Result::unwrap);
+        messages.map(|sent| (sent.kind, sent.flags.status(), sent.body.len())).collect()
+    }
+
+    #[test]
+    fn a_long_answer_is_offered_and_given_when_it_is_taken() {
+        for (wanted, answer) in [
+            (true, (Kind::Answer, Status::Ok, 1_000)),
+            (false, (Kind::Answer, Status::Failed, "the answer was not taken".len())),
+        ] {
+            let (mut answers, mut parent) = (Answers::new(life()), parent());
+            let id = RequestId(7);
+            answers.expect(id, Allowance::Small);
+            answers.send_later(NOW, id, Ok("x".repeat(1_000)), &mut parent);
+            assert_eq!(sent(&mut parent), [(Kind::Offer, Status::Ok, 2)]);
+            assert_eq!(answers.offered_bytes(), 1_000);
+            let wanted = wire::body(&wanted);
+            let take = Message::new(Kind::Take, life(), id, &wanted);
+            answers.give(NOW, &take, &mut parent);
+            answers.give(NOW, &take, &mut parent);
+            assert_eq!(sent(&mut parent), [answer]);
+        }
+    }
+
+    #[test]
+    fn what_may_come_unasked_does() {
+        let (mut answers, mut parent) = (Answers::new(life()), parent());
+        answers.expect(RequestId(7), Allowance::Large);
+        answers.send_later(NOW, RequestId(7), Ok("x".repeat(1_000)), &mut parent);
+        let failure = Err(Failure::from("why"));
+        answers.send(NOW, RequestId(8), Allowance::Small, failure, &mut parent);
+        let expected = [(Kind::Answer, Status::Ok, 1_000), (Kind::Answer, Status::Failed, 3)];
+        assert_eq!(sent(&mut parent), expected);
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_for_anybody_is_a_failure() {
+        let (mut answers, mut parent) = (Answers::new(life()), parent());
+        let long = "x".repeat(VALUE_BYTES_MAX + 1);
+        answers.send(NOW, RequestId(7), Allowance::Large, Ok(long), &mut parent);
+        assert!(matches!(sent(&mut parent)[..], [(Kind::Answer, Status::Failed, _)]));
+    }
+}

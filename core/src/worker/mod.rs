@@ -1,0 +1,452 @@
+//! The compute node's state machine.
+
+mod answers;
+mod inbox;
+mod offers;
+mod parent;
+mod parent_search;
+
+use std::time::Duration;
+
+use answers::{Answers, OUT_OF_MEMORY};
+use inbox::{Inbox, OutOfMemory, Request};
+use parent::{Found, Parent};
+
+use crate::children::{Children, END_GRACE};
+use crate::clock::Clock;
+use crate::command::Effect;
+use crate::memory;
+use crate::modules::Modules;
+use crate::time::earliest;
+use crate::wire::{
+    self, Allowance, Fan, Hello, Kind, Malformed, Message, Published, Status, Welcome,
+};
+use crate::{
+    Address, Ancestor, Birth, Facts, Failure, Holdings, Input, Life, LinkId, Node, Output,
+    Registry, Reply, RequestId, Time, Token, Traffic,
+};
+
+pub(crate) use parent::ANSWERS_WAITING_BYTES;
+
+/// What a compute node is told before it starts.
+#[derive(Debug)]
+pub struct WorkerConfig {
+    /// Who it is, and who is above it.
+    pub birth: Birth,
+    /// What it shows its parent, and wants to see from its children.
+    pub token: Token,
+    /// Its process.
+    pub pid: u32,
+    /// The link to its parent, which need not be up yet.
+    pub parent: LinkId,
+    /// Where its parent listens.
+    pub parent_address: Address,
+    /// The name of its transport.
+    pub transport: &'static str,
+    /// The deadline of a request: how long anyone waits for its answer.
+    pub timeout: Duration,
+    /// The command modules.
+    pub commands: Registry,
+}
+
+/// A compute node: it runs commands, passes on what is for the nodes below it, and starts and
+/// watches its children.
+pub struct Worker {
+    life: Life,
+    pid: u32,
+    transport: &'static str,
+    clock: Clock,
+    /// When it came to be.
+    since: Time,
+    parent: Parent,
+    children: Children,
+    modules: Modules,
+    inbox: Inbox,
+    answers: Answers,
+    traffic: Traffic,
+    ending: bool,
+    done: bool,
+}
+
+impl Worker {
+    /// A compute node that is about to join its parent.
+    #[must_use]
+    pub fn new(now: Time, config: WorkerConfig) -> Worker {
+        let WorkerConfig { birth, token, pid, parent, parent_address, .. } = config;
+        let WorkerConfig { transport, timeout, commands, .. } = config;
+        let Birth { life, seed, parent: node, ancestors } = birth;
+        let hello = Hello { version: wire::VERSION, token, life, pid, newborn: seed.proof(0) };
+        let ancestor = Ancestor { node, address: parent_address };
+        Worker {
+            life,
+            pid,
+            transport,
+            clock: Clock::default(),
+            since: now,
+            parent: Parent::new(now, hello, seed, parent, ancestor, ancestors),
+            children: Children::new(life, pid, token),
+            modules: Modules::new(commands, timeout),
+            inbox: Inbox::default(),
+            answers: Answers::new(life),
+            traffic: Traffic::default(),
+            ending: false,
+            done: false,
+        }
+    }
+
+    /// Whether a parent has ever taken it in.
+    #[must_use]
+    pub fn has_joined(&self) -> bool {
+        // Only a parent tells it how deep it is.
+        self.children.depth() > 0
+    }
+
+    /// What it could not end before it ended itself, in words for the user; its process then ends with
+    /// [`LEFT_BEHIND_STATUS`](crate::LEFT_BEHIND_STATUS).
+    #[must_use]
+    pub fn left(&self) -> Option<&str> {
+        self.children.left()
+    }
+
+    /// A frame came from the parent.
+    fn received(
+        &mut self,
+        now: Time,
+        frame: &[u8],
+        out: &mut Vec<Output>,
+    ) -> Result<(), Malformed> {
+        let messages = self.parent.receive(now, frame, out)?;
+        for message in messages {
+            let message = message?;
+            match message.kind {
+                Kind::Welcome => {
+                    let welcome = message.read::<Welcome>()?;
+                    if welcome.parent != self.parent.node() {
+                        return Err(Malformed("a welcome by another node"));
+                    }
+                    self.welcomed(now, welcome);
+                }
+                Kind::Beat => {}
+                Kind::Shutdown => {
+                    let grace = message.read()?;
+                    self.end(now, grace, out);
+                }
+                Kind::Publish => {
+                    let published = message.read::<Published>()?;
+                    self.published(now, &published);
+                }
+                Kind::Fan => {
+                    let fan = Fan::decode(&message).ok_or(Malformed("a fan that is none"))?;
+                    self.fan(now, fan);
+                }
+                Kind::Exec
+                | Kind::Ask
+                | Kind::Ping
+                | Kind::Create
+                | Kind::Remove
+                | Kind::Discard
+                | Kind::Take => self.request(now, &message, out),
+                _ => return Err(Malformed("a message that goes the other way")),
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, now: Time, message: &Message<'_>, out: &mut Vec<Output>) {
+        let parent = &mut self.parent;
+        let up = &mut |message: Message<'_>| parent.send(&message);
+        if message.life != self.life {
+            self.traffic.passed_on += 1;
+            return self.children.forward(message, up);
+        }
+        match message.kind {
+            Kind::Exec => match self.inbox.line(message) {
+                Ok(Some(line)) => self.run_or_wait(now, &Message { body: &line, ..*message }),
+                Ok(None) => {}
+                Err(OutOfMemory) => {
+                    let (id, allowance) = (message.request, message.flags.allowance());
+                    let failure = Err(Failure::from(OUT_OF_MEMORY));
+                    self.answers.send(now, id, allowance, failure, parent);
+                }
+            },
+            Kind::Ask => self.run_or_wait(now, message),
+            Kind::Take => self.answers.give(now, message, parent),
+            Kind::Ping => up(Message::answer(message.life, message.request, Status::Ok, &[])),
+            _ => self.children.serve(now, message, out, up),
+        }
+    }
+
+    /// Takes in a request for each of several nodes, of which this may be one.
+    fn fan(&mut self, now: Time, mut fan: Fan<'_>) {
+        let here = fan.parts.iter().position(|(life, _)| *life == self.life);
+        if let Some(here) = here {
+            let (life, id) = fan.parts.remove(here);
+            self.run_or_wait(now, &fan.part(life, id));
+        }
+        if !fan.parts.is_empty() {
+            self.traffic.passed_on += 1;
+            let parent = &mut self.parent;
+            self.children.forward_fan(fan, &mut |message| parent.send(&message));
+        }
+    }
+
+    fn run_or_wait(&mut self, now: Time, message: &Message<'_>) {
+        let Message { kind, request: id, body, .. } = *message;
+        let allowance = message.flags.allowance();
+        // What waits already was typed before.
+        if self.inbox.is_empty() && self.has_room_for_outcomes() {
+            self.run(now, kind, id, allowance, body);
+        } else {
+            self.inbox.push(Request { kind, id, allowance, body: body.to_vec() });
+        }
+    }
+
+    fn run(&mut self, now: Time, kind: Kind, id: RequestId, allowance: Allowance, body: &[u8]) {
+        let real = self.clock.real(now);
+        self.traffic.run += 1;
+        let facts = self.facts();
+        let outcome = if !memory::has_room_for(body.len()) {
+            Err(Failure::from(OUT_OF_MEMORY))
+        } else if kind == Kind::Ask {
+            match postcard::from_bytes::<Published>(body) {
+                Ok(Published { module, value }) => {
+                    self.modules.asked(real, &facts, id, &module, &value)
+                }
+                Err(_) => Err(Failure::from("a malformed question")),
+            }
+        } else {
+            match std::str::from_utf8(body) {
+                Ok(line) => self.modules.exec(real, &facts, id, line),
+                Err(_) => Err(Failure::from("the command is not UTF-8")),
+            }
+        };
+        let outcome = match outcome {
+            Ok(Reply::Now(result)) => Ok(result),
+            Ok(Reply::Later) => return self.answers.expect(id, allowance),
+            Err(failure) => Err(failure),
+        };
+        self.answers.send(now, id, allowance, outcome, &mut self.parent);
+    }
+
+    fn facts(&self) -> Facts {
+        Facts {
+            node: self.life.node,
+            pid: self.pid,
+            parent: self.parent.node(),
+            depth: self.children.depth(),
+            transport: self.transport,
+            children: self.children.count(),
+            below: self.children.below(),
+            since: self.since,
+            traffic: self.traffic,
+        }
+    }
+
+    /// Answers a call that was open; one that is not (any more) is not answered.
+    fn finish(&mut self, now: Time, id: RequestId, outcome: Result<String, Failure>) {
+        match self.modules.finish(id, outcome) {
+            Some(outcome) => self.answers.send_later(now, id, outcome, &mut self.parent),
+            None => self.traffic.answers_dropped += 1,
+        }
+    }
+
+    fn published(&mut self, now: Time, published: &Published) {
+        let (now, facts) = (self.clock.real(now), self.facts());
+        if self.children.has_published(&published.module, &published.value) {
+            // A new parent says it once more; clocks that run must not start anew.
+            return;
+        }
+        self.modules.published(now, &facts, &published.module, &published.value);
+        self.children.publish(&published.module, &published.value);
+    }
+
+    /// Carries out what the modules asked for.
+    fn apply_effects(&mut self, now: Time, out: &mut Vec<Output>) {
+        for effect in self.modules.take_effects() {
+            match effect {
+                Effect::Answer(id, outcome) => self.finish(now, id, outcome),
+                Effect::Offload(job) => out.push(Output::Offload(job)),
+                Effect::Watch(watch) => {
+                    self.parent.watch(now, watch);
+                    self.children.watch(now, watch);
+                    // The others may have been told long before, and count from then on.
+                    self.parent.beat();
+                    self.children.beat();
+                }
+                Effect::Publish(module, _) | Effect::AskAll(_, module, _) => {
+                    log::error!("module {module} spoke to all on a compute node: ignored");
+                }
+                Effect::Notice(line) => {
+                    log::error!("a module printed on a compute node: ignored: {line}");
+                }
+            }
+        }
+    }
+
+    /// Takes in what the parent says of itself and those above it.
+    fn welcomed(&mut self, now: Time, Welcome { pid, depth, ancestors, .. }: Welcome) {
+        let of_children = self.parent.welcomed(pid, ancestors);
+        self.children.set_place(depth, of_children);
+        // There may be another way up, and what was on the old one may be lost: nobody may wait any
+        // more for what is offered.
+        self.answers.offer_again(now);
+        let parent = &mut self.parent;
+        self.children.report_silent(&mut |message| parent.send(&message));
+    }
+
+    /// The way is gone by which requests have come: the node that saw it go has answered them.
+    fn forget_requests(&mut self) {
+        self.inbox.clear();
+        self.answers.forget_offers();
+    }
+
+    /// The link to the parent is gone: another one is looked for.
+    fn orphaned(&mut self, now: Time, out: &mut Vec<Output>) {
+        self.forget_requests();
+        if !self.parent.lost(now, out) {
+            self.end(now, END_GRACE, out);
+        }
+    }
+
+    /// One that was asked to be the parent has answered.
+    fn answered(&mut self, now: Time, link: LinkId, frame: &[u8], out: &mut Vec<Output>) {
+        let had_parent = self.parent.is_up();
+        match self.parent.answered(now, link, frame, out) {
+            Found::None => {}
+            Found::Parent(welcome) => {
+                if had_parent {
+                    self.forget_requests();
+                }
+                self.parent.send_places(&self.children.places());
+                self.welcomed(now, welcome);
+            }
+            Found::Shutdown => self.end(now, END_GRACE, out),
+        }
+    }
+
+    fn end(&mut self, now: Time, grace: Duration, out: &mut Vec<Output>) {
+        self.parent.close(out);
+        if !std::mem::replace(&mut self.ending, true) {
+            self.children.end(now, grace, out);
+        }
+    }
+
+    fn own_deadline(&self) -> Option<Time> {
+        let own = earliest(self.parent.deadline(), self.children.deadline());
+        earliest(own, self.answers.deadline())
+    }
+
+    fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
+        if self.parent.timeout(now, out) {
+            self.end(now, END_GRACE, out);
+        }
+        let parent = &mut self.parent;
+        self.children.timeout(now, out, &mut |message| parent.send(&message));
+        self.answers.timeout(now, &mut self.parent);
+        let (real, facts) = (self.clock.real(now), self.facts());
+        for id in self.modules.timeout(real, &facts) {
+            // Nobody waits for it, but the windows count it until it is answered.
+            let outcome = Err(Failure::from("it took too long"));
+            self.answers.send_later(now, id, outcome, &mut self.parent);
+        }
+    }
+}
+
+impl Node for Worker {
+    fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>) {
+        let now = self.clock.read(now, self.own_deadline());
+        if self.clock.was_late() && !self.ending {
+            if self.parent.is_up() {
+                self.parent.beat();
+            }
+            self.children.beat();
+        }
+        match input {
+            Input::Up(link) if self.parent.is_asking(link) => self.parent.reached(link),
+            Input::Frame(link, frame) if self.parent.is_asking(link) => {
+                self.answered(now, link, frame, out);
+            }
+            Input::Down(link) if self.parent.is_asking(link) => {
+                self.parent.not_reached(now, link, out);
+            }
+            Input::Connecting(number, link) => self.parent.connecting(now, number, link, out),
+            Input::Up(link) if self.parent.is_at(link) => self.parent.say_hello(),
+            Input::Frame(link, frame) if self.parent.is_at(link) => {
+                self.traffic.frames_received += 1;
+                if let Err(Malformed(what)) = self.received(now, frame, out) {
+                    let own = self.life.node;
+                    log::error!("node {own}: its parent does not speak our protocol: {what}");
+                    out.push(Output::Close(link));
+                    self.orphaned(now, out);
+                }
+            }
+            Input::Down(link) if self.parent.is_at(link) => self.orphaned(now, out),
+            Input::Inspected(link, seen) if self.parent.is_at(link) => {
+                self.parent.inspected(now, seen, out);
+            }
+            Input::Timeout => self.timeout(now, out),
+            Input::Interrupt => self.end(now, END_GRACE, out),
+            Input::JobDone(id, outcome) => self.finish(now, id, outcome),
+            Input::Line(_)
+            | Input::LineTooLong
+            | Input::LineRefused(_)
+            | Input::EndOfInput
+            | Input::OutputBlocked(_)
+            | Input::OrphanExited(..) => {
+                debug_assert!(false, "a compute node has no console, and inherits nobody");
+            }
+            input => {
+                self.traffic.frames_received += u64::from(matches!(input, Input::Frame(..)));
+                let Worker { parent, traffic, .. } = self;
+                let up = &mut |message: Message<'_>| {
+                    traffic.passed_on += 1;
+                    parent.send(&message);
+                };
+                self.children.handle(now, input, out, up);
+            }
+        }
+        self.apply_effects(now, out);
+    }
+
+    fn flush(&mut self, now: Time, out: &mut Vec<Output>) {
+        let now = self.clock.read(now, self.own_deadline());
+        while self.has_room_for_outcomes()
+            && let Some(Request { kind, id, allowance, body }) = self.inbox.pop()
+        {
+            self.run(now, kind, id, allowance, &body);
+            self.apply_effects(now, out);
+        }
+        let before = out.len();
+        // A child is welcomed before the control node hears of it: whoever is told that a node is there
+        // may rely on it to know where to turn when this one is gone.
+        self.children.flush(now, !self.parent.is_congested(), out);
+        self.parent.flush(now, out);
+        self.traffic.frames_sent += (out.len() - before) as u64;
+        self.modules.pause(self.clock.real(now), !self.has_room_for_outcomes());
+        if self.ending && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
+            out.push(Output::Exit);
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let own = self.own_deadline().map(|own| self.clock.real(own));
+        earliest(own, self.modules.deadline())
+    }
+
+    fn has_room_for_outcomes(&self) -> bool {
+        !self.parent.is_congested() && self.answers.offered_bytes() <= ANSWERS_WAITING_BYTES
+    }
+
+    fn holdings(&self) -> Holdings {
+        let below = self.children.holdings();
+        let waiting_bytes = below.waiting_bytes + self.parent.waiting_bytes();
+        Holdings { waiting_bytes, ..below }
+    }
+
+    fn starting(&self) -> usize {
+        self.children.starting()
+    }
+}
+
+#[cfg(test)]
+mod tests;
