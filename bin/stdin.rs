@@ -162,7 +162,7 @@ fn first_line(lines: &[u8]) -> (&[u8], usize) {
     (line.strip_suffix(b"\r").unwrap_or(line), length)
 }
 
-/// What the user is told of a line of which the terminal has dropped a part.
+/// What is wrong with a line of which the terminal has dropped a part.
 fn cut_line() -> String {
     format!(
         "the line was not run: a terminal takes no more than {TERMINAL_LINE_BYTES} bytes of a line, \

@@ -25,7 +25,7 @@ fn main() {
     divan::main();
 }
 
-/// A node opens a frame of so many pings, and encodes one of as many answers.
+/// A node opens a frame of N pings, and encodes one of N answers.
 #[divan::bench(args = [1, 256])]
 fn pings(bencher: Bencher<'_, '_>, pings: usize) {
     let mut chain = Chain::new(1);
@@ -34,14 +34,14 @@ fn pings(bencher: Bencher<'_, '_>, pings: usize) {
     bencher.counter(ItemsCount::new(pings)).bench_local(|| node.step(UP));
 }
 
-/// A relay passes on a frame of so many commands for the node below it.
+/// A relay passes on a frame of N commands for the node below it.
 #[divan::bench(args = [1, 256])]
 fn relay_down(bencher: Bencher<'_, '_>, commands: usize) {
     let mut relay = relay(commands);
     bencher.counter(ItemsCount::new(commands)).bench_local(|| relay.step(UP));
 }
 
-/// A relay passes on a frame of so many answers of the node below it.
+/// A relay passes on a frame of N answers of the node below it.
 #[divan::bench(args = [1, 256])]
 fn relay_up(bencher: Bencher<'_, '_>, answers: usize) {
     let mut relay = relay(answers);
@@ -59,7 +59,7 @@ fn request(bencher: Bencher<'_, '_>, lines: usize) {
         .bench_local(|| assert_eq!(chain.enter(&lines), printed));
 }
 
-/// The way to one of so many lives.
+/// The route to one of N lives.
 #[divan::bench(args = [10, 1_000, 100_000], sample_count = 1_000)]
 fn route(bencher: Bencher<'_, '_>, lives: u32) {
     /// From life to life in leaps, as requests for many nodes do.
@@ -72,7 +72,7 @@ fn route(bencher: Bencher<'_, '_>, lives: u32) {
     });
 }
 
-/// A subtree joins a table of so many lives, one life after the other.
+/// A subtree joins a table of N lives, one life after the other.
 #[divan::bench(args = [10, 1_000, 100_000], sample_size = 1, sample_count = 1_000)]
 fn learn_subtree(bencher: Bencher<'_, '_>, lives: u32) {
     let (subtree, table) = (subtree(lives), RefCell::new(table(lives)));
@@ -82,7 +82,7 @@ fn learn_subtree(bencher: Bencher<'_, '_>, lives: u32) {
         .bench_local_values(|_| learn(&mut table.borrow_mut(), &subtree, LinkId(0)));
 }
 
-/// The link to a subtree, in a table of so many lives, is gone.
+/// The link to a subtree, in a table of N lives, is gone.
 #[divan::bench(args = [10, 1_000, 100_000], sample_size = 1, sample_count = 1_000)]
 fn forget_subtree(bencher: Bencher<'_, '_>, lives: u32) {
     let (subtree, table) = (subtree(lives), RefCell::new(table(lives)));
@@ -103,7 +103,7 @@ fn life(index: u32) -> Life {
     Life { node, incarnation: Incarnation(index + 1) }
 }
 
-/// The table of a control node with so many lives below it, by way of [`ARITY`] links.
+/// The table of a control node with N lives below it, by way of [`ARITY`] links.
 fn table(lives: u32) -> RouteTable {
     let mut table = RouteTable::new(Life::CONTROL);
     for index in 0..lives {
@@ -156,7 +156,7 @@ const ACK_BYTES: usize = 4;
 /// After how many frames, or bytes of them, a neighbour acknowledges that has nothing else to send.
 const ACK_AFTER: (u32, usize) = (16, 16 * 1024);
 
-/// Node 1 of a chain of two, which has heard a frame of so many commands for node 2, and one of as
+/// Node 1 of a chain of two, which has heard a frame of N commands for node 2, and one of as
 /// many answers.
 fn relay(commands: usize) -> Member {
     let mut chain = Chain::new(2);

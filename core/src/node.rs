@@ -51,7 +51,7 @@ pub struct Holdings {
     pub waiting_bytes: usize,
 }
 
-/// What a new compute node is told of its place.
+/// What a new compute node learns of its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Birth {
     /// Who it is.
@@ -176,7 +176,7 @@ pub enum Output {
     /// as its link stands.
     Adopt(Life, u32),
     /// Start a child's process, with this node as its parent, on the transport of this name or, when
-    /// there is none, on this node's own. It is told of its birth, connects and says hello, or [`Input::SpawnFailed`] or
+    /// there is none, on this node's own. It learns of its birth, connects and says hello, or [`Input::SpawnFailed`] or
     /// [`Input::ChildExited`] follows.
     Spawn(Birth, Option<String>),
     /// End a child's process with SIGKILL. [`Input::ChildExited`] follows. Nothing happens when

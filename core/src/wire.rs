@@ -74,7 +74,7 @@ pub(crate) enum Kind {
     /// Up: the answer to a request is there, and is longer than may be sent unasked: its length in
     /// bytes, a `u64`. Repeated until it is taken.
     Offer,
-    /// Down: whether the answer that was offered is to be sent, a `bool`; else it is thrown away, and
+    /// Down: whether the node must send the answer that it has offered, a `bool`; else it is thrown away, and
     /// a short one takes its place.
     Take,
 }
@@ -429,7 +429,7 @@ impl<'a> Fan<'a> {
     }
 }
 
-/// How many nodes a child is told of that may take it in when it loses its parent, beside the parent
+/// How many nodes a child knows that may take it in when it loses its parent, beside the parent
 /// itself: the nearest, and the control node.
 pub(crate) const ANCESTORS_MAX: usize = 8;
 

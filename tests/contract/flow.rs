@@ -46,7 +46,7 @@ pub fn fill(node: &Node, link: LinkId) -> usize {
                 }
             }
         }
-        panic!("nothing bounds what is held for a peer that does not read");
+        panic!("nothing bounds what waits for a peer that does not read");
     })
 }
 

@@ -10,7 +10,7 @@ use hoptree_core::{
     TransportError, Waker,
 };
 
-/// How many frames are held for one link whose far end does not read: 8 MiB at the very most.
+/// How many frames may wait on one link whose far end does not read: 8 MiB at the very most.
 const FRAMES_HELD_MAX: usize = 256;
 
 static HUB: Hub = Hub {

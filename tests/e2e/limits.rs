@@ -110,7 +110,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// Commands for a shell after which this user runs the program, with at most so many processes.
+/// Commands for a shell after which this user runs the program, with at most `most` processes.
 fn become_user(user: u32, most: u32) -> String {
     format!(
         "cp \"$1\" hoptree; chmod 777 . hoptree; shift; set -- \

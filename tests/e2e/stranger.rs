@@ -54,7 +54,7 @@ pub fn speeches() -> Vec<Speech> {
     ]
 }
 
-/// Says one of the speeches after the other to one of the ports after the other, on so many
+/// Says one of the speeches after the other to one of the ports after the other, on this many
 /// connections, some of which it holds open.
 pub fn attack(ports: &[SocketAddrV4], connections: usize) {
     let speeches = speeches();

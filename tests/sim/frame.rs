@@ -37,7 +37,7 @@ impl Header<'_> {
             && matches!(self.name(), "Exec" | "Ping" | "Create" | "Remove" | "Ask")
     }
 
-    /// The life that is to be started.
+    /// The life that a parent must start.
     pub fn created(&self) -> Option<Life> {
         postcard::from_bytes(self.body).ok().filter(|_| self.name() == "Create")
     }

@@ -16,7 +16,7 @@ const UNACKNOWLEDGED_BYTES_MAX: usize = 128 * 1024;
 /// One end of a link.
 pub struct End {
     pub owner: Pid,
-    /// Its owner can send on it, and is to be told what happens to it.
+    /// Its owner can send on it, and must be told what happens to it.
     pub is_open: bool,
     /// The link is broken: nothing more arrives here but the news of it.
     pub is_broken: bool,

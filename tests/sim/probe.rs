@@ -112,7 +112,7 @@ pub static PROBE: CommandSpec = CommandSpec {
 
 #[derive(Default)]
 struct Probe {
-    /// What is to be answered, and when.
+    /// What it must answer, and when.
     later: Vec<(Time, RequestId, String)>,
 }
 

@@ -430,7 +430,7 @@ impl Story {
         }
     }
 
-    /// Enters a task with a text of so many bytes, or a number between.
+    /// Enters a task with a text of this many bytes, or of a number between.
     fn read(&mut self, node: NodeId, least: u64, most: u64) {
         let (task, bytes) = (self.task(), self.network.random.between(least, most) as usize);
         self.enter(format!("exec {node} read {task} {bytes} {}", text_of(task, bytes)));

@@ -1,4 +1,4 @@
-//! What is to be measured, and how often.
+//! What to measure, and how often.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::rounds::{End, Rounds};
 const QUICK_RUNS: u32 = 2;
 const RUNS: u32 = 3;
 
-/// What is to be measured. A run is all of it, with processes of its own.
+/// What to measure. A run is all of it, with processes of its own.
 pub struct Plan {
     /// Each once, in turn.
     pub measures: Vec<Measure>,
@@ -22,7 +22,7 @@ pub struct Plan {
     pub transports: Vec<&'static TransportSpec>,
     /// How many runs there are.
     pub runs: u32,
-    /// Whether they are to be short.
+    /// Whether they are short.
     pub quick: bool,
     /// How many rounds count, in place of as many as there is time for.
     rounds: Option<u32>,

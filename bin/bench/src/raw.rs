@@ -60,7 +60,7 @@ impl Raw {
         Ok(start.elapsed())
     }
 
-    /// Sends a frame to the end of each of the first so many chains, and says how long it takes
+    /// Sends a frame to the end of each of the first N chains, and says how long it takes
     /// until all are back.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Raw {
         Ok(start.elapsed())
     }
 
-    /// Sends a frame to the ends of the first so many chains in turn, for as long as this and with
+    /// Sends a frame to the ends of the first N chains in turn, for as long as this and with
     /// at most `window` not back yet, and waits for the rest.
     ///
     /// # Errors

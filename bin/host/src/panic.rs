@@ -1,4 +1,4 @@
-//! What a panic comes to: the end of the process, with its parent told of it, except in work that is
+//! What a panic comes to: the end of the process, of which its parent learns, except in work that is
 //! guarded.
 
 use std::any::Any;

@@ -93,7 +93,7 @@ impl Children {
     }
 
     /// Starts the [helper](crate::Helper) of this name as [`Children::spawn`] does a node, and says which
-    /// process it is. Nobody is told of its end.
+    /// process it is. Its end is not reported.
     ///
     /// # Errors
     ///
