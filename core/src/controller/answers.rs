@@ -3,7 +3,7 @@
 use super::board::{Board, Outgoing};
 use super::gather::TOO_LONG;
 use super::intake::Offer;
-use super::replies::Reply;
+use super::reply::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use super::windows::Charge;
 use crate::wire::{self, Allowance, Kind, Message, Status};

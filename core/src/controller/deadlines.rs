@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::answers::{ALREADY_EXISTS, UNAVAILABLE, Why};
 use super::board::{Board, Outgoing, Probe};
-use super::replies::Reply;
+use super::reply::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use crate::children::{END_GRACE, END_GRACE_STEP};
 use crate::time::earliest;

@@ -9,7 +9,7 @@ use super::answers::{ALREADY_EXISTS, UNAVAILABLE};
 use super::board::Outgoing;
 use super::gather::{Gather, Gathered, Told};
 use super::language::Target;
-use super::replies::{Reply, TOO_MANY};
+use super::reply::{Reply, TOO_MANY};
 use super::task::{Creation, Removal, Task, Work};
 use super::tree::{Record, State};
 use super::windows::{Admission, Charge, Claim};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::replies::Reply;
+use super::reply::Reply;
 use crate::{Answer, Failure, NodeId, RequestId};
 
 /// How many bytes of answers may be gathered for a module. Those that do not fit are left out, each

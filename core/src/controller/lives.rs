@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::answers::Why;
 use super::board::{Board, Outgoing};
-use super::replies::Reply;
+use super::reply::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use super::tree::{Record, State};
 use crate::wire::{self, Joined, Kind, NO_REQUEST, Status};
