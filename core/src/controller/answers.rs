@@ -1,6 +1,6 @@
 //! How commands end: with an answer, without one, or by the loss of who was to give it.
 
-use super::board::{Board, Outgoing};
+use super::board::Board;
 use super::gather::TOO_LONG;
 use super::intake::Offer;
 use super::reply::Reply;
@@ -116,7 +116,7 @@ impl Board {
 
     fn take(&mut self, from: Life, request: RequestId, is_wanted: bool) {
         let body = wire::body(&is_wanted);
-        self.outbox.push(Outgoing::new(Kind::Take, from, request, body));
+        self.outbox.post(Kind::Take, from, request, body);
     }
 
     /// An answer is too long together with those of other nodes for a module.

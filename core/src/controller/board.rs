@@ -4,18 +4,18 @@
 //! list of nodes whose queues may move, for the controller to see to.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
 use super::answers::Late;
 use super::intake::Intake;
+use super::outbox::Outbox;
 use super::replies::Replies;
 use super::tree::Tree;
 use super::windows::Windows;
-use crate::wire::{Allowance, Flags, Joined, Kind, Message, Moved, Status};
-use crate::{Change, Exit, Life, LinkId, NodeId, Place, Proved, RequestId, Time};
+use crate::wire::{Joined, Kind, Message, Moved};
+use crate::{Change, Exit, Life, NodeId, Place, Proved, RequestId, Time};
 
 /// What the control node knows of the tree, and the commands that are under way.
 pub(crate) struct Board {
@@ -29,8 +29,7 @@ pub(crate) struct Board {
     pub intake: Intake,
     /// Nodes whose queues may have something to do, in the order in which they came to.
     pub ready: VecDeque<NodeId>,
-    /// Messages to be sent.
-    pub outbox: Vec<Outgoing>,
+    pub outbox: Outbox,
     /// What to tell the modules.
     pub changes: Vec<(NodeId, Change)>,
     /// When [`Board::timeout`] is to look again; may be earlier than there is need.
@@ -55,33 +54,6 @@ pub(super) struct Probe {
     pub(super) asker: Option<RequestId>,
 }
 
-/// What to send.
-#[derive(Debug)]
-pub(crate) enum Outgoing {
-    /// A message for one life.
-    Message { kind: Kind, flags: Flags, to: Life, request: RequestId, body: Vec<u8> },
-    /// Parts of a command for many nodes, in the order of their requests.
-    Fan {
-        /// The command that they are parts of.
-        command: RequestId,
-        allowance: Allowance,
-        /// The control node's links on the way, each of which carries it once.
-        links: Vec<LinkId>,
-        parts: Vec<(Life, RequestId)>,
-        /// How many bytes of further parts fit in.
-        room: usize,
-        kind: Kind,
-        body: Arc<[u8]>,
-    },
-}
-
-impl Outgoing {
-    /// A message that is whole and asks for no answer of a node's own.
-    pub fn new(kind: Kind, to: Life, request: RequestId, body: Vec<u8>) -> Outgoing {
-        Outgoing::Message { kind, flags: Flags::new(Status::Ok), to, request, body }
-    }
-}
-
 impl Board {
     pub fn new(timeout: Duration, nodes_max: usize, replies: Replies) -> Board {
         Board {
@@ -92,7 +64,7 @@ impl Board {
             windows: Windows::default(),
             intake: Intake::default(),
             ready: VecDeque::new(),
-            outbox: Vec::new(),
+            outbox: Outbox::default(),
             changes: Vec::new(),
             wake: None,
             probes: FxHashMap::default(),

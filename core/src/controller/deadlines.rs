@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::answers::{ALREADY_EXISTS, UNAVAILABLE, Why};
-use super::board::{Board, Outgoing, Probe};
+use super::board::{Board, Probe};
 use super::reply::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use crate::children::{END_GRACE, END_GRACE_STEP};
@@ -42,7 +42,7 @@ impl Board {
         let life = self.tree.life(node)?;
         let request = self.replies.detached();
         self.probes.insert(request, Probe { life, asker });
-        self.outbox.push(Outgoing::new(Kind::Ping, life, request, Vec::new()));
+        self.outbox.post(Kind::Ping, life, request, Vec::new());
         Some(request)
     }
 
@@ -92,7 +92,7 @@ impl Board {
         *stage = Removal::Ending;
         let to = self.tree.parent(life.node);
         let body = wire::body(&(life, self.end_grace(life.node)));
-        self.outbox.push(Outgoing::new(Kind::Remove, to, request, body));
+        self.outbox.post(Kind::Remove, to, request, body);
         self.wake_by(now + self.timeout / 2);
     }
 

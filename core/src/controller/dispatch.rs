@@ -6,26 +6,17 @@ use std::sync::Arc;
 
 use super::Controller;
 use super::answers::{ALREADY_EXISTS, UNAVAILABLE};
-use super::board::Outgoing;
 use super::gather::{Gather, Gathered, Told};
 use super::language::Target;
+use super::outbox::Part;
 use super::reply::{Reply, TOO_MANY};
 use super::task::{Creation, Removal, Task, Work};
 use super::tree::{Record, State};
 use super::windows::{Admission, Charge, Claim};
-use crate::wire::{
-    self, Allowance, Create, FAN_BODY_BYTES_MAX, Fan, Flags, Kind, Message, NO_REQUEST, Published,
-};
-use crate::{Life, LinkId, NodeId, RequestId, Seed, Time};
+use crate::wire::{self, Allowance, Create, Flags, Kind, Message, Published};
+use crate::{Life, NodeId, RequestId, Seed, Time};
 
 const PARENT_NOT_FOUND: &str = "Parent not found";
-
-/// What a command for many nodes asks of each of them.
-struct Part {
-    command: RequestId,
-    kind: Kind,
-    body: Arc<[u8]>,
-}
 
 /// What becomes of a request for a node whose turn it is.
 enum Turn {
@@ -277,7 +268,8 @@ impl Controller {
     ) {
         if !self.board.outbox.is_empty() {
             // Whatever was decided on before is to arrive before.
-            return self.post(Kind::Exec, to, request, allowance, line.to_vec());
+            let line = line.to_vec();
+            return self.board.outbox.request(Kind::Exec, to, request, allowance, line);
         }
         let board = &mut self.board;
         let up = &mut |message: Message<'_>| board.message(now, message);
@@ -286,70 +278,17 @@ impl Controller {
         self.children.forward(&message, up);
     }
 
-    fn post(
-        &mut self,
-        kind: Kind,
-        to: Life,
-        request: RequestId,
-        allowance: Allowance,
-        body: Vec<u8>,
-    ) {
-        let flags = Flags::request(allowance);
-        self.board.outbox.push(Outgoing::Message { kind, flags, to, request, body });
-    }
-
     /// Sends a part of a command for many nodes, or answers why not. False when it has to wait.
     fn send_part(&mut self, now: Time, request: RequestId, node: NodeId, part: Part) -> bool {
         match self.admit_request(now, request, node, part.body.len(), Some(part.command)) {
             Turn::Wait => return false,
             Turn::Answered => {}
-            Turn::Send(life, allowance) => self.post_part(request, life, allowance, part),
+            Turn::Send(life, allowance) => {
+                let link = self.children.link_to(life);
+                self.board.outbox.part(life, request, link, allowance, part);
+            }
         }
         true
-    }
-
-    /// Puts a part into the outbox, together with those of the same command that were put there just
-    /// before.
-    fn post_part(&mut self, request: RequestId, to: Life, allowance: Allowance, part: Part) {
-        let Part { command, kind, body } = part;
-        if body.len() > FAN_BODY_BYTES_MAX {
-            return self.post(kind, to, request, allowance, body.to_vec());
-        }
-        let link = self.children.link_to(to);
-        let part = (to, request);
-        if let Some(Outgoing::Fan { command: other, allowance: others, links, parts, room, .. }) =
-            self.board.outbox.last_mut()
-            && (*other, *others) == (command, allowance)
-            && let Some((_, before)) = parts.last()
-            && let Some(left) = room.checked_sub(Fan::part_bytes(*before, part))
-        {
-            *room = left;
-            parts.push(part);
-            links.extend(link.filter(|link| !links.contains(link)));
-            return;
-        }
-        let room = Fan::room_beside(&body) - Fan::part_bytes(NO_REQUEST, part);
-        let (links, parts) = (link.into_iter().collect(), vec![part]);
-        self.board.outbox.push(Outgoing::Fan {
-            command,
-            allowance,
-            links,
-            parts,
-            room,
-            kind,
-            body,
-        });
-    }
-
-    /// Whether a link carries the command already that a part belongs to, which then costs no more
-    /// on it.
-    fn is_on_link(&self, command: Option<RequestId>, link: LinkId) -> bool {
-        match self.board.outbox.last() {
-            Some(Outgoing::Fan { command: other, links, .. }) => {
-                Some(*other) == command && links.contains(&link)
-            }
-            _ => false,
-        }
     }
 
     /// Whether a request may be sent to a node now, which is then noted, or else ever, or else it is
@@ -482,7 +421,7 @@ impl Controller {
         };
         let seed = Seed::of(self.own_secret, life);
         let body = wire::body(&Create { life, seed, transport });
-        self.post(Kind::Create, parent, request, Allowance::Large, body);
+        self.board.outbox.request(Kind::Create, parent, request, Allowance::Large, body);
     }
 
     /// Begins to end a node and all below it, or answers why not. False when it has to wait.
@@ -540,7 +479,8 @@ impl Controller {
         command: Option<RequestId>,
     ) -> Option<Admission> {
         let link = self.children.link_to(target)?;
-        let counts_on_link = !self.is_on_link(command, link);
+        let is_carried = |command| self.board.outbox.carries(command, link);
+        let counts_on_link = !command.is_some_and(is_carried);
         let claim = Claim { request, target, link, counts_on_link, bytes };
         Some(self.board.windows.admit(now, claim, &mut self.board.ready))
     }

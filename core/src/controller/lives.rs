@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::answers::Why;
-use super::board::{Board, Outgoing};
+use super::board::Board;
 use super::reply::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use super::tree::{Record, State};
@@ -54,7 +54,7 @@ impl Board {
     /// Has a life ended that must not speak any more.
     pub(super) fn discard(&mut self, life: Life, parent: Life) {
         let body = wire::body(&life);
-        self.outbox.push(Outgoing::new(Kind::Discard, parent, NO_REQUEST, body));
+        self.outbox.post(Kind::Discard, parent, NO_REQUEST, body);
     }
 
     /// A link of a life, or what is heard on it, has changed. News of a place that it has left since

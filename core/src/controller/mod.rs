@@ -8,6 +8,7 @@ mod gather;
 mod intake;
 mod language;
 mod lives;
+mod outbox;
 mod picture;
 mod printer;
 mod replies;
@@ -20,9 +21,10 @@ mod windows;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use board::{Board, Outgoing};
+use board::Board;
 use gather::Told;
 use language::{CONSOLE_HELP, Line};
+use outbox::Outgoing;
 use replies::Replies;
 use reply::Reply;
 use task::{Task, Work};
@@ -32,7 +34,7 @@ use crate::clock::Clock;
 use crate::command::Effect;
 use crate::modules::Modules;
 use crate::time::earliest;
-use crate::wire::{Fan, Message};
+use crate::wire::Message;
 use crate::{
     Facts, Failure, Holdings, Input, LINE_BYTES_MAX, Life, Node, NodeId, Outcome, Output, Registry,
     RequestId, Secret, Time, Token, Traffic,
@@ -243,7 +245,7 @@ impl Controller {
     /// Sends what waits in the outbox: down the tree, or to the control node itself as a parent.
     fn send_outbox(&mut self, now: Time, out: &mut Vec<Output>) {
         while !self.board.outbox.is_empty() {
-            for outgoing in std::mem::take(&mut self.board.outbox) {
+            for outgoing in self.board.outbox.take() {
                 let board = &mut self.board;
                 let up = &mut |message: Message<'_>| board.message(now, message);
                 match outgoing {
@@ -255,10 +257,7 @@ impl Controller {
                             self.children.forward(&message, up);
                         }
                     }
-                    Outgoing::Fan { kind, allowance, parts, body, .. } => {
-                        let fan = Fan { kind, allowance, parts, body: &body };
-                        self.children.forward_fan(fan, up);
-                    }
+                    Outgoing::Fan(mut parts) => self.children.forward_fan(parts.take(), up),
                 }
             }
         }
