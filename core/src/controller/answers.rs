@@ -1,8 +1,9 @@
 //! How commands end: with an answer, without one, or by the loss of who was to give it.
 
+use super::abandoned::Leftover;
 use super::board::Board;
 use super::gather::TOO_LONG;
-use super::intake::Offer;
+use super::intake::{Offer, Pieces};
 use super::reply::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use super::windows::Charge;
@@ -14,14 +15,6 @@ pub(crate) const ALREADY_EXISTS: &str = "Already exists";
 
 /// What is printed when a node can't be reached that a command wants to remove.
 pub(crate) const UNAVAILABLE: &str = "Node is unavailable";
-
-/// What is left of a request whose command has been answered.
-#[derive(Debug)]
-pub(super) struct Late {
-    pub(super) charge: Option<Charge>,
-    /// The node to remove, if it is still there when the answer says that it has ended.
-    removed: Option<Life>,
-}
 
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +32,7 @@ impl Board {
         let (request, flags) = (message.request, message.flags);
         if flags.is_whole() {
             // A way that broke cuts an answer off; what came of it is worth nothing.
-            self.partial.remove(&request);
+            self.intake.forget_pieces(request);
             if message.body.len() > self.answer_bytes_max(request) {
                 return self.too_long(now, request);
             }
@@ -58,19 +51,11 @@ impl Board {
             let (target, link) = (*target, *link);
             self.lives(now, target, Some(link));
         }
-        if flags.is_first() {
-            self.partial.insert(request, Vec::with_capacity(self.intake.taken(request)));
-        }
         let bytes_max = self.answer_bytes_max(request);
-        let Some(body) = self.partial.get_mut(&request) else { return };
-        if body.len() + message.body.len() > bytes_max {
-            self.partial.remove(&request);
-            return self.too_long(now, request);
-        }
-        body.extend_from_slice(message.body);
-        if flags.is_last() {
-            let body = self.partial.remove(&request).expect("it was there a moment ago");
-            self.answered(now, request, flags.status(), &body);
+        match self.intake.piece(request, flags, message.body, bytes_max) {
+            Pieces::Partial => {}
+            Pieces::Whole(body) => self.answered(now, request, flags.status(), &body),
+            Pieces::TooLong => self.too_long(now, request),
         }
     }
 
@@ -126,28 +111,26 @@ impl Board {
         let node = *node;
         if let Some(charge) = charge {
             self.take(charge.target, request, false);
-            self.await_late(request, Late { charge: Some(charge), removed: None });
+            self.abandon(request, Leftover { charge: Some(charge), removed: None });
         }
         self.replies.answer(request, Reply::ErrorOf(node, TOO_LONG));
     }
 
     /// Keeps what is left of a request that is not waited for any more.
-    fn await_late(&mut self, request: RequestId, mut late: Late) {
+    fn abandon(&mut self, request: RequestId, mut leftover: Leftover) {
         self.intake.forget(request);
-        if let Some(charge) = &mut late.charge {
+        if let Some(charge) = &mut leftover.charge {
             if let Some(allowance) = charge.allowance.take() {
                 self.intake.give_back(allowance);
             }
             self.windows.give_up(charge, &mut self.ready);
         }
-        if late.charge.is_some() || late.removed.is_some() {
-            self.late.insert(request, late);
-        }
+        self.abandoned.keep(request, leftover);
     }
 
     fn answered(&mut self, now: Time, request: RequestId, status: Status, body: &[u8]) {
-        if let Some(probe) = self.probes.remove(&request) {
-            return self.probe_answered(now, request, probe, status);
+        if let Some(probe) = self.probes.answered(request) {
+            return self.probe_answered(now, probe, status);
         }
         let Some(task) = self.replies.task_mut(request) else {
             return self.late_answer(now, request, status);
@@ -203,13 +186,9 @@ impl Board {
     }
 
     fn late_answer(&mut self, now: Time, request: RequestId, status: Status) {
-        self.dropped += 1;
-        let Some(late) = self.late.remove(&request) else {
-            return log::debug!("an answer to request {} came too late: dropped", request.0);
-        };
-        log::debug!("the answer to request {} came late: dropped", request.0);
-        self.settle(now, late.charge, status);
-        let removed = late.removed.filter(|life| self.tree.life(life.node) == Some(*life));
+        let Leftover { charge, removed } = self.abandoned.answered(request);
+        self.settle(now, charge, status);
+        let removed = removed.filter(|life| self.tree.life(life.node) == Some(*life));
         match (removed, status) {
             (Some(life), Status::Ok) => self.removed(request, life.node),
             (Some(life), Status::Failed) => drop(self.left_behind(now, life.node, "")),
@@ -221,8 +200,8 @@ impl Board {
     pub(super) fn give_up(&mut self, request: RequestId, why: Why) {
         let no_answer = format!("No answer within {} ms", self.timeout.as_millis());
         let Some(task) = self.replies.task_mut(request) else { return };
-        let mut late = Late { charge: task.charge.take(), removed: None };
-        self.partial.remove(&request);
+        let mut leftover = Leftover { charge: task.charge.take(), removed: None };
+        self.intake.forget_pieces(request);
         match task.work {
             Work::Exec { node, .. } | Work::Part { node, .. } => {
                 let reply = match why {
@@ -249,14 +228,14 @@ impl Board {
                 self.create_failed(request, text);
             }
             Work::Remove { node, stage } => {
-                late.removed = self.tree.life(node).filter(|_| stage == Removal::Ending);
+                leftover.removed = self.tree.life(node).filter(|_| stage == Removal::Ending);
                 self.removal_failed(request, UNAVAILABLE);
             }
             Work::Verb | Work::Many(_) => {
                 self.replies.answer(request, Reply::Error(&no_answer));
             }
         }
-        self.await_late(request, late);
+        self.abandon(request, leftover);
     }
 
     pub(super) fn create_failed(&mut self, request: RequestId, text: &str) {

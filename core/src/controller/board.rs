@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::answers::Late;
+use super::abandoned::Abandoned;
 use super::intake::Intake;
 use super::outbox::Outbox;
+use super::probes::Probes;
 use super::replies::Replies;
 use super::tree::Tree;
 use super::windows::Windows;
 use crate::wire::{Joined, Kind, Message, Moved};
-use crate::{Change, Exit, Life, NodeId, Place, Proved, RequestId, Time};
+use crate::{Change, Exit, Life, NodeId, Place, Proved, Time};
 
 /// What the control node knows of the tree, and the commands that are under way.
 pub(crate) struct Board {
@@ -34,24 +35,10 @@ pub(crate) struct Board {
     pub changes: Vec<(NodeId, Change)>,
     /// When [`Board::timeout`] is to look again; may be earlier than there is need.
     pub wake: Option<Time>,
-    /// Questions whether a life can be reached that are under way.
-    pub(super) probes: FxHashMap<RequestId, Probe>,
-    /// Requests that were answered without their nodes. Bounded by the windows.
-    pub(super) late: FxHashMap<RequestId, Late>,
-    /// How many answers came too late, or twice.
-    pub dropped: u64,
-    /// Answers in pieces, of which some are still to come. Bounded by [`Intake`].
-    pub(super) partial: FxHashMap<RequestId, Vec<u8>>,
+    pub probes: Probes,
+    pub abandoned: Abandoned,
     /// Lives to be ended once their parents can be reached again.
     pub(super) owed: FxHashMap<Life, Vec<Life>>,
-}
-
-/// A question whether a life can be reached.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Probe {
-    pub(super) life: Life,
-    /// The command that wants to know.
-    pub(super) asker: Option<RequestId>,
 }
 
 impl Board {
@@ -67,10 +54,8 @@ impl Board {
             outbox: Outbox::default(),
             changes: Vec::new(),
             wake: None,
-            probes: FxHashMap::default(),
-            late: FxHashMap::default(),
-            dropped: 0,
-            partial: FxHashMap::default(),
+            probes: Probes::default(),
+            abandoned: Abandoned::default(),
             owed: FxHashMap::default(),
         }
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::answers::{ALREADY_EXISTS, UNAVAILABLE, Why};
-use super::board::{Board, Probe};
+use super::board::Board;
+use super::probes::Probe;
 use super::reply::Reply;
 use super::task::{Creation, Removal, Task, Work};
 use crate::children::{END_GRACE, END_GRACE_STEP};
@@ -29,34 +30,25 @@ impl Board {
 
     /// Asks a node whether it lives, unless that is being asked already.
     pub(super) fn probe(&mut self, node: NodeId) {
-        if self.tree.record(node).is_some_and(|record| record.probe.is_some()) {
-            return;
-        }
-        let probe = self.send_probe(node, None);
-        if let Some(record) = self.tree.record_mut(node) {
-            record.probe = probe;
+        if self.tree.life(node).is_some_and(|life| !self.probes.is_asked(life)) {
+            self.send_probe(node, None);
         }
     }
 
-    fn send_probe(&mut self, node: NodeId, asker: Option<RequestId>) -> Option<RequestId> {
-        let life = self.tree.life(node)?;
+    fn send_probe(&mut self, node: NodeId, asker: Option<RequestId>) {
+        let Some(life) = self.tree.life(node) else { return };
         let request = self.replies.detached();
-        self.probes.insert(request, Probe { life, asker });
+        self.probes.add(request, Probe { life, asker });
         self.outbox.post(Kind::Ping, life, request, Vec::new());
-        Some(request)
     }
 
     pub(super) fn probe_answered(
         &mut self,
         now: Time,
-        probe: RequestId,
         Probe { life, asker }: Probe,
         status: Status,
     ) {
         let lives = status == Status::Ok;
-        if let Some(record) = self.tree.life_mut(life) {
-            record.probe.take_if(|under_way| *under_way == probe);
-        }
         if lives {
             self.lives(now, life, None);
         }

@@ -32,8 +32,8 @@ impl Board {
     /// A life has joined that nobody waits for any more. Its create may be long forgotten: when the
     /// way to its parent broke, that was answered for it, and is made again by the parent itself.
     fn joined_late(&mut self, now: Time, request: RequestId, place: Place) {
-        if let Some(late) = self.late.remove(&request) {
-            self.settle(now, late.charge, Status::Ok);
+        if let Some(leftover) = self.abandoned.take(request) {
+            self.settle(now, leftover.charge, Status::Ok);
         }
         self.discard(place.life, place.parent);
     }
@@ -137,11 +137,10 @@ impl Board {
     fn lose(&mut self, now: Time, root: NodeId, change: Change) {
         let mut lost = self.tree.subtree(root);
         lost.sort_unstable();
-        self.probes.retain(|_, probe| lost.binary_search(&probe.life.node).is_err());
+        self.probes.forget(&lost);
         lost.retain(|node| {
             let record = self.tree.record_mut(*node);
             let was_reachable = |record: &mut Record| {
-                record.probe = None;
                 std::mem::take(&mut record.reachable).then(|| record.since = now)
             };
             record.and_then(was_reachable).is_some()

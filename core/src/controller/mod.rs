@@ -1,5 +1,6 @@
 //! The control node's state machine.
 
+mod abandoned;
 mod answers;
 mod board;
 mod deadlines;
@@ -11,6 +12,7 @@ mod lives;
 mod outbox;
 mod picture;
 mod printer;
+mod probes;
 mod replies;
 mod reply;
 mod requests;
@@ -218,7 +220,7 @@ impl Controller {
             children: self.children.count(),
             below: self.children.below(),
             since: self.since,
-            traffic: Traffic { answers_dropped: self.board.dropped, ..self.traffic },
+            traffic: Traffic { answers_dropped: self.board.abandoned.dropped(), ..self.traffic },
         }
     }
 
@@ -398,7 +400,10 @@ impl Node for Controller {
         self.modules.pause(self.clock.real(now), self.holds_back());
         self.traffic.frames_sent += (out.len() - before) as u64;
         if self.closing && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
-            log::info!("{} answers came too late, or twice, and were dropped", self.board.dropped);
+            log::info!(
+                "{} answers came too late, or twice, and were dropped",
+                self.board.abandoned.dropped()
+            );
             out.push(Output::Exit);
         }
     }

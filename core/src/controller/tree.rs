@@ -41,8 +41,6 @@ pub(crate) struct Record {
     pub held_by: Option<RequestId>,
     /// The commands that wait to take effect, oldest first.
     pub queue: VecDeque<RequestId>,
-    /// The question whether it lives that is under way for the sake of a deadline.
-    pub probe: Option<RequestId>,
     /// When it last answered anything.
     pub heard: Time,
 }
@@ -75,7 +73,6 @@ impl Record {
             reachable: false,
             held_by: None,
             queue: VecDeque::new(),
-            probe: None,
             heard: Time::ZERO,
         }
     }
