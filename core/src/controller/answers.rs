@@ -123,7 +123,7 @@ impl Board {
             if let Some(allowance) = charge.allowance.take() {
                 self.intake.give_back(allowance);
             }
-            self.windows.give_up(charge, &mut self.ready);
+            self.windows.give_up(charge, &mut self.turns);
         }
         self.abandoned.keep(request, leftover);
     }
@@ -179,7 +179,7 @@ impl Board {
         if let Some(allowance) = charge.allowance {
             self.intake.give_back(allowance);
         }
-        self.windows.settle(charge, &mut self.ready);
+        self.windows.settle(charge, &mut self.turns);
         if status != Status::Unavailable {
             self.lives(now, target, Some(link));
         }
@@ -255,25 +255,24 @@ impl Board {
         };
         (*stage, *sent) = (Creation::Cleared, None);
         let (node, parent) = (*node, *parent);
-        self.release(request, [node]);
+        self.turns.release(request, [node]);
         for node in [node, parent] {
-            if let Some(record) = self.tree.record_mut(node) {
-                record.enqueue(request);
+            if self.tree.record(node).is_some() {
+                self.turns.enqueue(node, request);
             }
         }
     }
 
     /// A create has been answered; what waited for it may go on.
     pub(super) fn create_over(&mut self, request: RequestId, node: NodeId, parent: NodeId) {
-        if let Some(record) = self.tree.record_mut(parent) {
-            record.coming.remove(&request);
-        }
-        self.release(request, [node, parent]);
+        self.turns.expect_no_more(parent, request);
+        self.turns.release(request, [node, parent]);
     }
 
     pub(super) fn removal_failed(&mut self, request: RequestId, text: &str) {
         if self.replies.answer(request, Reply::Error(text)).is_some() {
-            self.release(request, self.tree.concerned_by(request));
+            let nodes = self.concerned_by(request);
+            self.turns.release(request, nodes);
         }
     }
 
@@ -295,29 +294,19 @@ impl Board {
                 self.owed.remove(&life);
             }
             self.tree.bury(node);
+            self.forget_if_unused(node);
             self.changes.push((node, Change::Ended));
         }
     }
 
     /// A node and all below it have ended; their ids are free.
     fn removed(&mut self, request: RequestId, node: NodeId) {
-        let nodes = self.tree.concerned_by(request);
+        let nodes = self.concerned_by(request);
         for node in self.tree.subtree(node).into_iter().rev() {
             self.changes.push((node, Change::Ended));
             self.tree.remove(node);
+            self.forget_if_unused(node);
         }
-        self.release(request, nodes);
-    }
-
-    /// Ends the hold of a command on nodes; what waited for it may go on.
-    pub(super) fn release(&mut self, request: RequestId, nodes: impl IntoIterator<Item = NodeId>) {
-        for node in nodes {
-            let Some(record) = self.tree.record_mut(node) else { continue };
-            if record.held_by == Some(request) {
-                record.held_by = None;
-            }
-            record.queue.retain(|other| *other != request);
-            self.ready.push_back(node);
-        }
+        self.turns.release(request, nodes);
     }
 }

@@ -3,7 +3,7 @@
 //! The board never sends by itself: what follows from a message is noted in its outbox and in the
 //! list of nodes whose queues may move, for the controller to see to.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -14,9 +14,10 @@ use super::outbox::Outbox;
 use super::probes::Probes;
 use super::replies::Replies;
 use super::tree::Tree;
+use super::turns::Turns;
 use super::windows::Windows;
 use crate::wire::{Joined, Kind, Message, Moved};
-use crate::{Change, Exit, Life, NodeId, Place, Proved, Time};
+use crate::{Change, Exit, Life, NodeId, Place, Proved, RequestId, Time};
 
 /// What the control node knows of the tree, and the commands that are under way.
 pub(crate) struct Board {
@@ -28,8 +29,8 @@ pub(crate) struct Board {
     pub windows: Windows,
     /// What answers may come, and which of the long ones.
     pub intake: Intake,
-    /// Nodes whose queues may have something to do, in the order in which they came to.
-    pub ready: VecDeque<NodeId>,
+    /// Whose turn it is.
+    pub turns: Turns,
     pub outbox: Outbox,
     /// What to tell the modules.
     pub changes: Vec<(NodeId, Change)>,
@@ -50,13 +51,52 @@ impl Board {
             replies,
             windows: Windows::default(),
             intake: Intake::default(),
-            ready: VecDeque::new(),
+            turns: Turns::default(),
             outbox: Outbox::default(),
             changes: Vec::new(),
             wake: None,
             probes: Probes::default(),
             abandoned: Abandoned::default(),
             owed: FxHashMap::default(),
+        }
+    }
+
+    /// Queues a command for a node, which is known of from now on.
+    pub fn enqueue(&mut self, node: NodeId, request: RequestId) {
+        self.tree.know(node);
+        self.turns.enqueue(node, request);
+    }
+
+    /// Makes all others wait for a command that concerns a node.
+    pub fn hold(&mut self, node: NodeId, request: RequestId) {
+        self.tree.know(node);
+        self.turns.hold(node, request);
+    }
+
+    /// The nodes that a command holds, or is queued for, in no particular order. They may hang
+    /// elsewhere by now than when it began.
+    pub fn concerned_by(&self, request: RequestId) -> Vec<NodeId> {
+        self.tree.nodes().filter(|node| self.turns.concerns(*node, request)).collect()
+    }
+
+    /// A node and all below it, with the nodes that commands will create there.
+    pub fn subtree_and_coming(&self, node: NodeId) -> BTreeSet<NodeId> {
+        let mut nodes = BTreeSet::new();
+        let mut next = vec![node];
+        while let Some(node) = next.pop() {
+            if nodes.insert(node) {
+                next.extend(self.tree.children(node));
+                next.extend(self.turns.coming(node));
+            }
+        }
+        nodes
+    }
+
+    /// Forgets a node that is not there and that no command names.
+    pub fn forget_if_unused(&mut self, node: NodeId) {
+        if self.tree.is_absent(node) && self.turns.is_free(node) {
+            self.tree.forget(node);
+            self.turns.forget(node);
         }
     }
 

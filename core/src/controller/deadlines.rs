@@ -110,7 +110,7 @@ impl Board {
             // Who has offered its answer answers nothing else before that is taken.
             self.windows.be_patient(now);
         }
-        self.windows.timeout(now, &mut self.ready);
+        self.windows.timeout(now, &mut self.turns);
         if self.wake.is_none_or(|wake| now < wake) {
             return;
         }

@@ -11,7 +11,7 @@ use super::language::Target;
 use super::outbox::Part;
 use super::reply::{Reply, TOO_MANY};
 use super::task::{Creation, Removal, Task, Work};
-use super::tree::{Record, State};
+use super::tree::State;
 use super::windows::{Admission, Charge, Claim};
 use crate::wire::{self, Allowance, Create, Flags, Kind, Message, Published};
 use crate::{Life, NodeId, RequestId, Seed, Time};
@@ -32,14 +32,14 @@ impl Controller {
     /// Takes in `exec`.
     pub(super) fn exec(&mut self, now: Time, node: NodeId, line: &str) {
         let request = self.open(Work::Exec { node, line: Vec::new() });
-        let Some(record) = self.board.tree.record(node) else {
+        if self.board.tree.record(node).is_none() {
             return self.answer(request, Reply::NotFoundOf(node));
-        };
-        if record.is_free() && self.send_exec(now, request, node, line.as_bytes()) {
+        }
+        if self.board.turns.is_free(node) && self.send_exec(now, request, node, line.as_bytes()) {
             return;
         }
         self.board.replies.keep_line(request, line.as_bytes());
-        self.board.tree.entry(node).enqueue(request);
+        self.board.turns.enqueue(node, request);
     }
 
     /// Takes in `exec` for many nodes, none of which may be unknown.
@@ -73,7 +73,7 @@ impl Controller {
                     nodes.insert(node);
                 }
                 Target::Below(node) => {
-                    let below = tree.subtree_and_coming(node).into_iter();
+                    let below = self.board.subtree_and_coming(node).into_iter();
                     nodes.extend(below.filter(|below| *below == node || !self.is_ending(*below)));
                 }
             }
@@ -117,9 +117,9 @@ impl Controller {
             let part = Part { command, kind, body: Arc::clone(&body) };
             let work = Work::Part { command, node, kind, body: Arc::clone(&body) };
             let request = self.board.replies.open_part(Task::new(work));
-            let is_free = self.board.tree.record(node).is_none_or(Record::is_free);
+            let is_free = self.board.turns.is_free(node);
             if !(is_free && self.send_part(now, request, node, part)) {
-                self.board.tree.entry(node).enqueue(request);
+                self.board.enqueue(node, request);
             }
         }
     }
@@ -127,10 +127,12 @@ impl Controller {
     /// Takes in `ping`.
     pub(super) fn ping(&mut self, now: Time, node: NodeId) {
         let request = self.open(Work::Ping { node });
-        match self.board.tree.record_mut(node) {
-            None => self.answer(request, Reply::Error("Not found")),
-            Some(record) if record.is_free() => self.send_ping(now, request, node),
-            Some(record) => record.enqueue(request),
+        if self.board.tree.record(node).is_none() {
+            self.answer(request, Reply::Error("Not found"));
+        } else if self.board.turns.is_free(node) {
+            self.send_ping(now, request, node);
+        } else {
+            self.board.turns.enqueue(node, request);
         }
     }
 
@@ -139,25 +141,18 @@ impl Controller {
         let transport = transport.map(str::to_owned);
         let stage = Creation::Waiting;
         let request = self.open(Work::Create { node, parent, transport, stage });
-        let exists = match self.board.tree.record(node) {
-            Some(record) if self.is_coming(node, record) => {
-                return self.answer(request, Reply::Error(ALREADY_EXISTS));
-            }
-            record => record.is_some(),
-        };
-        let tree = &mut self.board.tree;
-        if parent.is_control() {
-            tree.entry(node).enqueue(request);
-        } else if let Some(record) = tree.record_mut(parent) {
-            record.enqueue(request);
-            record.coming.insert(request, node);
-            tree.entry(node).enqueue(request);
-        } else if exists {
-            tree.entry(node).enqueue(request);
-        } else {
+        if self.is_coming(node) {
+            return self.answer(request, Reply::Error(ALREADY_EXISTS));
+        }
+        let board = &mut self.board;
+        if !parent.is_control() && board.tree.record(parent).is_some() {
+            board.turns.enqueue(parent, request);
+            board.turns.expect(parent, request, node);
+        } else if !parent.is_control() && board.tree.record(node).is_none() {
             return self.answer(request, Reply::Error(PARENT_NOT_FOUND));
         }
-        self.board.ready.push_back(node);
+        board.enqueue(node, request);
+        board.turns.wake(node);
     }
 
     /// Takes in `remove`.
@@ -166,30 +161,29 @@ impl Controller {
         if self.board.tree.record(node).is_none() {
             return self.answer(request, Reply::Error("Not found"));
         }
-        for node in self.board.tree.subtree_and_coming(node) {
-            self.board.tree.entry(node).enqueue(request);
+        for node in self.board.subtree_and_coming(node) {
+            self.board.enqueue(node, request);
         }
-        self.board.ready.push_back(node);
+        self.board.turns.wake(node);
     }
 
     /// Whether a node is on its way, and nothing typed so far is about to end it.
-    fn is_coming(&self, node: NodeId, record: &Record) -> bool {
-        matches!(self.last_change(node, record), Some(Work::Create { stage, .. })
+    fn is_coming(&self, node: NodeId) -> bool {
+        matches!(self.last_change(node), Some(Work::Create { stage, .. })
             if *stage != Creation::Asking)
     }
 
     /// Whether what was typed so far ends a node.
     fn is_ending(&self, node: NodeId) -> bool {
-        let record = self.board.tree.record(node);
-        let last = record.and_then(|record| self.last_change(node, record));
-        matches!(last, Some(Work::Remove { .. }))
+        matches!(self.last_change(node), Some(Work::Remove { .. }))
     }
 
     /// The last creation or removal of a node that has not taken effect.
-    fn last_change(&self, node: NodeId, record: &Record) -> Option<&Work> {
-        let requests = record.queue.iter().rev().chain(&record.held_by);
-        let works = requests.filter_map(|request| Some(&self.board.replies.task(*request)?.work));
-        works.into_iter().find(|work| match work {
+    fn last_change(&self, node: NodeId) -> Option<&Work> {
+        let requests = self.board.turns.commands(node).rev();
+        let mut works =
+            requests.filter_map(|request| Some(&self.board.replies.task(request)?.work));
+        works.find(|work| match work {
             Work::Create { node: other, .. } => *other == node,
             Work::Remove { .. } => true,
             _ => false,
@@ -199,7 +193,7 @@ impl Controller {
     /// Lets the commands that wait for a node take effect, as far as it is their turn.
     pub(super) fn advance(&mut self, now: Time, node: NodeId) {
         let waited_for = self.board.windows.unblock(node);
-        while let Some(request) = self.next_of(node) {
+        while let Some(request) = self.board.turns.next(node) {
             let done = match self.board.replies.task_mut(request).map(|task| &mut task.work) {
                 None => true,
                 Some(Work::Exec { .. }) => {
@@ -231,19 +225,12 @@ impl Controller {
             if !done {
                 break;
             }
-            if let Some(record) = self.board.tree.record_mut(node) {
-                record.queue.retain(|other| *other != request);
-            }
+            self.board.turns.leave(node, request);
         }
-        self.board.tree.forget_if_unused(node);
+        self.board.forget_if_unused(node);
         if let Some(link) = waited_for {
-            self.board.windows.pass_on(link, node, &mut self.board.ready);
+            self.board.windows.pass_on(link, node, &mut self.board.turns);
         }
-    }
-
-    fn next_of(&self, node: NodeId) -> Option<RequestId> {
-        let record = self.board.tree.record(node)?;
-        if record.held_by.is_some() { None } else { record.queue.front().copied() }
     }
 
     /// Sends a line to its node, or answers why not. False when it has to wait.
@@ -337,9 +324,9 @@ impl Controller {
         let tree = &self.board.tree;
         // A parent that was not there when the command was typed may have come to be since, by a later
         // command, for which this one does not wait.
-        let must_wait =
-            |record: &Record| record.is_awaited_by(request) && !record.is_turn_of(request);
-        if [node, parent].into_iter().filter_map(|node| tree.record(node)).any(must_wait) {
+        let turns = &self.board.turns;
+        let must_wait = |node| turns.is_queued(node, request) && !turns.is_turn_of(node, request);
+        if [node, parent].into_iter().any(must_wait) {
             return false;
         }
         if tree.is_reachable(node) && !self.is_cleared(request) {
@@ -352,7 +339,7 @@ impl Controller {
             None => PARENT_NOT_FOUND,
             // A command makes it its own parent, and it has just turned out not to live.
             Some(_) if node == parent || !tree.is_reachable(parent) => "Parent is unavailable",
-            Some(_) if !tree.has_room_for(node, nodes_max) => {
+            Some(_) if !tree.has_room_for(node, nodes_max, |node| turns.is_held(node)) => {
                 too_many =
                     format!("too many nodes: the limit is {nodes_max} (--max-nodes raises it)");
                 &too_many
@@ -399,8 +386,8 @@ impl Controller {
         {
             *stage = new_stage;
         }
-        self.board.release(request, [node, parent]);
-        self.board.tree.entry(node).held_by = Some(request);
+        self.board.turns.release(request, [node, parent]);
+        self.board.hold(node, request);
     }
 
     fn start_create(
@@ -426,22 +413,21 @@ impl Controller {
 
     /// Begins to end a node and all below it, or answers why not. False when it has to wait.
     fn send_removal(&mut self, now: Time, request: RequestId, node: NodeId) -> bool {
-        let nodes = self.board.tree.subtree_and_coming(node);
-        let mut moved = self.board.tree.concerned_by(request);
+        let nodes = self.board.subtree_and_coming(node);
+        let mut moved = self.board.concerned_by(request);
         moved.retain(|node| !nodes.contains(node));
-        self.board.release(request, moved);
+        self.board.turns.release(request, moved);
         let mut is_turn = true;
         for node in &nodes {
-            let record = self.board.tree.entry(*node);
-            if !record.is_turn_of(request) {
-                record.enqueue(request);
-                is_turn = record.is_turn_of(request) && is_turn;
+            if !self.board.turns.is_turn_of(*node, request) {
+                self.board.enqueue(*node, request);
+                is_turn = self.board.turns.is_turn_of(*node, request) && is_turn;
             }
         }
         if !is_turn {
             return false;
         }
-        self.board.release(request, nodes.iter().copied());
+        self.board.turns.release(request, nodes.iter().copied());
         if self.board.tree.is_dead(node) {
             self.board.bury(node);
             self.answer(request, Reply::Ok(""));
@@ -453,7 +439,7 @@ impl Controller {
             _ if !record.reachable => UNAVAILABLE,
             _ => {
                 for node in nodes {
-                    self.board.tree.entry(node).held_by = Some(request);
+                    self.board.hold(node, request);
                 }
                 if let Some(Task { work: Work::Remove { stage, .. }, .. }) =
                     self.board.replies.task_mut(request)
@@ -482,7 +468,7 @@ impl Controller {
         let is_carried = |command| self.board.outbox.carries(command, link);
         let counts_on_link = !command.is_some_and(is_carried);
         let claim = Claim { request, target, link, counts_on_link, bytes };
-        Some(self.board.windows.admit(now, claim, &mut self.board.ready))
+        Some(self.board.windows.admit(now, claim, &mut self.board.turns))
     }
 
     fn note_sent(&mut self, now: Time, request: RequestId, charge: Option<Charge>) {

@@ -161,7 +161,7 @@ impl Board {
         for request in requests {
             self.give_up(request, Why::Lost);
         }
-        self.ready.extend(lost);
+        self.turns.extend(lost);
     }
 
     /// Notes that a life has shown a sign of itself, on this link of the control node if that is known.

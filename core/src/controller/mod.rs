@@ -18,6 +18,7 @@ mod reply;
 mod requests;
 mod task;
 mod tree;
+mod turns;
 mod windows;
 
 use std::fmt::Write as _;
@@ -272,7 +273,7 @@ impl Controller {
                 self.board.take_offers(now);
             }
             self.send_outbox(now, out);
-            if let Some(node) = self.board.ready.pop_front() {
+            if let Some(node) = self.board.turns.next_ready() {
                 self.advance(now, node);
             } else if !self.tell_modules(now, out) {
                 break;

@@ -48,9 +48,9 @@ impl Board {
         if record.state != State::Absent {
             return Some(record.parent);
         }
-        let requests = record.held_by.iter().chain(&record.queue);
-        let works = requests.filter_map(|request| Some(&self.replies.task(*request)?.work));
-        works.into_iter().find_map(|work| match work {
+        let requests = self.turns.commands(node);
+        let mut works = requests.filter_map(|request| Some(&self.replies.task(request)?.work));
+        works.find_map(|work| match work {
             Work::Create { node: other, parent, .. } if *other == node => Some(*parent),
             _ => None,
         })

@@ -1,10 +1,10 @@
 //! The tree as the control node knows it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
-use crate::{Exit, Incarnation, Life, NodeId, Place, RequestId, Time};
+use crate::{Exit, Incarnation, Life, NodeId, Place, Time};
 
 /// Every node that exists or is about to.
 #[derive(Debug, Default)]
@@ -30,17 +30,11 @@ pub(crate) struct Record {
     /// Since when it can, or can't, be reached.
     pub since: Time,
     pub children: BTreeSet<NodeId>,
-    /// The nodes that commands will create below it, by command.
-    pub coming: BTreeMap<RequestId, NodeId>,
     /// Its parent has heard nothing from it for too long.
     pub silent: bool,
     /// It can be reached, as far as is known; set only by a sign of life of this very node, and
     /// never while one above it can't be reached.
     pub reachable: bool,
-    /// The create or removal that is under way. Whatever else concerns the node waits for it.
-    pub held_by: Option<RequestId>,
-    /// The commands that wait to take effect, oldest first.
-    pub queue: VecDeque<RequestId>,
     /// When it last answered anything.
     pub heard: Time,
 }
@@ -68,34 +62,9 @@ impl Record {
             exit: None,
             since: Time::ZERO,
             children: BTreeSet::new(),
-            coming: BTreeMap::new(),
             silent: false,
             reachable: false,
-            held_by: None,
-            queue: VecDeque::new(),
             heard: Time::ZERO,
-        }
-    }
-
-    /// Whether no command is ahead of one that is typed now.
-    pub fn is_free(&self) -> bool {
-        self.held_by.is_none() && self.queue.is_empty()
-    }
-
-    /// Whether it is this command's turn.
-    pub fn is_turn_of(&self, request: RequestId) -> bool {
-        self.held_by.is_none() && self.queue.front() == Some(&request)
-    }
-
-    /// Whether a command is to take effect only when it is its turn here.
-    pub fn is_awaited_by(&self, request: RequestId) -> bool {
-        self.queue.binary_search(&request).is_ok()
-    }
-
-    /// Queues a command among the others, in the order in which they were typed.
-    pub fn enqueue(&mut self, request: RequestId) {
-        if let Err(at) = self.queue.binary_search(&request) {
-            self.queue.insert(at, request);
         }
     }
 }
@@ -109,6 +78,11 @@ impl Tree {
     /// As [`Tree::record`].
     pub fn record_mut(&mut self, node: NodeId) -> Option<&mut Record> {
         self.records.get_mut(&node)
+    }
+
+    /// Notes that there may be such a node.
+    pub fn know(&mut self, node: NodeId) {
+        self.entry(node);
     }
 
     /// The record of a node, which is absent if it is new.
@@ -165,10 +139,7 @@ impl Tree {
             pid,
             since: now,
             children: std::mem::take(&mut record.children),
-            coming: std::mem::take(&mut record.coming),
             reachable: true,
-            held_by: record.held_by,
-            queue: std::mem::take(&mut record.queue),
             heard: now,
             ..Record::absent()
         };
@@ -213,18 +184,12 @@ impl Tree {
         self.ancestors(other).any(|ancestor| ancestor == node)
     }
 
-    /// A node is there no more. Commands that concern it keep their places.
+    /// A node is there no more, though commands may name it.
     pub fn remove(&mut self, node: NodeId) {
         self.detach(node);
         if let Some(record) = self.records.get_mut(&node) {
-            *record = Record {
-                coming: std::mem::take(&mut record.coming),
-                held_by: record.held_by,
-                queue: std::mem::take(&mut record.queue),
-                ..Record::absent()
-            };
+            *record = Record::absent();
         }
-        self.forget_if_unused(node);
     }
 
     /// Whether a node can't be reached and its process is known to have ended.
@@ -254,21 +219,30 @@ impl Tree {
         }
     }
 
-    /// Forgets a node that is absent and that no command concerns.
-    pub fn forget_if_unused(&mut self, node: NodeId) {
-        let unused = |record: &Record| record.state == State::Absent && record.is_free();
-        if self.record(node).is_some_and(unused) {
-            self.records.remove(&node);
-        }
+    /// Whether a node is known of, but not there.
+    pub fn is_absent(&self, node: NodeId) -> bool {
+        self.record(node).is_some_and(|record| record.state == State::Absent)
     }
 
-    /// Whether there may be a node more, or this one may have a new life: it takes its own place.
-    pub fn has_room_for(&self, node: NodeId, nodes_max: usize) -> bool {
+    /// Forgets a node that is absent and that no command names.
+    pub fn forget(&mut self, node: NodeId) {
+        self.records.remove(&node);
+    }
+
+    /// Whether there may be a node more, or this one may have a new life, when those that commands are
+    /// about to create take their places: it takes its own place.
+    pub fn has_room_for(
+        &self,
+        node: NodeId,
+        nodes_max: usize,
+        is_held: impl Fn(NodeId) -> bool,
+    ) -> bool {
         let takes_place =
-            |record: &Record| record.state != State::Absent || record.held_by.is_some();
+            |node: NodeId, record: &Record| record.state != State::Absent || is_held(node);
         self.records.len() <= nodes_max
-            || self.record(node).is_some_and(takes_place)
-            || self.records.values().filter(|record| takes_place(record)).count() < nodes_max
+            || self.record(node).is_some_and(|record| takes_place(node, record))
+            || self.records.iter().filter(|(node, record)| takes_place(**node, record)).count()
+                < nodes_max
     }
 
     /// Every node, also those that commands will create, in no particular order.
@@ -285,30 +259,6 @@ impl Tree {
             next += 1;
         }
         nodes
-    }
-
-    /// As [`Tree::subtree`], with the nodes that commands will create there, in no particular order.
-    pub fn subtree_and_coming(&self, node: NodeId) -> BTreeSet<NodeId> {
-        let mut nodes = BTreeSet::new();
-        let mut next = vec![node];
-        while let Some(node) = next.pop() {
-            if nodes.insert(node) {
-                next.extend(self.children(node));
-                next.extend(
-                    self.record(node).into_iter().flat_map(|record| record.coming.values()),
-                );
-            }
-        }
-        nodes
-    }
-
-    /// The nodes that a command holds, or is queued for, in no particular order. They may hang
-    /// elsewhere by now than when it began.
-    pub fn concerned_by(&self, request: RequestId) -> Vec<NodeId> {
-        let is_concerned =
-            |record: &Record| record.held_by == Some(request) || record.is_awaited_by(request);
-        let records = self.records.iter().filter(|(_, record)| is_concerned(record));
-        records.map(|(node, _)| *node).collect()
     }
 
     /// The nodes above a node, the nearest first, the control node left out.
@@ -329,7 +279,8 @@ impl Tree {
         height
     }
 
-    fn children(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+    /// The nodes right below a node.
+    pub fn children(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
         let children = if node.is_control() {
             Some(&self.top)
         } else {
@@ -374,7 +325,7 @@ mod tests {
         tree.entry(node(2)).reachable = false;
         assert!(tree.is_dead(node(2)) && !tree.is_dead(node(1)));
         tree.bury(node(2));
-        assert!(tree.record(node(2)).is_none());
+        assert!(tree.is_absent(node(2)));
         assert_eq!(tree.subtree(node(1)), [node(1), node(3), node(4)]);
     }
 
