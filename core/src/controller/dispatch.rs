@@ -11,7 +11,7 @@ use super::language::Target;
 use super::outbox::Part;
 use super::reply::{Reply, TOO_MANY};
 use super::task::{Creation, Removal, Task, Work};
-use super::tree::State;
+use super::tree::{Record, State};
 use super::windows::{Admission, Charge, Claim};
 use crate::wire::{self, Allowance, Create, Flags, Kind, Message, Published};
 use crate::{Life, NodeId, RequestId, Seed, Time};
@@ -433,11 +433,10 @@ impl Controller {
             self.answer(request, Reply::Ok(""));
             return true;
         }
-        let record = self.board.tree.entry(node);
-        let refused = match record.state {
-            State::Absent => "Not found",
-            _ if !record.reachable => UNAVAILABLE,
-            _ => {
+        let refused = match self.board.tree.record(node) {
+            None | Some(Record { state: State::Absent, .. }) => "Not found",
+            Some(record) if !record.reachable => UNAVAILABLE,
+            Some(_) => {
                 for node in nodes {
                     self.board.hold(node, request);
                 }

@@ -1,12 +1,10 @@
 //! What the control node learns of lives: that one joined, fell silent, was lost, or returned.
 
-use std::cmp::Ordering;
-
 use super::answers::Why;
 use super::board::Board;
 use super::reply::Reply;
 use super::task::{Creation, Removal, Task, Work};
-use super::tree::{Record, State};
+use super::tree::Move;
 use crate::wire::{self, Joined, Kind, NO_REQUEST, Status};
 use crate::{Change, Exit, Life, LinkId, NodeId, Place, Proved, RequestId, Time};
 
@@ -61,16 +59,17 @@ impl Board {
     /// is no news.
     pub(super) fn life_changed(&mut self, now: Time, kind: Kind, place: Place) {
         let life = place.life;
-        let record = self.tree.life_mut(life).filter(|record| record.moves == place.moves);
-        let Some(record) = record else { return };
+        if !self.tree.is_at(place) {
+            return;
+        }
         match kind {
             Kind::Lost => self.lost(now, life.node),
             Kind::Silent => {
-                record.silent = true;
+                self.tree.set_silent(life, true);
                 self.lose(now, life.node, Change::Silent);
             }
             _ => {
-                record.silent = false;
+                self.tree.set_silent(life, false);
                 self.lives(now, life, None);
                 self.ask_those_below(life.node);
             }
@@ -82,29 +81,22 @@ impl Board {
     pub(super) fn moved(&mut self, now: Time, places: impl IntoIterator<Item = Place>) {
         let mut there = Vec::new();
         for place in places {
-            let known = self.tree.life_mut(place.life).map(|record| {
-                // Once it was lost there, it can only have come back elsewhere.
-                let was_lost = record.state == State::Lost && record.moves == place.moves;
-                (was_lost, record.moves.cmp(&place.moves))
-            });
-            match known {
-                None => {
+            match self.tree.judge(place) {
+                Move::Unknown => {
                     log::info!("{} is an old life, and is to end", place.life);
                     self.discard(place.life, place.parent);
                     continue;
                 }
-                // It has moved on since.
-                Some((true, _) | (_, Ordering::Greater)) => continue,
+                Move::Outdated => continue,
                 // What is under way on the old way there will not come back.
-                Some((_, Ordering::Less)) => self.lose(now, place.life.node, Change::Lost),
-                Some((_, Ordering::Equal)) => {}
+                Move::New => self.lose(now, place.life.node, Change::Lost),
+                Move::Known => {}
             }
             self.tree.hang(place, now);
             there.push(place.life);
         }
         for life in there {
-            let Some(record) = self.tree.life_mut(life) else { continue };
-            if std::mem::take(&mut record.silent) {
+            if self.tree.set_silent(life, false) {
                 // Its parent says so once more if it still is, but not once more that it is not.
                 self.probe(life.node);
             } else {
@@ -115,9 +107,9 @@ impl Board {
 
     /// The link to a node is gone.
     pub(super) fn lost(&mut self, now: Time, node: NodeId) {
-        let Some(record) = self.tree.record_mut(node) else { return };
-        (record.state, record.since) = (State::Lost, now);
-        self.lose(now, node, Change::Lost);
+        if self.tree.lost(node, now) {
+            self.lose(now, node, Change::Lost);
+        }
     }
 
     /// A process has ended whose parent is gone: that of a node, perhaps.
@@ -125,11 +117,9 @@ impl Board {
         self.tree.ended(pid, exit);
     }
 
-    /// The process of a life has ended, which is not yet to say that its last words have come.
+    /// The process of a life has ended.
     pub(super) fn ended(&mut self, life: Life, exit: Exit) {
-        if let Some(record) = self.tree.life_mut(life) {
-            record.exit = Some(exit);
-        }
+        self.tree.exited(life, exit);
     }
 
     /// A node can't be reached any more, nor can those below it: what is under way to them is
@@ -138,13 +128,7 @@ impl Board {
         let mut lost = self.tree.subtree(root);
         lost.sort_unstable();
         self.probes.forget(&lost);
-        lost.retain(|node| {
-            let record = self.tree.record_mut(*node);
-            let was_reachable = |record: &mut Record| {
-                std::mem::take(&mut record.reachable).then(|| record.since = now)
-            };
-            record.and_then(was_reachable).is_some()
-        });
+        self.tree.cut_off(&mut lost, now);
         for node in &lost {
             self.changes.push((*node, if *node == root { change } else { Change::Lost }));
         }
@@ -167,50 +151,18 @@ impl Board {
     /// Notes that a life has shown a sign of itself, on this link of the control node if that is known.
     pub(super) fn lives(&mut self, now: Time, life: Life, link: Option<LinkId>) {
         self.windows.heard(now, life, link);
-        let Some(record) = self.tree.life_mut(life) else { return };
-        record.heard = now;
-        if !record.reachable {
-            self.prove(now, life.node);
-        }
-    }
-
-    /// A node has answered though it counted as unreachable: it, and all above it, can be reached.
-    fn prove(&mut self, now: Time, node: NodeId) {
-        let mut path: Vec<_> = self.tree.ancestors(node).collect();
-        path.insert(0, node);
-        let stands = |node: &NodeId| {
-            self.tree
-                .record(*node)
-                .is_some_and(|record| record.state == State::Up && !record.silent)
-        };
-        if path.iter().all(stands) {
-            for node in path.into_iter().rev() {
-                self.returned(now, node);
+        for returned in self.tree.heard(life, now) {
+            self.changes.push((returned.node, Change::Returned));
+            for earlier in self.owed.remove(&returned).unwrap_or_default() {
+                self.discard(earlier, returned);
             }
-        }
-    }
-
-    fn returned(&mut self, now: Time, node: NodeId) {
-        let Some(record) = self.tree.record_mut(node) else { return };
-        if std::mem::replace(&mut record.reachable, true) {
-            return;
-        }
-        (record.heard, record.since) = (now, now);
-        self.changes.push((node, Change::Returned));
-        let here = Life { node, incarnation: record.incarnation };
-        for life in self.owed.remove(&here).unwrap_or_default() {
-            self.discard(life, here);
         }
     }
 
     /// Asks the nodes below one that has come back whether they are still there.
     fn ask_those_below(&mut self, node: NodeId) {
-        if !self.tree.is_reachable(node) {
-            return;
-        }
-        for node in self.tree.subtree(node) {
-            let Some(record) = self.tree.record(node) else { continue };
-            if !record.reachable && record.state == State::Up && !record.silent {
+        if self.tree.is_reachable(node) {
+            for node in self.tree.unproven(node) {
                 self.probe(node);
             }
         }

@@ -84,7 +84,7 @@ impl Board {
         });
         let stands = |node: &NodeId| {
             let record = self.tree.record(*node);
-            record.is_none_or(|record| record.state == State::Up && !record.silent)
+            record.is_none_or(Record::stands)
         };
         match above.find(|node| node.is_control() || !stands(node)) {
             Some(node) if !node.is_control() => format!("below node {node}"),

@@ -1,5 +1,6 @@
 //! The tree as the control node knows it.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
@@ -67,6 +68,28 @@ impl Record {
             heard: Time::ZERO,
         }
     }
+
+    fn is_of(&self, life: Life) -> bool {
+        self.state != State::Absent && self.incarnation == life.incarnation
+    }
+
+    /// Whether nothing speaks against it: neither its end nor silence.
+    pub fn stands(&self) -> bool {
+        self.state == State::Up && !self.silent
+    }
+}
+
+/// What it means that a life hangs at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Move {
+    /// It is not the latest life of its node, or its node was removed.
+    Unknown,
+    /// It has left that place since.
+    Outdated,
+    /// It hung there already.
+    Known,
+    /// It has moved there.
+    New,
 }
 
 impl Tree {
@@ -75,26 +98,24 @@ impl Tree {
         self.records.get(&node)
     }
 
-    /// As [`Tree::record`].
-    pub fn record_mut(&mut self, node: NodeId) -> Option<&mut Record> {
-        self.records.get_mut(&node)
-    }
-
     /// Notes that there may be such a node.
     pub fn know(&mut self, node: NodeId) {
         self.entry(node);
     }
 
     /// The record of a node, which is absent if it is new.
-    pub fn entry(&mut self, node: NodeId) -> &mut Record {
+    fn entry(&mut self, node: NodeId) -> &mut Record {
         self.records.entry(node).or_insert_with(Record::absent)
     }
 
     /// The record of this very life, when it is the latest of its node and not absent.
-    pub fn life_mut(&mut self, life: Life) -> Option<&mut Record> {
-        self.records.get_mut(&life.node).filter(|record| {
-            record.state != State::Absent && record.incarnation == life.incarnation
-        })
+    fn latest(&self, life: Life) -> Option<&Record> {
+        self.records.get(&life.node).filter(|record| record.is_of(life))
+    }
+
+    /// As [`Tree::latest`].
+    fn life_mut(&mut self, life: Life) -> Option<&mut Record> {
+        self.records.get_mut(&life.node).filter(|record| record.is_of(life))
     }
 
     /// The latest life of a node that is not absent, or that of the control node.
@@ -167,6 +188,81 @@ impl Tree {
         (record.parent, record.moves) = (parent, place.moves);
     }
 
+    /// What it means that a life hangs at this place.
+    pub fn judge(&self, place: Place) -> Move {
+        let Some(record) = self.latest(place.life) else { return Move::Unknown };
+        match record.moves.cmp(&place.moves) {
+            Ordering::Greater => Move::Outdated,
+            // Once it was lost there, it can only have come back elsewhere.
+            Ordering::Equal if record.state == State::Lost => Move::Outdated,
+            Ordering::Equal => Move::Known,
+            Ordering::Less => Move::New,
+        }
+    }
+
+    /// Whether a life hangs at this place, and has not left it since.
+    pub fn is_at(&self, place: Place) -> bool {
+        self.latest(place.life).is_some_and(|record| record.moves == place.moves)
+    }
+
+    /// The link to a node is gone. False when there is no such node.
+    pub fn lost(&mut self, node: NodeId, now: Time) -> bool {
+        let Some(record) = self.records.get_mut(&node) else { return false };
+        (record.state, record.since) = (State::Lost, now);
+        true
+    }
+
+    /// Notes whether the parent of a life has heard nothing from it for too long. Returns what was
+    /// noted before.
+    pub fn set_silent(&mut self, life: Life, silent: bool) -> bool {
+        let record = self.life_mut(life);
+        record.is_some_and(|record| std::mem::replace(&mut record.silent, silent))
+    }
+
+    /// These nodes can't be reached any more. Leaves those that could be until now.
+    pub fn cut_off(&mut self, nodes: &mut Vec<NodeId>, now: Time) {
+        nodes.retain(|node| {
+            let Some(record) = self.records.get_mut(node) else { return false };
+            let was_reachable = std::mem::take(&mut record.reachable);
+            if was_reachable {
+                record.since = now;
+            }
+            was_reachable
+        });
+    }
+
+    /// A life has shown a sign of itself. Returns who can be reached again by that, those above before
+    /// those below: a node that answers though it counted as unreachable, and all above it.
+    pub fn heard(&mut self, life: Life, now: Time) -> Vec<Life> {
+        let Some(record) = self.life_mut(life) else { return Vec::new() };
+        record.heard = now;
+        if record.reachable {
+            return Vec::new();
+        }
+        let mut path: Vec<_> =
+            std::iter::once(life.node).chain(self.ancestors(life.node)).collect();
+        if !path.iter().all(|node| self.record(*node).is_some_and(Record::stands)) {
+            return Vec::new();
+        }
+        path.reverse();
+        path.into_iter().filter_map(|node| self.return_one(node, now)).collect()
+    }
+
+    fn return_one(&mut self, node: NodeId, now: Time) -> Option<Life> {
+        let record = self.records.get_mut(&node).filter(|record| !record.reachable)?;
+        record.reachable = true;
+        (record.heard, record.since) = (now, now);
+        Some(Life { node, incarnation: record.incarnation })
+    }
+
+    /// The nodes of a subtree of which only a sign of life is missing.
+    pub fn unproven(&self, node: NodeId) -> Vec<NodeId> {
+        let is_unproven = |record: &Record| !record.reachable && record.stands();
+        let mut nodes = self.subtree(node);
+        nodes.retain(|node| self.record(*node).is_some_and(is_unproven));
+        nodes
+    }
+
     /// When `parent` hangs below an earlier life of the node that is to hang below it, that part of
     /// the tree is taken to the top, or there would be a circle.
     fn lift_above(&mut self, node: NodeId, parent: NodeId) {
@@ -200,13 +296,20 @@ impl Tree {
     /// A node is there no more, though those that hung from it may be: they hang from its parent now,
     /// until more is known.
     pub fn bury(&mut self, node: NodeId) {
-        let Some(record) = self.record_mut(node) else { return };
+        let Some(record) = self.records.get_mut(&node) else { return };
         let (parent, children) = (record.parent, std::mem::take(&mut record.children));
         for child in children {
             self.siblings(parent).insert(child);
             self.entry(child).parent = parent;
         }
         self.remove(node);
+    }
+
+    /// The process of a life has ended. What it said before may still arrive.
+    pub fn exited(&mut self, life: Life, exit: Exit) {
+        if let Some(record) = self.life_mut(life) {
+            record.exit = Some(exit);
+        }
     }
 
     /// Notes that a process has ended, if it is that of a node. The number may have been that of an
@@ -298,7 +401,7 @@ impl Tree {
         let parent = record.parent;
         if parent.is_control() {
             self.top.remove(&node);
-        } else if let Some(parent) = self.record_mut(parent) {
+        } else if let Some(parent) = self.records.get_mut(&parent) {
             parent.children.remove(&node);
         }
     }
@@ -350,5 +453,52 @@ mod tests {
         }
         assert_eq!(tree.subtree(node(2)), [node(2), node(3), node(1)]);
         assert_eq!(tree.ancestors(node(1)).collect::<Vec<_>>(), [node(3), node(2)]);
+    }
+
+    /// A tree of three nodes, each below the one before.
+    fn chain() -> (Tree, [Life; 3]) {
+        let mut tree = Tree::default();
+        let mut parent = Life::CONTROL;
+        let lives = [1, 2, 3].map(|id| {
+            let life = tree.new_life(node(id));
+            tree.join(Place { life, parent, moves: 0 }, id, Time::ZERO);
+            parent = life;
+            life
+        });
+        (tree, lives)
+    }
+
+    #[test]
+    fn who_answers_can_be_reached_and_so_can_all_above_it() {
+        let (mut tree, lives) = chain();
+        let nodes = lives.map(|life| life.node);
+        let mut gone = nodes.to_vec();
+        tree.cut_off(&mut gone, Time::ZERO);
+        assert_eq!(gone, nodes);
+        tree.cut_off(&mut gone, Time::ZERO);
+        assert_eq!((gone, tree.is_reachable(nodes[2])), (vec![], false));
+
+        tree.set_silent(lives[0], true);
+        assert_eq!(tree.heard(lives[2], Time::ZERO), [], "the link of one above is silent");
+        assert!(tree.set_silent(lives[0], false));
+        assert_eq!(tree.unproven(nodes[1]), nodes[1..]);
+        assert_eq!(tree.heard(lives[1], Time::ZERO), lives[..2]);
+        assert_eq!(tree.heard(lives[1], Time::ZERO), []);
+        assert_eq!(tree.unproven(nodes[0]), nodes[2..]);
+    }
+
+    #[test]
+    fn a_place_that_was_left_is_outdated() {
+        let (mut tree, lives) = chain();
+        let at = |moves| Place { life: lives[2], parent: lives[0], moves };
+        assert_eq!([at(0), at(1)].map(|place| tree.judge(place)), [Move::Known, Move::New]);
+        tree.lost(lives[2].node, Time::ZERO);
+        assert_eq!([at(0), at(1)].map(|place| tree.judge(place)), [Move::Outdated, Move::New]);
+        tree.hang(at(1), Time::ZERO);
+        assert_eq!([at(0), at(1)].map(|place| tree.judge(place)), [Move::Outdated, Move::Known]);
+        assert!(tree.is_at(at(1)) && !tree.is_at(at(0)));
+        tree.new_life(lives[2].node);
+        let unknown = Life { incarnation: Incarnation(9), ..lives[2] };
+        assert_eq!(tree.judge(Place { life: unknown, ..at(1) }), Move::Unknown);
     }
 }
