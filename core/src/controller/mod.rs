@@ -1,33 +1,50 @@
 //! The control node's state machine.
+//!
+//! [`Controller`] hands each input to whom it concerns. Below it each command has a file of its own,
+//! from its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`ping`], [`picture`]
+//! and [`help`]; the commands of modules are here. What comes up the tree is told to them by [`upward`],
+//! [`answers`], [`news`], [`deadlines`] and [`outcomes`]. All of them work on one [`desk`] of nouns,
+//! which know nothing of each other but what they are given, and return what has changed.
 
 mod abandoned;
 mod answers;
-mod board;
+mod create;
 mod deadlines;
-mod dispatch;
+mod deferred;
+mod desk;
+mod exec;
+mod exec_many;
 mod gather;
+mod help;
 mod intake;
 mod language;
-mod lives;
+mod news;
 mod outbox;
+mod outcomes;
 mod picture;
+mod ping;
 mod printer;
 mod probes;
+mod remove;
 mod replies;
 mod reply;
 mod requests;
 mod task;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod turns;
+mod upward;
 mod windows;
 
-use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use board::Board;
+use desk::Desk;
+use exec::Turn;
 use gather::Told;
-use language::{CONSOLE_HELP, Line};
-use outbox::Outgoing;
+use language::Line;
+use outbox::{Outgoing, Part};
 use replies::Replies;
 use reply::Reply;
 use task::{Task, Work};
@@ -78,13 +95,12 @@ pub enum Order {
 /// prints one answer for each that has one.
 pub struct Controller {
     pid: u32,
-    own_secret: Secret,
     transport: &'static str,
     since: Time,
     clock: Clock,
     children: Children,
     modules: Modules,
-    board: Board,
+    desk: Desk,
     reading: Reading,
     /// More was printed than the user reads.
     output_blocked: bool,
@@ -113,13 +129,17 @@ impl Controller {
     pub fn new(now: Time, config: ControllerConfig) -> Controller {
         Controller {
             pid: config.pid,
-            own_secret: config.own_secret,
             transport: config.transport,
             since: now,
             clock: Clock::default(),
             children: Children::new(Life::CONTROL, config.pid, config.token),
             modules: Modules::new(config.commands, config.timeout),
-            board: Board::new(config.timeout, config.nodes_max, Replies::new(config.order)),
+            desk: Desk::new(
+                config.timeout,
+                config.nodes_max,
+                config.own_secret,
+                Replies::new(config.order),
+            ),
             reading: Reading::Lines,
             output_blocked: false,
             muted: false,
@@ -134,36 +154,45 @@ impl Controller {
     #[must_use]
     pub fn wants_line(&self) -> bool {
         self.reading == Reading::Lines
-            && self.board.replies.has_room()
-            && !self.board.windows.is_blocking()
+            && self.desk.replies.has_room()
+            && !self.desk.windows.is_blocking()
             && !self.children.has_enough_to_send()
     }
 
     /// Whether any command so far was answered with an error.
     #[must_use]
     pub fn any_failed(&self) -> bool {
-        self.board.replies.any_failed()
+        self.desk.replies.any_failed()
     }
 
     fn line(&mut self, now: Time, line: &[u8]) {
         match language::parse(line) {
             Err(wrong) => self.answer_at_once(now, Reply::Error(&wrong)),
             Ok(Line::Blank) => {}
-            Ok(Line::Create { node, parent, transport }) => self.create(node, parent, transport),
+            Ok(Line::Create { node, parent, transport }) => {
+                create::begin(&mut self.desk, node, parent, transport);
+            }
             Ok(Line::Exec { line: "", .. } | Line::ExecMany { line: "", .. }) => {
                 let wrong = format!("WORD is missing: expected {}", self.modules.words());
                 self.answer_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
             }
-            Ok(Line::Exec { node, line }) => self.exec(now, node, line),
-            Ok(Line::ExecMany { targets, line }) => self.exec_many(now, &targets, line),
-            Ok(Line::Ping(node)) => self.ping(now, node),
-            Ok(Line::Remove(node)) => self.remove(node),
+            Ok(Line::Exec { node, line }) => {
+                let (desk, children) = (&mut self.desk, &self.children);
+                if let Some(request) = exec::begin(desk, children, now, node, line.as_bytes()) {
+                    self.send(now, &request);
+                }
+            }
+            Ok(Line::ExecMany { targets, line }) => {
+                exec_many::begin(&mut self.desk, &self.children, now, &targets, line);
+            }
+            Ok(Line::Ping(node)) => ping::begin(&mut self.desk, now, node),
+            Ok(Line::Remove(node)) => remove::begin(&mut self.desk, node),
             Ok(Line::Help) => {
-                let help = self.help();
+                let help = help::text(self.modules.registry());
                 self.answer_at_once(now, Reply::Lines(&help));
             }
             Ok(Line::Tree) => {
-                let picture = self.board.picture(now);
+                let picture = picture::text(&self.desk, now);
                 self.answer_at_once(now, Reply::Lines(&picture));
             }
             Ok(Line::Exit) => self.reading = Reading::Ended,
@@ -174,29 +203,29 @@ impl Controller {
     }
 
     fn verb(&mut self, now: Time, verb: &str, rest: &str) {
-        let request = self.board.replies.open(Task::verb(now));
+        let request = self.desk.replies.open(Task::verb(now));
         let (real, facts) = (self.clock.real(now), self.facts());
         match self.modules.verb(real, &facts, request, verb, rest) {
             Some(outcome) => self.verb_answered(now, request, outcome),
             None => {
                 let text = language::unknown_verb(verb, self.modules.registry());
-                self.answer(request, Reply::Error(&text));
+                self.desk.answer(request, Reply::Error(&text));
             }
         }
     }
 
     fn verb_answered(&mut self, now: Time, request: RequestId, outcome: Outcome) {
         match outcome {
-            Ok(crate::Reply::Now(result)) => self.answer(request, Reply::Ok(&result)),
-            Ok(crate::Reply::Later) => self.board.sent(now, request),
-            Err(Failure(text)) => self.answer(request, Reply::Error(&text)),
+            Ok(crate::Reply::Now(result)) => self.desk.answer(request, Reply::Ok(&result)),
+            Ok(crate::Reply::Later) => self.desk.sent(now, request),
+            Err(Failure(text)) => self.desk.answer(request, Reply::Error(&text)),
         }
     }
 
     /// Tells a module what it has asked for on behalf of a call.
     fn gathered(&mut self, now: Time, told: Told) {
         let Told { call, module, answers } = told;
-        if let Some(task) = self.board.replies.task_mut(call) {
+        if let Some(task) = self.desk.replies.task_mut(call) {
             task.work = Work::Verb;
         }
         let (real, facts) = (self.clock.real(now), self.facts());
@@ -221,36 +250,21 @@ impl Controller {
             children: self.children.count(),
             below: self.children.below(),
             since: self.since,
-            traffic: Traffic { answers_dropped: self.board.abandoned.dropped(), ..self.traffic },
+            traffic: Traffic { answers_dropped: self.desk.abandoned.dropped(), ..self.traffic },
         }
     }
 
     fn answer_at_once(&mut self, now: Time, reply: Reply<'_>) {
-        let request = self.board.replies.open(Task::verb(now));
-        self.answer(request, reply);
-    }
-
-    fn help(&self) -> String {
-        let registry = self.modules.registry();
-        let mut help = String::new();
-        for (usage, what) in CONSOLE_HELP {
-            add_help(&mut help, usage, what);
-        }
-        for verb in registry.verbs() {
-            add_help(&mut help, verb.usage, verb.help);
-        }
-        for word in registry.words() {
-            add_help(&mut help, &format!("exec ID {}", word.usage), word.help);
-        }
-        help
+        let request = self.desk.replies.open(Task::verb(now));
+        self.desk.answer(request, reply);
     }
 
     /// Sends what waits in the outbox: down the tree, or to the control node itself as a parent.
     fn send_outbox(&mut self, now: Time, out: &mut Vec<Output>) {
-        while !self.board.outbox.is_empty() {
-            for outgoing in self.board.outbox.take() {
-                let board = &mut self.board;
-                let up = &mut |message: Message<'_>| board.message(now, message);
+        while !self.desk.outbox.is_empty() {
+            for outgoing in self.desk.outbox.take() {
+                let desk = &mut self.desk;
+                let up = &mut |message: Message<'_>| upward::message(desk, now, message);
                 match outgoing {
                     Outgoing::Message { kind, flags, to, request, body } => {
                         let message = Message { flags, ..Message::new(kind, to, request, &body) };
@@ -266,20 +280,82 @@ impl Controller {
         }
     }
 
+    /// Sends a request at once, or after what was decided on before it and waits to be sent.
+    fn send(&mut self, now: Time, request: &Message<'_>) {
+        let desk = &mut self.desk;
+        if desk.outbox.is_empty() {
+            let up = &mut |message: Message<'_>| upward::message(desk, now, message);
+            self.children.forward(request, up);
+        } else {
+            desk.outbox.message(request);
+        }
+    }
+
+    /// Lets the commands that wait for a node take effect, as far as it is their turn.
+    fn advance(&mut self, now: Time, node: NodeId) {
+        let waited_for = self.desk.windows.unblock(node);
+        while let Some(request) = self.desk.turns.next(node) {
+            if !self.take_turn(now, request, node) {
+                break;
+            }
+            self.desk.turns.leave(node, request);
+        }
+        self.desk.forget_if_unused(node);
+        if let Some(link) = waited_for {
+            self.desk.windows.pass_on(link, node, &mut self.desk.turns);
+        }
+    }
+
+    /// Lets a command take effect. False when it must wait all the same.
+    fn take_turn(&mut self, now: Time, request: RequestId, node: NodeId) -> bool {
+        let (desk, children) = (&mut self.desk, &self.children);
+        match desk.work(request) {
+            None | Some(Work::Verb | Work::Many(_)) => true,
+            Some(Work::Exec { .. }) => {
+                let line = desk.replies.take_line(request);
+                match exec::advance(desk, children, now, request, node, &line) {
+                    Turn::Send(message) => self.send(now, &message),
+                    Turn::Answered => {}
+                    Turn::Wait => {
+                        desk.replies.keep_line(request, &line);
+                        return false;
+                    }
+                }
+                true
+            }
+            Some(Work::Part { command, kind, body, .. }) => {
+                let part = Part { command: *command, kind: *kind, body: Arc::clone(body) };
+                exec_many::advance(desk, children, now, request, node, part)
+            }
+            Some(Work::Ping { .. }) => {
+                ping::advance(desk, now, request, node);
+                true
+            }
+            Some(Work::Create { node, parent, .. }) => {
+                let nodes = (*node, *parent);
+                create::advance(desk, children, now, request, nodes)
+            }
+            Some(Work::Remove { node, .. }) => {
+                let node = *node;
+                remove::advance(desk, now, request, node)
+            }
+        }
+    }
+
     /// Sees to all that follows from what has happened.
     fn follow_up(&mut self, now: Time, out: &mut Vec<Output>) {
         loop {
             if !self.holds_back() {
-                self.board.take_offers(now);
+                answers::take_offers(&mut self.desk, now);
             }
             self.send_outbox(now, out);
-            if let Some(node) = self.board.turns.next_ready() {
+            if let Some(node) = self.desk.turns.next_ready() {
                 self.advance(now, node);
             } else if !self.tell_modules(now, out) {
                 break;
             }
         }
-        if self.reading == Reading::Answered && self.board.replies.all_answered() {
+        if self.reading == Reading::Answered && self.desk.replies.all_answered() {
             self.reading = Reading::Lines;
         }
     }
@@ -287,12 +363,12 @@ impl Controller {
     /// Tells the modules what has changed, and carries out what they ask for. False when there was
     /// nothing to do.
     fn tell_modules(&mut self, now: Time, out: &mut Vec<Output>) -> bool {
-        let changes = std::mem::take(&mut self.board.changes);
+        let changes = std::mem::take(&mut self.desk.changes);
         let (real, facts) = (self.clock.real(now), self.facts());
         for (node, change) in &changes {
             self.modules.node_changed(real, &facts, *node, *change);
         }
-        let gathered = self.board.replies.take_gathered();
+        let gathered = self.desk.replies.take_gathered();
         let had_news = !changes.is_empty() || !gathered.is_empty();
         for told in gathered {
             self.gathered(now, told);
@@ -304,22 +380,26 @@ impl Controller {
                 Effect::Answer(call, outcome) => self.finish(now, call, outcome),
                 Effect::Offload(job) => out.push(Output::Offload(job)),
                 Effect::AskAll(call, module, question) => {
-                    self.ask_all(now, call, module, question);
+                    let (desk, children) = (&mut self.desk, &self.children);
+                    let told = exec_many::ask_all(desk, children, now, call, module, question);
+                    if let Some(told) = told {
+                        self.gathered(now, told);
+                    }
                 }
                 Effect::Publish(module, value) => self.children.publish(module, &value),
                 Effect::Watch(watch) => self.children.watch(now, watch),
-                Effect::Notice(line) => self.board.replies.notice(&line),
+                Effect::Notice(line) => self.desk.replies.notice(&line),
             }
         }
         had_work
     }
 
     fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
-        let board = &mut self.board;
-        self.children.timeout(now, out, &mut |message| board.message(now, message));
-        self.board.timeout(now);
+        let desk = &mut self.desk;
+        self.children.timeout(now, out, &mut |message| upward::message(desk, now, message));
+        deadlines::timeout(&mut self.desk, now);
         let (real, facts) = (self.clock.real(now), self.facts());
-        // The deadlines of their commands are the board's.
+        // The deadlines of their commands are the desk's.
         let _ = self.modules.timeout(real, &facts);
         if let Reading::From(time) = self.reading
             && time <= now
@@ -334,7 +414,7 @@ impl Controller {
             Reading::From(time) => Some(time),
             _ => None,
         };
-        [self.board.deadline(), self.children.deadline()].into_iter().fold(pause, earliest)
+        [deadlines::next(&self.desk), self.children.deadline()].into_iter().fold(pause, earliest)
     }
 
     /// Whether answers are to stay where they are, since nobody reads those that have come.
@@ -352,9 +432,9 @@ impl Controller {
     /// Ends the tree when there is nothing more to wait for.
     fn close_when_done(&mut self, now: Time, out: &mut Vec<Output>) {
         let over =
-            self.muted || (self.reading == Reading::Ended && self.board.replies.all_answered());
+            self.muted || (self.reading == Reading::Ended && self.desk.replies.all_answered());
         if over && !std::mem::replace(&mut self.closing, true) {
-            let grace = self.board.end_grace(NodeId::CONTROL);
+            let grace = remove::end_grace(&self.desk, NodeId::CONTROL);
             self.children.end(now, grace, out);
         }
     }
@@ -377,12 +457,12 @@ impl Node for Controller {
                 self.muted = true;
             }
             Input::JobDone(call, outcome) => self.finish(now, call, outcome),
-            Input::OrphanExited(pid, exit) => self.board.orphan_ended(pid, exit),
+            Input::OrphanExited(pid, exit) => self.desk.tree.ended(pid, exit),
             Input::Timeout => self.timeout(now, out),
             input => {
                 self.traffic.frames_received += u64::from(matches!(input, Input::Frame(..)));
-                let board = &mut self.board;
-                let up = &mut |message: Message<'_>| board.message(now, message);
+                let desk = &mut self.desk;
+                let up = &mut |message: Message<'_>| upward::message(desk, now, message);
                 self.children.handle(now, input, out, up);
             }
         }
@@ -392,7 +472,7 @@ impl Node for Controller {
     fn flush(&mut self, now: Time, out: &mut Vec<Output>) {
         let now = self.read_clock(now);
         self.close_when_done(now, out);
-        let printed = self.board.replies.take_printed();
+        let printed = self.desk.replies.take_printed();
         if !printed.is_empty() && !self.muted {
             out.push(Output::Print(printed));
         }
@@ -403,7 +483,7 @@ impl Node for Controller {
         if self.closing && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
             log::info!(
                 "{} answers came too late, or twice, and were dropped",
-                self.board.abandoned.dropped()
+                self.desk.abandoned.dropped()
             );
             out.push(Output::Exit);
         }
@@ -421,8 +501,4 @@ impl Node for Controller {
     fn starting(&self) -> usize {
         self.children.starting()
     }
-}
-
-fn add_help(help: &mut String, usage: &str, what: &str) {
-    writeln!(help, "  {usage:<28} {what}").expect("writing to a String can't fail");
 }

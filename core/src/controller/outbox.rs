@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::wire::{Allowance, FAN_BODY_BYTES_MAX, Fan, Flags, Kind, NO_REQUEST, Status};
+use crate::wire::{Allowance, FAN_BODY_BYTES_MAX, Fan, Flags, Kind, Message, NO_REQUEST, Status};
 use crate::{Life, LinkId, RequestId};
 
 /// Messages to be sent, in their order.
@@ -78,6 +78,12 @@ impl Outbox {
     ) {
         let flags = Flags::request(allowance);
         self.waiting.push(Outgoing::Message { kind, flags, to, request, body });
+    }
+
+    /// Adds a message that can't be sent before what waits.
+    pub fn message(&mut self, message: &Message<'_>) {
+        let Message { kind, flags, life: to, request, body } = *message;
+        self.waiting.push(Outgoing::Message { kind, flags, to, request, body: body.to_vec() });
     }
 
     /// Adds a part that goes by this link, together with those of the same command that were added

@@ -60,6 +60,17 @@ pub(crate) enum Removal {
     Ending,
 }
 
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Its node, or the way there, is gone.
+    Lost,
+    /// Its node shows no sign of life until the deadline.
+    Silent,
+    /// Its node lives, but the deadline has come.
+    Slow,
+}
+
 impl Task {
     pub fn new(work: Work) -> Task {
         Task { work, sent: None, charge: None }
