@@ -1,13 +1,14 @@
 //! The control node's state machine.
 //!
-//! [`Controller`] hands each input to whom it concerns. Below it each command has a file of its own,
-//! from its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`ping`], [`picture`]
-//! and [`help`]; the commands of modules are here. What comes up the tree is told to them by [`upward`],
-//! [`answers`], [`news`], [`deadlines`] and [`outcomes`]. All of them work on one [`desk`] of nouns,
-//! which know nothing of each other but what they are given, and return what has changed.
+//! [`Controller`] hands each input to those whom it concerns. Each command has a file of its own, from
+//! its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`ping`], [`picture`]
+//! (`tree`), [`help`], [`reading`] (`sleep`, `wait` and `exit`), and [`verb`] for those of modules.
+//! [`upward`], [`answers`], [`news`], [`deadlines`] and [`outcomes`] tell them what became of their
+//! requests. All work on one [`desk`] of nouns, which know no command.
 
 mod abandoned;
 mod answers;
+mod config;
 mod create;
 mod deadlines;
 mod deferred;
@@ -25,6 +26,7 @@ mod picture;
 mod ping;
 mod printer;
 mod probes;
+mod reading;
 mod remove;
 mod replies;
 mod reply;
@@ -35,19 +37,21 @@ mod tests;
 mod tree;
 mod turns;
 mod upward;
+mod verb;
 mod windows;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use config::{ControllerConfig, Order};
 use desk::Desk;
 use exec::Turn;
-use gather::Told;
 use language::Line;
 use outbox::{Outgoing, Part};
+use reading::Reading;
 use replies::Replies;
 use reply::Reply;
 use task::{Task, Work};
+use verb::Moment;
 
 use crate::children::Children;
 use crate::clock::Clock;
@@ -56,40 +60,8 @@ use crate::modules::Modules;
 use crate::time::earliest;
 use crate::wire::Message;
 use crate::{
-    Facts, Failure, Holdings, Input, LINE_BYTES_MAX, Life, Node, NodeId, Outcome, Output, Registry,
-    RequestId, Secret, Time, Token, Traffic,
+    Facts, Holdings, Input, LINE_BYTES_MAX, Life, Node, NodeId, Output, RequestId, Time, Traffic,
 };
-
-/// What the control node is told before it starts.
-#[derive(Debug)]
-pub struct ControllerConfig {
-    /// What every node of this tree shows its neighbours.
-    pub token: Token,
-    /// What the [seeds](crate::Seed) of all lives are made from. Nobody else may know it, not even the
-    /// nodes of the tree.
-    pub own_secret: Secret,
-    /// Its process.
-    pub pid: u32,
-    /// The name of its transport.
-    pub transport: &'static str,
-    /// The deadline of a request.
-    pub timeout: Duration,
-    /// The order of the replies.
-    pub order: Order,
-    /// How many compute nodes there may be.
-    pub nodes_max: usize,
-    /// The command modules.
-    pub commands: Registry,
-}
-
-/// In which order replies are printed. Notices are printed at once in either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// As the commands were typed.
-    Input,
-    /// As they complete.
-    Completion,
-}
 
 /// The control node: it understands the console's lines, sends what they ask for down the tree, and
 /// prints one answer for each that has one.
@@ -111,18 +83,6 @@ pub struct Controller {
     done: bool,
 }
 
-/// Whether the console is to read on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    Lines,
-    /// `sleep`: not before this time.
-    From(Time),
-    /// `wait`: when everything is answered.
-    Answered,
-    /// There is nothing more to read.
-    Ended,
-}
-
 impl Controller {
     /// A control node without any nodes below it.
     #[must_use]
@@ -140,7 +100,7 @@ impl Controller {
                 config.own_secret,
                 Replies::new(config.order),
             ),
-            reading: Reading::Lines,
+            reading: Reading::default(),
             output_blocked: false,
             muted: false,
             traffic: Traffic::default(),
@@ -153,7 +113,7 @@ impl Controller {
     /// has been asked of one node is to leave before too much has come together.
     #[must_use]
     pub fn wants_line(&self) -> bool {
-        self.reading == Reading::Lines
+        self.reading.wants_line()
             && self.desk.replies.has_room()
             && !self.desk.windows.is_blocking()
             && !self.children.has_enough_to_send()
@@ -195,49 +155,18 @@ impl Controller {
                 let picture = picture::text(&self.desk, now);
                 self.answer_at_once(now, Reply::Lines(&picture));
             }
-            Ok(Line::Exit) => self.reading = Reading::Ended,
-            Ok(Line::Sleep(pause)) => self.reading = Reading::From(now + pause),
-            Ok(Line::Wait) => self.reading = Reading::Answered,
-            Ok(Line::Other { verb, rest }) => self.verb(now, verb, rest),
-        }
-    }
-
-    fn verb(&mut self, now: Time, verb: &str, rest: &str) {
-        let request = self.desk.replies.open(Task::verb(now));
-        let (real, facts) = (self.clock.real(now), self.facts());
-        match self.modules.verb(real, &facts, request, verb, rest) {
-            Some(outcome) => self.verb_answered(now, request, outcome),
-            None => {
-                let text = language::unknown_verb(verb, self.modules.registry());
-                self.desk.answer(request, Reply::Error(&text));
+            Ok(Line::Exit) => self.reading.end(),
+            Ok(Line::Sleep(pause)) => self.reading.sleep(now + pause),
+            Ok(Line::Wait) => self.reading.wait(),
+            Ok(Line::Other { verb, rest }) => {
+                let moment = self.moment(now);
+                verb::begin(&mut self.desk, &mut self.modules, &moment, verb, rest);
             }
         }
     }
 
-    fn verb_answered(&mut self, now: Time, request: RequestId, outcome: Outcome) {
-        match outcome {
-            Ok(crate::Reply::Now(result)) => self.desk.answer(request, Reply::Ok(&result)),
-            Ok(crate::Reply::Later) => self.desk.sent(now, request),
-            Err(Failure(text)) => self.desk.answer(request, Reply::Error(&text)),
-        }
-    }
-
-    /// Tells a module what it has asked for on behalf of a call.
-    fn gathered(&mut self, now: Time, told: Told) {
-        let Told { call, module, answers } = told;
-        if let Some(task) = self.desk.replies.task_mut(call) {
-            task.work = Work::Verb;
-        }
-        let (real, facts) = (self.clock.real(now), self.facts());
-        let outcome = self.modules.gathered(real, &facts, call, module, answers);
-        self.verb_answered(now, call, outcome);
-    }
-
-    /// Answers a call that was open; one that is not (any more) is not answered.
-    fn finish(&mut self, now: Time, call: RequestId, outcome: Result<String, Failure>) {
-        if let Some(outcome) = self.modules.finish(call, outcome) {
-            self.verb_answered(now, call, outcome.map(crate::Reply::Now));
-        }
+    fn moment(&self, now: Time) -> Moment {
+        Moment { now, real: self.clock.real(now), facts: self.facts() }
     }
 
     fn facts(&self) -> Facts {
@@ -355,8 +284,8 @@ impl Controller {
                 break;
             }
         }
-        if self.reading == Reading::Answered && self.desk.replies.all_answered() {
-            self.reading = Reading::Lines;
+        if self.desk.replies.all_answered() {
+            self.reading.all_answered();
         }
     }
 
@@ -364,26 +293,29 @@ impl Controller {
     /// nothing to do.
     fn tell_modules(&mut self, now: Time, out: &mut Vec<Output>) -> bool {
         let changes = std::mem::take(&mut self.desk.changes);
-        let (real, facts) = (self.clock.real(now), self.facts());
+        let moment = self.moment(now);
         for (node, change) in &changes {
-            self.modules.node_changed(real, &facts, *node, *change);
+            self.modules.node_changed(moment.real, &moment.facts, *node, *change);
         }
         let gathered = self.desk.replies.take_gathered();
         let had_news = !changes.is_empty() || !gathered.is_empty();
         for told in gathered {
-            self.gathered(now, told);
+            verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
         }
         let effects = self.modules.take_effects();
         let had_work = had_news || !effects.is_empty();
         for effect in effects {
             match effect {
-                Effect::Answer(call, outcome) => self.finish(now, call, outcome),
+                Effect::Answer(call, outcome) => {
+                    verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
+                }
                 Effect::Offload(job) => out.push(Output::Offload(job)),
                 Effect::AskAll(call, module, question) => {
                     let (desk, children) = (&mut self.desk, &self.children);
                     let told = exec_many::ask_all(desk, children, now, call, module, question);
                     if let Some(told) = told {
-                        self.gathered(now, told);
+                        let moment = self.moment(now);
+                        verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
                     }
                 }
                 Effect::Publish(module, value) => self.children.publish(module, &value),
@@ -401,20 +333,13 @@ impl Controller {
         let (real, facts) = (self.clock.real(now), self.facts());
         // The deadlines of their commands are the desk's.
         let _ = self.modules.timeout(real, &facts);
-        if let Reading::From(time) = self.reading
-            && time <= now
-        {
-            self.reading = Reading::Lines;
-        }
+        self.reading.timeout(now);
     }
 
     /// When it has something to do by its own clock.
     fn own_deadline(&self) -> Option<Time> {
-        let pause = match self.reading {
-            Reading::From(time) => Some(time),
-            _ => None,
-        };
-        [deadlines::next(&self.desk), self.children.deadline()].into_iter().fold(pause, earliest)
+        let deadlines = [deadlines::next(&self.desk), self.children.deadline()];
+        deadlines.into_iter().fold(self.reading.deadline(), earliest)
     }
 
     /// Whether answers are to stay where they are, since nobody reads those that have come.
@@ -431,8 +356,7 @@ impl Controller {
 
     /// Ends the tree when there is nothing more to wait for.
     fn close_when_done(&mut self, now: Time, out: &mut Vec<Output>) {
-        let over =
-            self.muted || (self.reading == Reading::Ended && self.desk.replies.all_answered());
+        let over = self.muted || (self.reading.has_ended() && self.desk.replies.all_answered());
         if over && !std::mem::replace(&mut self.closing, true) {
             let grace = remove::end_grace(&self.desk, NodeId::CONTROL);
             self.children.end(now, grace, out);
@@ -450,13 +374,15 @@ impl Node for Controller {
                 self.answer_at_once(now, Reply::Error(&text));
             }
             Input::LineRefused(text) => self.answer_at_once(now, Reply::Error(text)),
-            Input::EndOfInput => self.reading = Reading::Ended,
+            Input::EndOfInput => self.reading.end(),
             Input::OutputBlocked(is_blocked) => self.output_blocked = is_blocked,
             Input::Interrupt => {
-                self.reading = Reading::Ended;
+                self.reading.end();
                 self.muted = true;
             }
-            Input::JobDone(call, outcome) => self.finish(now, call, outcome),
+            Input::JobDone(call, outcome) => {
+                verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
+            }
             Input::OrphanExited(pid, exit) => self.desk.tree.ended(pid, exit),
             Input::Timeout => self.timeout(now, out),
             input => {
