@@ -1,13 +1,13 @@
 //! How answers come in: whole, in pieces, or, when they are long, offered and then taken.
 
-use super::abandoned::Leftover;
 use super::desk::Desk;
-use super::gather::TOO_LONG;
-use super::intake::{Offer, Pieces};
+use super::desk::abandoned::Leftover;
+use super::desk::gather::TOO_LONG;
+use super::desk::intake::{Offer, Pieces};
+use super::desk::reply::Reply;
+use super::desk::task::Work;
+use super::desk::windows::Charge;
 use super::outcomes;
-use super::reply::Reply;
-use super::task::Work;
-use super::windows::Charge;
 use crate::wire::{self, Allowance, Kind, Message, Status};
 use crate::{Life, RequestId, Time, VALUE_BYTES_MAX};
 

@@ -1,9 +1,9 @@
 //! `create`: a node has a new life, started by its parent.
 
+use super::desk::reply::{Reply, TOO_MANY};
+use super::desk::task::{Creation, Task, Why, Work};
+use super::desk::windows::{Admission, Charge};
 use super::desk::{Desk, towards};
-use super::reply::{Reply, TOO_MANY};
-use super::task::{Creation, Task, Why, Work};
-use super::windows::{Admission, Charge};
 use crate::children::Children;
 use crate::wire::{self, Allowance, Create, Joined, Kind, Status};
 use crate::{Change, Life, NodeId, Place, Proved, RequestId, Seed, Time};

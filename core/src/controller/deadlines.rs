@@ -1,8 +1,8 @@
 //! Deadlines: a node that does not answer is asked whether it lives, then given up.
 
 use super::desk::Desk;
+use super::desk::task::Why;
 use super::outcomes;
-use super::task::Why;
 use crate::time::earliest;
 use crate::{NodeId, RequestId, Time};
 

@@ -1,9 +1,9 @@
 //! `exec ID`: a line for one node.
 
+use super::desk::reply::Reply;
+use super::desk::task::{Why, Work};
+use super::desk::windows::Admission;
 use super::desk::{Desk, towards};
-use super::reply::Reply;
-use super::task::{Why, Work};
-use super::windows::Admission;
 use crate::children::Children;
 use crate::wire::{Allowance, Flags, Kind, Message, Status};
 use crate::{Life, NodeId, RequestId, Time};

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 
 use super::desk::Desk;
+use super::desk::gather::{Gather, Gathered, Told};
+use super::desk::outbox::Part;
+use super::desk::reply::Reply;
+use super::desk::task::{Task, Work};
 use super::exec::{self, Turn, Wanted};
-use super::gather::{Gather, Gathered, Told};
 use super::language::Target;
-use super::outbox::Part;
-use super::reply::Reply;
-use super::task::{Task, Work};
 use crate::children::Children;
 use crate::wire::{self, Kind, Published};
 use crate::{NodeId, RequestId, Time};

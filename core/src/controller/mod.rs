@@ -6,51 +6,37 @@
 //! [`upward`], [`answers`], [`news`], [`deadlines`] and [`outcomes`] tell them what became of their
 //! requests. All work on one [`desk`] of nouns, which know no command.
 
-mod abandoned;
 mod answers;
 mod config;
 mod create;
 mod deadlines;
-mod deferred;
 mod desk;
 mod exec;
 mod exec_many;
-mod gather;
 mod help;
-mod intake;
 mod language;
 mod news;
-mod outbox;
 mod outcomes;
 mod picture;
 mod ping;
-mod printer;
-mod probes;
 mod reading;
 mod remove;
-mod replies;
-mod reply;
-mod requests;
-mod task;
 #[cfg(test)]
 mod tests;
-mod tree;
-mod turns;
 mod upward;
 mod verb;
-mod windows;
 
 use std::sync::Arc;
 
 pub use config::{ControllerConfig, Order};
 use desk::Desk;
+use desk::outbox::{Outgoing, Part};
+use desk::replies::Replies;
+use desk::reply::Reply;
+use desk::task::{Task, Work};
 use exec::Turn;
 use language::Line;
-use outbox::{Outgoing, Part};
 use reading::Reading;
-use replies::Replies;
-use reply::Reply;
-use task::{Task, Work};
 use verb::Moment;
 
 use crate::children::Children;

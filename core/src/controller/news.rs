@@ -1,8 +1,8 @@
 //! News of lives: that one fell silent, was lost, is heard again, or hangs elsewhere.
 
 use super::desk::Desk;
+use super::desk::tree::Move;
 use super::outcomes;
-use super::tree::Move;
 use crate::wire::Kind;
 use crate::{Change, NodeId, Place, Time};
 

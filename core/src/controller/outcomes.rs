@@ -1,11 +1,11 @@
 //! How requests end: which command learns of an answer, of one that came too late, or that none will
 //! come.
 
-use super::abandoned::Leftover;
 use super::desk::Desk;
-use super::probes::Probe;
-use super::reply::Reply;
-use super::task::{Creation, Removal, Task, Why, Work};
+use super::desk::abandoned::Leftover;
+use super::desk::probes::Probe;
+use super::desk::reply::Reply;
+use super::desk::task::{Creation, Removal, Task, Why, Work};
 use super::{create, exec, ping, remove};
 use crate::wire::Status;
 use crate::{Change, NodeId, RequestId, Time};

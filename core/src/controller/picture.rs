@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::desk::Desk;
-use super::task::Work;
-use super::tree::{Record, State};
+use super::desk::task::Work;
+use super::desk::tree::{Record, State};
 use crate::{NodeId, Time};
 
 /// How deep nodes are drawn further to the right than their parents. Below that their depth is

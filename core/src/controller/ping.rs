@@ -1,9 +1,9 @@
 //! `ping`: whether a node can be reached.
 
 use super::desk::Desk;
-use super::reply::Reply;
-use super::task::Work;
-use super::tree::State;
+use super::desk::reply::Reply;
+use super::desk::task::Work;
+use super::desk::tree::State;
 use crate::{NodeId, RequestId, Time};
 
 /// Takes in the command, which takes effect when it is its turn.

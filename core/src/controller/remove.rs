@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::desk::Desk;
-use super::reply::Reply;
-use super::task::{Removal, Task, Work};
-use super::tree::{Record, State};
+use super::desk::reply::Reply;
+use super::desk::task::{Removal, Task, Work};
+use super::desk::tree::{Record, State};
 use crate::children::{END_GRACE, END_GRACE_STEP};
 use crate::wire::{self, Kind, Status};
 use crate::{Change, Life, NodeId, RequestId, Time};

@@ -1,10 +1,10 @@
 //! The console commands of modules: answered at once, or later, when their modules say so.
 
 use super::desk::Desk;
-use super::gather::Told;
+use super::desk::gather::Told;
+use super::desk::reply::Reply;
+use super::desk::task::{Task, Work};
 use super::language;
-use super::reply::Reply;
-use super::task::{Task, Work};
 use crate::modules::Modules;
 use crate::{Facts, Failure, Outcome, RequestId, Time};
 

@@ -3,24 +3,39 @@
 //! The desk knows no command. It never sends by itself: what follows from a step is noted in its
 //! outbox and among the nodes whose turn may have come, for the controller to carry out.
 
+pub(super) mod abandoned;
+pub(super) mod deferred;
+pub(super) mod gather;
+pub(super) mod intake;
+pub(super) mod outbox;
+pub(super) mod printer;
+pub(super) mod probes;
+pub(super) mod replies;
+pub(super) mod reply;
+pub(super) mod requests;
+pub(super) mod task;
+pub(super) mod tree;
+pub(super) mod turns;
+pub(super) mod windows;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::abandoned::{Abandoned, Leftover};
-use super::deferred::Deferred;
-use super::intake::Intake;
-use super::outbox::Outbox;
-use super::probes::{Probe, Probes};
-use super::replies::Replies;
-use super::reply::Reply;
-use super::task::{Task, Work};
-use super::tree::Tree;
-use super::turns::Turns;
-use super::windows::{Admission, Charge, Claim, Windows};
 use crate::children::Children;
 use crate::time::earliest;
 use crate::wire::{self, Kind, NO_REQUEST, Status};
 use crate::{Change, Life, LinkId, NodeId, RequestId, Secret, Time};
+use abandoned::{Abandoned, Leftover};
+use deferred::Deferred;
+use intake::Intake;
+use outbox::Outbox;
+use probes::{Probe, Probes};
+use replies::Replies;
+use reply::Reply;
+use task::{Task, Work};
+use tree::Tree;
+use turns::Turns;
+use windows::{Admission, Charge, Claim, Windows};
 
 /// What the control node knows of the tree, and the commands that are under way.
 pub(crate) struct Desk {
