@@ -1,7 +1,7 @@
 //! `create`: a node has a new life, started by its parent.
 
 use super::desk::reply::{Reply, TOO_MANY};
-use super::desk::task::{Creation, Task, Why, Work};
+use super::desk::task::{CreateStage, GiveUpReason, Task, Work};
 use super::desk::windows::{Admission, Charge};
 use super::desk::{Desk, towards};
 use crate::children::Children;
@@ -15,7 +15,7 @@ const PARENT_UNAVAILABLE: &str = "Parent is unavailable";
 /// Takes in the command. It waits for its turn, both of the node and of its parent.
 pub(crate) fn begin(desk: &mut Desk, node: NodeId, parent: NodeId, transport: Option<&str>) {
     let transport = transport.map(str::to_owned);
-    let request = desk.open(Work::Create { node, parent, transport, stage: Creation::Waiting });
+    let request = desk.open(Work::Create { node, parent, transport, stage: CreateStage::Waiting });
     if is_coming(desk, node) {
         return desk.answer(request, Reply::Error(ALREADY_EXISTS));
     }
@@ -32,7 +32,7 @@ pub(crate) fn begin(desk: &mut Desk, node: NodeId, parent: NodeId, transport: Op
 /// Whether a node is on its way, and nothing typed so far is about to end it.
 fn is_coming(desk: &Desk, node: NodeId) -> bool {
     matches!(desk.last_change(node), Some(Work::Create { stage, .. })
-        if *stage != Creation::Asking)
+        if *stage != CreateStage::Asking)
 }
 
 /// Has the node started by its parent, or answers why not. False when it must wait.
@@ -52,7 +52,7 @@ pub(crate) fn advance(
     }
     if desk.tree.is_reachable(node) && !is_cleared(desk, request) {
         // It may just have died.
-        hold(desk, request, (node, parent), Creation::Asking);
+        hold(desk, request, (node, parent), CreateStage::Asking);
         desk.ask(now, node, request);
         return true;
     }
@@ -89,7 +89,7 @@ pub(crate) fn advance(
 
 /// Whether the node is known not to live.
 fn is_cleared(desk: &Desk, request: RequestId) -> bool {
-    matches!(desk.work(request), Some(Work::Create { stage: Creation::Cleared, .. }))
+    matches!(desk.work(request), Some(Work::Create { stage: CreateStage::Cleared, .. }))
 }
 
 fn start(
@@ -100,7 +100,7 @@ fn start(
     charge: Option<Charge>,
 ) {
     let life = desk.tree.new_life(node);
-    hold(desk, request, (node, parent.node), Creation::Starting { life, parent });
+    hold(desk, request, (node, parent.node), CreateStage::Starting { life, parent });
     desk.sent_with(now, request, charge);
     let transport = match desk.work(request) {
         Some(Work::Create { transport, .. }) => transport.clone(),
@@ -116,7 +116,7 @@ fn hold(
     desk: &mut Desk,
     request: RequestId,
     (node, parent): (NodeId, NodeId),
-    new_stage: Creation,
+    new_stage: CreateStage,
 ) {
     let task = desk.replies.task_mut(request);
     if let Some(Task { work: Work::Create { stage, .. }, .. }) = task {
@@ -138,7 +138,7 @@ fn resume(desk: &mut Desk, request: RequestId) {
     let Some(Task { work: Work::Create { node, parent, stage, .. }, sent, .. }) = task else {
         return;
     };
-    (*stage, *sent) = (Creation::Cleared, None);
+    (*stage, *sent) = (CreateStage::Cleared, None);
     let (node, parent) = (*node, *parent);
     desk.turns.release(request, [node]);
     for node in [node, parent] {
@@ -152,13 +152,12 @@ fn resume(desk: &mut Desk, request: RequestId) {
 pub(crate) fn joined(desk: &mut Desk, now: Time, request: RequestId, joined: Joined) {
     let Joined { at: Proved { place, .. }, pid } = joined;
     let life = place.life;
-    let parent =
-        match desk.work(request) {
-            Some(Work::Create {
-                parent, stage: Creation::Starting { life: awaited, .. }, ..
-            }) if *awaited == life => *parent,
-            _ => return joined_late(desk, now, request, place),
-        };
+    let parent = match desk.work(request) {
+        Some(Work::Create {
+            parent, stage: CreateStage::Starting { life: awaited, .. }, ..
+        }) if *awaited == life => *parent,
+        _ => return joined_late(desk, now, request, place),
+    };
     let charge = desk.replies.task_mut(request).and_then(|task| task.charge.take());
     desk.settle(now, charge, Status::Ok);
     end_earlier_life(desk, life.node);
@@ -195,15 +194,15 @@ pub(crate) fn answered(desk: &mut Desk, request: RequestId, status: Status, text
 }
 
 /// There is no answer from the node that seemed to exist, or from the parent.
-pub(crate) fn gave_up(desk: &mut Desk, request: RequestId, stage: Creation, why: Why) {
+pub(crate) fn gave_up(desk: &mut Desk, request: RequestId, stage: CreateStage, why: GiveUpReason) {
     match stage {
-        Creation::Asking if why == Why::Lost => return resume(desk, request),
-        Creation::Asking => return fail(desk, request, ALREADY_EXISTS),
-        Creation::Starting { life, parent } => desk.discard(life, parent),
-        Creation::Waiting | Creation::Cleared => {}
+        CreateStage::Asking if why == GiveUpReason::Lost => return resume(desk, request),
+        CreateStage::Asking => return fail(desk, request, ALREADY_EXISTS),
+        CreateStage::Starting { life, parent } => desk.discard(life, parent),
+        CreateStage::Waiting | CreateStage::Cleared => {}
     }
     let no_answer = format!("No answer within {} ms", desk.timeout.as_millis());
-    fail(desk, request, if why == Why::Slow { &no_answer } else { PARENT_UNAVAILABLE });
+    fail(desk, request, if why == GiveUpReason::Slow { &no_answer } else { PARENT_UNAVAILABLE });
 }
 
 fn fail(desk: &mut Desk, request: RequestId, text: &str) {

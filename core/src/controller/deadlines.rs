@@ -1,7 +1,7 @@
 //! Deadlines: a node that does not answer is asked whether it lives, then given up.
 
 use super::desk::Desk;
-use super::desk::task::Why;
+use super::desk::task::GiveUpReason;
 use super::outcomes;
 use crate::time::earliest;
 use crate::{NodeId, RequestId, Time};
@@ -41,7 +41,7 @@ fn check(desk: &mut Desk, now: Time, request: RequestId, sent: Time, asked: Opti
     // The control node itself lives, or nobody would ask.
     let heard = asked.and_then(|node| desk.tree.record(node)).map_or(now, |node| node.heard);
     if now >= end {
-        let why = if heard >= half { Why::Slow } else { Why::Silent };
+        let why = if heard >= half { GiveUpReason::Slow } else { GiveUpReason::Silent };
         return outcomes::give_up(desk, request, why);
     }
     if now >= half

@@ -1,7 +1,7 @@
 //! `exec ID`: a line for one node.
 
 use super::desk::reply::Reply;
-use super::desk::task::{Why, Work};
+use super::desk::task::{GiveUpReason, Work};
 use super::desk::windows::Admission;
 use super::desk::{Desk, towards};
 use crate::children::Children;
@@ -123,10 +123,10 @@ pub(crate) fn answered(
 }
 
 /// There is no answer.
-pub(crate) fn gave_up(desk: &mut Desk, request: RequestId, node: NodeId, why: Why) {
+pub(crate) fn gave_up(desk: &mut Desk, request: RequestId, node: NodeId, why: GiveUpReason) {
     let reply = match why {
-        Why::Slow => Reply::LateOf(node, desk.timeout),
-        Why::Lost | Why::Silent => Reply::UnavailableOf(node),
+        GiveUpReason::Slow => Reply::LateOf(node, desk.timeout),
+        GiveUpReason::Lost | GiveUpReason::Silent => Reply::UnavailableOf(node),
     };
     desk.answer(request, reply);
 }

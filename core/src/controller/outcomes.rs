@@ -5,7 +5,7 @@ use super::desk::Desk;
 use super::desk::abandoned::Leftover;
 use super::desk::probes::Probe;
 use super::desk::reply::Reply;
-use super::desk::task::{Creation, Removal, Task, Why, Work};
+use super::desk::task::{CreateStage, GiveUpReason, RemoveStage, Task, Work};
 use super::{create, exec, ping, remove};
 use crate::wire::Status;
 use crate::{Change, NodeId, RequestId, Time};
@@ -55,8 +55,10 @@ fn probed(desk: &mut Desk, now: Time, Probe { life, asker }: Probe, status: Stat
     let Some(request) = asker else { return };
     match desk.work(request) {
         Some(Work::Ping { .. }) => ping::probed(desk, request, lives),
-        Some(Work::Create { stage: Creation::Asking, .. }) => create::probed(desk, request, lives),
-        Some(Work::Remove { stage: Removal::Asking, .. }) => {
+        Some(Work::Create { stage: CreateStage::Asking, .. }) => {
+            create::probed(desk, request, lives);
+        }
+        Some(Work::Remove { stage: RemoveStage::Asking, .. }) => {
             remove::probed(desk, now, request, life, lives);
         }
         _ => {}
@@ -75,7 +77,7 @@ fn answered_late(desk: &mut Desk, now: Time, request: RequestId, status: Status)
 }
 
 /// Answers a request whose node does not.
-pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: Why) {
+pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: GiveUpReason) {
     let Some(task) = desk.replies.task_mut(request) else { return };
     let mut leftover = Leftover { charge: task.charge.take(), removed: None };
     desk.intake.forget_pieces(request);
@@ -107,7 +109,7 @@ pub(crate) fn lost(desk: &mut Desk, now: Time, node: NodeId) {
 pub(crate) fn lose(desk: &mut Desk, now: Time, root: NodeId, change: Change) {
     let lost = desk.cut_off(now, root, change);
     let concerned = |task: &Task| match task.work {
-        Work::Remove { node, stage: Removal::Ending } => {
+        Work::Remove { node, stage: RemoveStage::Ending } => {
             let parent = desk.tree.record(node).map(|record| record.parent);
             parent.is_some_and(|parent| lost.binary_search(&parent).is_ok())
         }
@@ -117,7 +119,7 @@ pub(crate) fn lose(desk: &mut Desk, now: Time, root: NodeId, change: Change) {
     let mut requests: Vec<_> = tasks.map(|(request, _)| request).collect();
     requests.sort_unstable();
     for request in requests {
-        give_up(desk, request, Why::Lost);
+        give_up(desk, request, GiveUpReason::Lost);
     }
     desk.turns.extend(lost);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::desk::Desk;
 use super::desk::reply::Reply;
-use super::desk::task::{Removal, Task, Work};
+use super::desk::task::{RemoveStage, Task, Work};
 use super::desk::tree::{Record, State};
 use crate::children::{END_GRACE, END_GRACE_STEP};
 use crate::wire::{self, Kind, Status};
@@ -15,7 +15,7 @@ const UNAVAILABLE: &str = "Node is unavailable";
 
 /// Takes in the command. It waits for its turn of every node that it ends.
 pub(crate) fn begin(desk: &mut Desk, node: NodeId) {
-    let request = desk.open(Work::Remove { node, stage: Removal::Waiting });
+    let request = desk.open(Work::Remove { node, stage: RemoveStage::Waiting });
     if desk.tree.record(node).is_none() {
         return desk.answer(request, Reply::Error(NOT_FOUND));
     }
@@ -55,7 +55,7 @@ pub(crate) fn advance(desk: &mut Desk, now: Time, request: RequestId, node: Node
             for node in nodes {
                 desk.hold(node, request);
             }
-            set_stage(desk, request, Removal::Asking);
+            set_stage(desk, request, RemoveStage::Asking);
             desk.ask(now, node, request);
             return true;
         }
@@ -64,7 +64,7 @@ pub(crate) fn advance(desk: &mut Desk, now: Time, request: RequestId, node: Node
     true
 }
 
-fn set_stage(desk: &mut Desk, request: RequestId, new_stage: Removal) {
+fn set_stage(desk: &mut Desk, request: RequestId, new_stage: RemoveStage) {
     let task = desk.replies.task_mut(request);
     if let Some(Task { work: Work::Remove { stage, .. }, .. }) = task {
         *stage = new_stage;
@@ -91,7 +91,7 @@ pub(crate) fn probed(desk: &mut Desk, now: Time, request: RequestId, life: Life,
     if !lives {
         return fail(desk, request, UNAVAILABLE);
     }
-    set_stage(desk, request, Removal::Ending);
+    set_stage(desk, request, RemoveStage::Ending);
     let to = desk.tree.parent(life.node);
     let body = wire::body(&(life, end_grace(desk, life.node)));
     desk.outbox.post(Kind::Remove, to, request, body);
@@ -134,9 +134,9 @@ pub(crate) fn gave_up(
     desk: &mut Desk,
     request: RequestId,
     node: NodeId,
-    stage: Removal,
+    stage: RemoveStage,
 ) -> Option<Life> {
-    let ending = desk.tree.life(node).filter(|_| stage == Removal::Ending);
+    let ending = desk.tree.life(node).filter(|_| stage == RemoveStage::Ending);
     fail(desk, request, UNAVAILABLE);
     ending
 }
