@@ -52,7 +52,7 @@ pub(crate) fn moved(desk: &mut Desk, now: Time, places: impl IntoIterator<Item =
             Move::New => outcomes::lose(desk, now, place.life.node, Change::Lost),
             Move::Known => {}
         }
-        desk.tree.hang(place, now);
+        desk.tree.attach(place, now);
         there.push(place.life);
     }
     for life in there {

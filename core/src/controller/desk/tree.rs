@@ -11,7 +11,7 @@ use crate::{Exit, Incarnation, Life, NodeId, Place, Time};
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     records: FxHashMap<NodeId, Record>,
-    top: BTreeSet<NodeId>,
+    roots: BTreeSet<NodeId>,
     incarnations: u32,
 }
 
@@ -147,7 +147,7 @@ impl Tree {
     /// A life has joined at this place. What was below an earlier life of it stays below it.
     pub fn join(&mut self, place: Place, pid: u32, now: Time) {
         let Place { life, parent: Life { node: parent, .. }, moves } = place;
-        self.lift_above(life.node, parent);
+        self.break_cycle(life.node, parent);
         self.detach(life.node);
         self.siblings(parent).insert(life.node);
         let record = self.entry(life.node);
@@ -167,7 +167,7 @@ impl Tree {
     }
 
     /// A life has shown that it hangs at this place, which is known not to be below itself.
-    pub fn hang(&mut self, place: Place, now: Time) {
+    pub fn attach(&mut self, place: Place, now: Time) {
         let (node, parent) = (place.life.node, place.parent.node);
         if self.life(parent) != Some(place.parent) || node == parent || self.is_above(node, parent)
         {
@@ -263,15 +263,15 @@ impl Tree {
         nodes
     }
 
-    /// When `parent` hangs below an earlier life of the node that is to hang below it, that part of
-    /// the tree is taken to the top, or there would be a circle.
-    fn lift_above(&mut self, node: NodeId, parent: NodeId) {
+    /// When `parent` hangs below an earlier life of the node that must hang below it, moves that part of
+    /// the tree to the roots, or there would be a cycle.
+    fn break_cycle(&mut self, node: NodeId, parent: NodeId) {
         let below =
             |other: &NodeId| self.record(*other).is_some_and(|record| record.parent == node);
         let top = std::iter::once(parent).chain(self.ancestors(parent)).find(below);
         if let Some(top) = top {
             self.detach(top);
-            self.top.insert(top);
+            self.roots.insert(top);
             self.entry(top).parent = NodeId::CONTROL;
         }
     }
@@ -385,7 +385,7 @@ impl Tree {
     /// The nodes right below a node.
     pub fn children(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
         let children = if node.is_control() {
-            Some(&self.top)
+            Some(&self.roots)
         } else {
             self.record(node).map(|record| &record.children)
         };
@@ -393,14 +393,14 @@ impl Tree {
     }
 
     fn siblings(&mut self, parent: NodeId) -> &mut BTreeSet<NodeId> {
-        if parent.is_control() { &mut self.top } else { &mut self.entry(parent).children }
+        if parent.is_control() { &mut self.roots } else { &mut self.entry(parent).children }
     }
 
     fn detach(&mut self, node: NodeId) {
         let Some(record) = self.record(node) else { return };
         let parent = record.parent;
         if parent.is_control() {
-            self.top.remove(&node);
+            self.roots.remove(&node);
         } else if let Some(parent) = self.records.get_mut(&parent) {
             parent.children.remove(&node);
         }
@@ -494,7 +494,7 @@ mod tests {
         assert_eq!([at(0), at(1)].map(|place| tree.judge(place)), [Move::Known, Move::New]);
         tree.lost(lives[2].node, Time::ZERO);
         assert_eq!([at(0), at(1)].map(|place| tree.judge(place)), [Move::Outdated, Move::New]);
-        tree.hang(at(1), Time::ZERO);
+        tree.attach(at(1), Time::ZERO);
         assert_eq!([at(0), at(1)].map(|place| tree.judge(place)), [Move::Outdated, Move::Known]);
         assert!(tree.is_at(at(1)) && !tree.is_at(at(0)));
         tree.new_life(lives[2].node);
