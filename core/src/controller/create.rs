@@ -159,7 +159,7 @@ pub(crate) fn joined(desk: &mut Desk, now: Time, request: RequestId, joined: Joi
         _ => return joined_late(desk, now, request, place),
     };
     let charge = desk.replies.task_mut(request).and_then(|task| task.charge.take());
-    desk.settle(now, charge, Status::Ok);
+    desk.give_back(now, charge, Status::Ok);
     end_earlier_life(desk, life.node);
     desk.tree.join(place, pid, now);
     end(desk, request, (life.node, parent));
@@ -170,7 +170,7 @@ pub(crate) fn joined(desk: &mut Desk, now: Time, request: RequestId, joined: Joi
 /// its parent broke, that was answered for it, and is made again by the parent itself.
 fn joined_late(desk: &mut Desk, now: Time, request: RequestId, place: Place) {
     if let Some(leftover) = desk.abandoned.take(request) {
-        desk.settle(now, leftover.charge, Status::Ok);
+        desk.give_back(now, leftover.charge, Status::Ok);
     }
     desk.discard(place.life, place.parent);
 }

@@ -26,7 +26,7 @@ pub(crate) fn answered(
     };
     let charge = task.charge.take();
     desk.intake.forget(request);
-    desk.settle(now, charge, status);
+    desk.give_back(now, charge, status);
     // Only an honest node sends nothing else.
     let text = String::from_utf8_lossy(body);
     match desk.work(request) {
@@ -67,7 +67,7 @@ fn probed(desk: &mut Desk, now: Time, Probe { life, asker }: Probe, status: Stat
 
 fn answered_late(desk: &mut Desk, now: Time, request: RequestId, status: Status) {
     let Leftover { charge, removed } = desk.abandoned.answered(request);
-    desk.settle(now, charge, status);
+    desk.give_back(now, charge, status);
     let removed = removed.filter(|life| desk.tree.life(life.node) == Some(*life));
     match (removed, status) {
         (Some(life), Status::Ok) => remove::ended_late(desk, request, life.node),

@@ -209,13 +209,13 @@ impl Desk {
     }
 
     /// Gives back what a request took of the windows, and learns from its answer.
-    pub fn settle(&mut self, now: Time, charge: Option<Charge>, status: Status) {
+    pub fn give_back(&mut self, now: Time, charge: Option<Charge>, status: Status) {
         let Some(charge) = charge else { return };
         let (target, link) = (charge.target, charge.link);
         if let Some(allowance) = charge.allowance {
             self.intake.give_back(allowance);
         }
-        self.windows.settle(charge, &mut self.turns);
+        self.windows.give_back(charge, &mut self.turns);
         if status != Status::Unavailable {
             self.heard(now, target, Some(link));
         }
