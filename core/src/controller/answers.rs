@@ -11,11 +11,11 @@ use super::outcomes;
 use crate::wire::{self, Allowance, Kind, Message, Status};
 use crate::{Life, RequestId, Time, VALUE_BYTES_MAX};
 
-/// Takes in an answer, or a piece of one.
-pub(crate) fn came(desk: &mut Desk, now: Time, message: &Message<'_>) {
+/// An answer has arrived, or a piece of one.
+pub(crate) fn arrived(desk: &mut Desk, now: Time, message: &Message<'_>) {
     let (request, flags) = (message.request, message.flags);
     if flags.is_whole() {
-        // A way that broke cuts an answer off; what came of it is worth nothing.
+        // A route that broke cuts an answer off: the pieces that came are worth nothing.
         desk.intake.forget_pieces(request);
         if message.body.len() > bytes_max(desk, request) {
             return too_long(desk, now, request);
@@ -56,7 +56,7 @@ fn too_long(desk: &mut Desk, now: Time, request: RequestId) {
     outcomes::answered(desk, now, request, Status::Failed, text);
 }
 
-/// A node has a long answer for whoever asked for it.
+/// A node offers a long answer.
 pub(crate) fn offered(desk: &mut Desk, message: &Message<'_>, bytes: u64) {
     let (life, request) = (message.life, message.request);
     let Some(task) = desk.replies.task(request) else {

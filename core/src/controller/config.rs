@@ -9,8 +9,8 @@ use crate::{Registry, Secret, Token};
 pub struct ControllerConfig {
     /// What every node of this tree shows its neighbours.
     pub token: Token,
-    /// What the [seeds](crate::Seed) of all lives are made from. Nobody else may know it, not even the
-    /// nodes of the tree.
+    /// What the [seeds](crate::Seed) of all lives are made from. Nobody else may know it, not even
+    /// the nodes of the tree.
     pub own_secret: Secret,
     /// Its process.
     pub pid: u32,

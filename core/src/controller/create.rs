@@ -131,8 +131,8 @@ pub(crate) fn probed(desk: &mut Desk, request: RequestId, lives: bool) {
     if lives { fail(desk, request, ALREADY_EXISTS) } else { resume(desk, request) }
 }
 
-/// The node that seemed to exist is gone, so its id may have a new life after all: the command waits
-/// for its turn again.
+/// The node that seemed to exist is gone, so its id may have a new life after all: the command
+/// waits for its turn again.
 fn resume(desk: &mut Desk, request: RequestId) {
     let task = desk.replies.task_mut(request);
     let Some(Task { work: Work::Create { node, parent, stage, .. }, sent, .. }) = task else {
@@ -166,8 +166,8 @@ pub(crate) fn joined(desk: &mut Desk, now: Time, request: RequestId, joined: Joi
     desk.answer(request, Reply::Ok(&pid.to_string()));
 }
 
-/// A life has joined that nobody waits for any more. Its create may be long forgotten: when the way to
-/// its parent broke, that was answered for it, and is made again by the parent itself.
+/// A life has joined that nobody waits for any more. Its create may be long forgotten: when the
+/// route to its parent broke, that was answered for it, and is made again by the parent itself.
 fn joined_late(desk: &mut Desk, now: Time, request: RequestId, place: Place) {
     if let Some(leftover) = desk.abandoned.take(request) {
         desk.give_back(now, leftover.charge, Status::Ok);

@@ -11,8 +11,8 @@ pub(crate) fn next(desk: &Desk) -> Option<Time> {
     earliest(desk.wake, desk.windows.deadline())
 }
 
-/// Does what is due: asks after nodes that have not answered for half of the deadline, gives up at the
-/// deadline, and loses patience with those whose windows stay full.
+/// Does what is due: asks after nodes that have not answered for half of the deadline, gives up at
+/// the deadline, and loses patience with those whose windows stay full.
 pub(crate) fn timeout(desk: &mut Desk, now: Time) {
     if desk.intake.has_offers() {
         // Who has offered its answer answers nothing else before that is taken.

@@ -28,8 +28,8 @@ pub(crate) struct Wanted {
     pub command: Option<RequestId>,
 }
 
-/// Takes in the command. Returns what to send of it at once; otherwise it waits for its turn, or has
-/// been answered.
+/// Takes in the command. Returns what to send of it at once; otherwise it waits for its turn, or
+/// has been answered.
 pub(crate) fn begin<'a>(
     desk: &mut Desk,
     children: &Children,
@@ -74,8 +74,8 @@ pub(crate) fn advance<'a>(
     }
 }
 
-/// Admits a request to a node and records it as sent, to a life with an allowance; or leaves it queued;
-/// or answers it with the reason.
+/// Admits a request to a node and records it as sent, to a life with an allowance; or leaves it
+/// queued; or answers it with the reason.
 pub(crate) fn admit(
     desk: &mut Desk,
     children: &Children,
@@ -96,7 +96,7 @@ pub(crate) fn admit(
                 return Turn::Send((life, allowance));
             }
             None => {
-                // There is no way any more, which will be its answer.
+                // There is no route any more, which will be its answer.
                 desk.sent_with(now, request, None);
                 return Turn::Send((life, Allowance::Small));
             }
@@ -106,7 +106,7 @@ pub(crate) fn admit(
     Turn::Answered
 }
 
-/// The node has answered, or something on the way to it has.
+/// The node has answered, or a node above it has.
 pub(crate) fn answered(
     desk: &mut Desk,
     request: RequestId,

@@ -1,5 +1,5 @@
-//! `exec` for many nodes, and what a module asks of all of them: each node is asked by a part of the
-//! command, which is answered as an `exec` for one node is.
+//! `exec` for many nodes, and what a module asks of all of them: each node is asked by a part of
+//! the command, which is answered as an `exec` for one node is.
 
 use std::collections::BTreeSet;
 

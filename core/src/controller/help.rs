@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::language::CONSOLE_HELP;
 use crate::Registry;
 
-/// The console's own commands, those of the modules, and the words of `exec`, each on a line of its own.
+/// The console's own commands, those of the modules, and the words of `exec`, each on a line of its
+/// own.
 pub(crate) fn text(registry: &Registry) -> String {
     let mut help = String::new();
     for (usage, what) in CONSOLE_HELP {

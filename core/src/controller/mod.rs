@@ -1,10 +1,10 @@
 //! The control node's state machine.
 //!
-//! [`Controller`] hands each input to those whom it concerns. Each command has a file of its own, from
-//! its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`ping`], [`picture`]
-//! (`tree`), [`help`], [`reading`] (`sleep`, `wait` and `exit`), and [`verb`] for those of modules.
-//! [`upward`], [`answers`], [`news`], [`deadlines`] and [`outcomes`] tell them what became of their
-//! requests. All work on one [`desk`] of nouns, which know no command.
+//! [`Controller`] hands each input to those whom it concerns. Each command has a file of its own,
+//! from its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`ping`],
+//! [`picture`] (`tree`), [`help`], [`reading`] (`sleep`, `wait` and `exit`), and [`verb`] for those
+//! of modules. [`upward`], [`answers`], [`news`], [`deadlines`] and [`outcomes`] tell them what
+//! became of their requests. All work on one [`desk`] of nouns, which know no command.
 
 mod answers;
 mod config;
@@ -95,8 +95,8 @@ impl Controller {
         }
     }
 
-    /// Whether it can take in another line; may change with every input, and with a flush, since what
-    /// has been asked of one node is to leave before too much has come together.
+    /// Whether it can take in another line; may change with every input, and with a flush, since
+    /// what has been asked of one node must leave before too much has come together.
     #[must_use]
     pub fn wants_line(&self) -> bool {
         self.reading.wants_line()
@@ -257,7 +257,7 @@ impl Controller {
         }
     }
 
-    /// Sees to all that follows from what has happened.
+    /// Does all that follows from what has happened.
     fn follow_up(&mut self, now: Time, out: &mut Vec<Output>) {
         loop {
             if !self.holds_back() {
@@ -328,13 +328,13 @@ impl Controller {
         deadlines.into_iter().fold(self.reading.deadline(), earliest)
     }
 
-    /// Whether answers are to stay where they are, since nobody reads those that have come.
+    /// Whether answers must stay where they are, since nobody reads those that have come.
     fn holds_back(&self) -> bool {
         self.output_blocked && !self.closing && !self.muted
     }
 
-    /// The time in which this node judges others: it stands still while answers are held back, since
-    /// nobody is late whose answer is not taken.
+    /// The time in which this node judges others: it stands still while answers are held back,
+    /// since nobody is late whose answer is not taken.
     fn read_clock(&mut self, now: Time) -> Time {
         self.clock.halt(self.holds_back());
         self.clock.read(now, self.own_deadline())

@@ -6,8 +6,8 @@ use super::outcomes;
 use crate::wire::Kind;
 use crate::{Change, NodeId, Place, Time};
 
-/// A link of a life, or what is heard on it, has changed. News of a place that it has left since is no
-/// news.
+/// A link of a life, or what is heard on it, has changed. News of a place that it has left since is
+/// no news.
 pub(crate) fn changed(desk: &mut Desk, now: Time, kind: Kind, place: Place) {
     let life = place.life;
     if !desk.tree.is_at(place) {
@@ -36,8 +36,8 @@ fn ask_those_below(desk: &mut Desk, node: NodeId) {
     }
 }
 
-/// Lives hang at other places than before, and all below them with them. A life that is not the latest
-/// of its node, or whose node was removed, is ended.
+/// Lives hang at other places than before, and all below them with them. A life that is not the
+/// latest of its node, or whose node was removed, is ended.
 pub(crate) fn moved(desk: &mut Desk, now: Time, places: impl IntoIterator<Item = Place>) {
     let mut there = Vec::new();
     for place in places {
@@ -48,7 +48,7 @@ pub(crate) fn moved(desk: &mut Desk, now: Time, places: impl IntoIterator<Item =
                 continue;
             }
             Move::Outdated => continue,
-            // What is under way on the old way there will not come back.
+            // What is under way on the old route will not come back.
             Move::New => outcomes::lose(desk, now, place.life.node, Change::Lost),
             Move::Known => {}
         }

@@ -1,5 +1,5 @@
-//! How requests end: which command learns of an answer, of one that came too late, or that none will
-//! come.
+//! How requests end: which command learns of an answer, of one that came too late, or that none
+//! will come.
 
 use super::desk::Desk;
 use super::desk::abandoned::Leftover;

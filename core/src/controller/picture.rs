@@ -41,7 +41,7 @@ pub(crate) fn text(desk: &Desk, now: Time) -> String {
     picture
 }
 
-/// Where a node hangs, or is to hang when it is there.
+/// The node above a node, also of one that is still to be created.
 fn parent_to_be(desk: &Desk, node: NodeId) -> Option<NodeId> {
     let record = desk.tree.record(node)?;
     if record.state != State::Absent {

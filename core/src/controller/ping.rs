@@ -27,7 +27,7 @@ pub(crate) fn advance(desk: &mut Desk, now: Time, request: RequestId, node: Node
     }
 }
 
-/// The node has answered, or something on the way to it has, or nobody in time.
+/// The node has answered, or a node above it has, or nobody did in time.
 pub(crate) fn probed(desk: &mut Desk, request: RequestId, lives: bool) {
     desk.answer(request, Reply::Ok(if lives { "1" } else { "0" }));
 }

@@ -71,8 +71,8 @@ fn set_stage(desk: &mut Desk, request: RequestId, new_stage: RemoveStage) {
     }
 }
 
-/// Frees the ids of a node that is known to have ended, and of those below it that are. Who else is
-/// below them, as far as is known, is taken to hang above them until it is heard of.
+/// Frees the ids of a node that is known to have ended, and of those below it that are. Other
+/// nodes below them are considered to hang from the nodes above, until they are heard of.
 fn bury(desk: &mut Desk, node: NodeId) {
     let mut dead = desk.tree.subtree(node);
     dead.retain(|node| desk.tree.is_dead(*node));
@@ -129,7 +129,8 @@ pub(crate) fn ended_late(desk: &mut Desk, request: RequestId, node: NodeId) {
     free(desk, request, node);
 }
 
-/// There is no answer. Returns the life that is to end if its parent was told so: it may end yet.
+/// There is no answer. Returns the life that its parent was told to end, if it was: that may still
+/// happen.
 pub(crate) fn gave_up(
     desk: &mut Desk,
     request: RequestId,

@@ -1,4 +1,4 @@
-//! Who learns of a message that came up the tree.
+//! Hands each message that came up the tree to those whom it concerns.
 
 use super::desk::Desk;
 use super::{answers, create, news};
@@ -8,7 +8,7 @@ use crate::{Exit, Life, Place, Proved, Time};
 /// Takes in a message that came up the tree.
 pub(crate) fn message(desk: &mut Desk, now: Time, message: Message<'_>) {
     match message.kind {
-        Kind::Answer => answers::came(desk, now, &message),
+        Kind::Answer => answers::arrived(desk, now, &message),
         Kind::Offer => match message.decode::<u64>() {
             Some(bytes) => answers::offered(desk, &message, bytes),
             None => log::error!("a malformed message about an answer"),
@@ -33,7 +33,7 @@ pub(crate) fn message(desk: &mut Desk, now: Time, message: Message<'_>) {
             Some((life, exit)) => desk.tree.exited(life, exit),
             None => log::error!("a malformed message about a process that has ended"),
         },
-        // Only relays keep ways by node; the tree is told of losses by life.
+        // Only relays keep routes by node; losses come by life.
         Kind::Forget => {}
         kind => log::error!("{kind:?} can't come up the tree"),
     }

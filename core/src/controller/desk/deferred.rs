@@ -1,22 +1,22 @@
-//! Lives to be ended that can't be told so yet.
+//! Lives that their parents must end, but can't be told to yet.
 
 use rustc_hash::FxHashMap;
 
 use crate::Life;
 
-/// Lives to be ended, by the parents that must be told so once they can be reached again.
+/// Lives that must be ended, by the parents that are told so once they can be reached again.
 #[derive(Debug, Default)]
 pub(crate) struct Deferred {
     by_parent: FxHashMap<Life, Vec<Life>>,
 }
 
 impl Deferred {
-    /// Notes that a life is to be ended by its parent.
+    /// Notes that a parent must end a life.
     pub fn add(&mut self, parent: Life, life: Life) {
         self.by_parent.entry(parent).or_default().push(life);
     }
 
-    /// The lives that a parent must end, which can be told so now.
+    /// The lives that a parent must end, which it can be told now.
     pub fn take(&mut self, parent: Life) -> Vec<Life> {
         self.by_parent.remove(&parent).unwrap_or_default()
     }

@@ -1,6 +1,6 @@
-//! Flow control of answers, so that the control node has room for all that may come: short ones come
-//! unasked, as far as each request allows, and long ones are offered, and taken in one after the other.
-//! What comes in pieces is put together here.
+//! Flow control of answers, so that the control node has room for all that may come: short ones
+//! come unasked, as far as each request allows, and long ones are offered, and taken in one after
+//! the other. What comes in pieces is put together here.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use rustc_hash::FxHashMap;
 use crate::wire::{Allowance, Flags};
 use crate::{Life, RequestId};
 
-/// Up to how many bytes of answers that may come unasked requests are given [`Allowance::Large`], and
-/// up to how many [`Allowance::Medium`]. Those beyond have [`Allowance::Small`]: with as many commands
-/// as may be under way that is 17 MiB more.
+/// Up to how many bytes of answers that may come unasked requests are given [`Allowance::Large`],
+/// and up to how many [`Allowance::Medium`]. Those beyond have [`Allowance::Small`]: with as many
+/// commands as may be under way that is 17 MiB more.
 const LARGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 const MEDIUM_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How many bytes of long answers may be on their way, or wait to be printed or gathered. The answer
-/// that all others wait for to be printed comes even so, so this is exceeded by one of them.
+/// How many bytes of long answers may be on their way, or wait to be printed or gathered. The
+/// answer that all others wait for to be printed comes even so, so this is exceeded by one of them.
 const LONG_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What may come, and what was offered.
@@ -105,9 +105,9 @@ impl Intake {
         }
     }
 
-    /// The next long answer to be taken: the oldest, when there is room for it beside those on their way
-    /// and what waits to be printed or gathered, `held`; or else the one that all others wait for, if it
-    /// is there. It counts as taken from now on.
+    /// The next long answer to be taken: the oldest, when there is room for it besides those that
+    /// are coming and the `held` bytes that wait to be printed or gathered; otherwise the one that
+    /// all others wait for, if it is there. It counts as taken from now on.
     pub fn take_next(
         &mut self,
         first_awaited: impl FnOnce() -> Option<RequestId>,

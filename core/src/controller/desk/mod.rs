@@ -148,9 +148,9 @@ impl Desk {
         }
     }
 
-    /// Whether the windows have room for a request to a life, which then takes its share of them. What
-    /// is part of a command costs no more on a link that carries the command already. There is none
-    /// to take for what the control node asks of itself.
+    /// Whether the windows have room for a request to a life, which then takes its share of them.
+    /// What is part of a command costs no more on a link that carries the command already. There is
+    /// none to take for what the control node asks of itself.
     pub fn admit(
         &mut self,
         now: Time,
@@ -233,7 +233,8 @@ impl Desk {
         self.abandoned.keep(request, leftover);
     }
 
-    /// Notes that a life has shown a sign of itself, on this link of the control node if that is known.
+    /// Notes that a life has shown a sign of itself, on this link of the control node if that is
+    /// known.
     pub fn heard(&mut self, now: Time, life: Life, link: Option<LinkId>) {
         self.windows.heard(now, life, link);
         for returned in self.tree.heard(life, now) {
@@ -244,8 +245,8 @@ impl Desk {
         }
     }
 
-    /// A node can't be reached any more, nor can those below it. Returns those that could be until now,
-    /// in ascending order.
+    /// A node can't be reached any more, nor can those below it. Returns those that could be until
+    /// now, in ascending order.
     pub fn cut_off(&mut self, now: Time, root: NodeId, change: Change) -> Vec<NodeId> {
         let mut nodes = self.tree.subtree(root);
         nodes.sort_unstable();

@@ -25,7 +25,7 @@ pub(crate) enum Outgoing {
 pub(crate) struct Parts {
     command: RequestId,
     allowance: Allowance,
-    /// The control node's links on the way, each of which carries it once.
+    /// The control node's links that lead to the nodes, each of which carries it once.
     links: Vec<LinkId>,
     parts: Vec<(Life, RequestId)>,
     /// How many bytes of further parts fit in.
@@ -117,7 +117,8 @@ impl Outbox {
         self.waiting.push(Outgoing::Fan(parts));
     }
 
-    /// Whether a link carries this command already, one more part of which then costs no more on it.
+    /// Whether a link carries this command already, one more part of which then costs no more on
+    /// it.
     pub fn carries(&self, command: RequestId, link: LinkId) -> bool {
         match self.waiting.last() {
             Some(Outgoing::Fan(last)) => last.command == command && last.links.contains(&link),

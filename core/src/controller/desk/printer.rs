@@ -60,8 +60,8 @@ impl Printer {
         self.order
     }
 
-    /// Prints the reply to a command, and those that waited for it, or keeps it until earlier ones are
-    /// there. Hands each command that has been printed to `printed`.
+    /// Prints the reply to a command, and those that waited for it, or keeps it until earlier ones
+    /// are there. Hands each command that has been printed to `printed`.
     pub fn reply(&mut self, request: RequestId, reply: Reply<'_>, printed: impl FnMut(RequestId)) {
         self.any_failed |= reply.is_error();
         if self.is_next(request) {

@@ -42,7 +42,8 @@ impl Replies {
         self.printer.held_bytes() + self.gathered_bytes
     }
 
-    /// Whether there is room for an answer of this many bytes where those of several nodes are gathered.
+    /// Whether there is room for an answer of this many bytes where those of several nodes are
+    /// gathered.
     pub fn has_room_for(&self, request: RequestId, bytes: usize) -> bool {
         self.gather_of(request).is_none_or(|gather| gather.has_room_for(bytes))
     }
@@ -135,8 +136,8 @@ impl Replies {
         self.requests.tasks()
     }
 
-    /// Answers a command, or a part of one, and returns its task. Does nothing when it does not wait
-    /// for an answer.
+    /// Answers a command, or a part of one, and returns its task. Does nothing when it does not
+    /// wait for an answer.
     pub fn answer(&mut self, request: RequestId, reply: Reply<'_>) -> Option<Task> {
         if let Some(part) = self.requests.close_part(request) {
             self.answer_part(&part, reply);

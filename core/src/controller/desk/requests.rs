@@ -13,12 +13,12 @@ pub(crate) const COMMANDS_MAX: usize = 4_096;
 /// reading.
 const PARTS_MAX: usize = 65_536;
 
-/// How many bytes of lines may wait to be sent before the console stops reading. It may be exceeded by
-/// one line.
+/// How many bytes of lines may wait to be sent before the console stops reading. It may be exceeded
+/// by one line.
 const UNSENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// A request's id holds the index of its slot in the lowest bits and a count above them, so that ids
-/// grow in the order of the commands and the slot is found at once.
+/// A request's id holds the index of its slot in the lowest bits and a count above them, so that
+/// ids grow in the order of the commands and the slot is found at once.
 const SLOT_BITS: u32 = 16;
 
 /// The commands that are not printed yet, and the parts that are not answered.

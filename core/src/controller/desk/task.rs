@@ -28,7 +28,7 @@ pub(crate) enum Work {
     Part { command: RequestId, node: NodeId, kind: Kind, body: Arc<[u8]> },
     /// A question whether a node lives.
     Ping { node: NodeId },
-    /// A new life of a node, on the transport of this name, or else on that of its parent.
+    /// A new life of a node, on the transport of this name; by default on that of its parent.
     Create { node: NodeId, parent: NodeId, transport: Option<String>, stage: CreateStage },
     /// The end of a node and all below it.
     Remove { node: NodeId, stage: RemoveStage },
@@ -63,7 +63,7 @@ pub(crate) enum RemoveStage {
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GiveUpReason {
-    /// Its node, or the way there, is gone.
+    /// Its node, or the route to it, is gone.
     Lost,
     /// Its node shows no sign of life until the deadline.
     Silent,

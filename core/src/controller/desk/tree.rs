@@ -171,7 +171,7 @@ impl Tree {
         let (node, parent) = (place.life.node, place.parent.node);
         if self.life(parent) != Some(place.parent) || node == parent || self.is_above(node, parent)
         {
-            // Whoever has taken it in is to end itself, so it will move on.
+            // The node that has taken it in must end itself, so it will move on.
             return;
         }
         self.detach(node);
@@ -231,8 +231,8 @@ impl Tree {
         });
     }
 
-    /// A life has shown a sign of itself. Returns who can be reached again by that, those above before
-    /// those below: a node that answers though it counted as unreachable, and all above it.
+    /// A life has shown a sign of itself. Returns who can be reached again by that, those above
+    /// before those below: a node that answers though it counted as unreachable, and all above it.
     pub fn heard(&mut self, life: Life, now: Time) -> Vec<Life> {
         let Some(record) = self.life_mut(life) else { return Vec::new() };
         record.heard = now;
@@ -263,8 +263,8 @@ impl Tree {
         nodes
     }
 
-    /// When `parent` hangs below an earlier life of the node that must hang below it, moves that part of
-    /// the tree to the roots, or there would be a cycle.
+    /// When `parent` hangs below an earlier life of the node that must hang below it, moves that
+    /// part of the tree to the roots, or there would be a cycle.
     fn break_cycle(&mut self, node: NodeId, parent: NodeId) {
         let below =
             |other: &NodeId| self.record(*other).is_some_and(|record| record.parent == node);
@@ -293,8 +293,8 @@ impl Tree {
         self.record(node).is_some_and(|record| !record.reachable && record.exit.is_some())
     }
 
-    /// A node is there no more, though those that hung from it may be: they hang from its parent now,
-    /// until more is known.
+    /// A node is there no more, though those below it may be: they hang from its parent, until more
+    /// is known.
     pub fn bury(&mut self, node: NodeId) {
         let Some(record) = self.records.get_mut(&node) else { return };
         let (parent, children) = (record.parent, std::mem::take(&mut record.children));
@@ -313,8 +313,8 @@ impl Tree {
     }
 
     /// Notes that a process has ended, if it is that of a node. The number may have been that of an
-    /// earlier process as well, which has then ended before; or a node has lied about its own, which
-    /// must not hide the end of another.
+    /// earlier process as well, which has then ended before; or a node has lied about its own,
+    /// which must not hide the end of another.
     pub fn ended(&mut self, pid: u32, exit: Exit) {
         let is_its = |record: &&mut Record| record.state != State::Absent && record.pid == pid;
         for record in self.records.values_mut().filter(is_its) {
@@ -332,8 +332,8 @@ impl Tree {
         self.records.remove(&node);
     }
 
-    /// Whether there may be a node more, or this one may have a new life, when those that commands are
-    /// about to create take their places: it takes its own place.
+    /// Whether there may be a node more, or this one may have a new life, when those that commands
+    /// are about to create take their places: it takes its own place.
     pub fn has_room_for(
         &self,
         node: NodeId,

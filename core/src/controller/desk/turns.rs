@@ -1,4 +1,5 @@
-//! Whose turn it is: the commands that name a node take effect in the order in which they were typed.
+//! Whose turn it is: the commands that name a node take effect in the order in which they were
+//! typed.
 
 use std::collections::{BTreeMap, VecDeque};
 

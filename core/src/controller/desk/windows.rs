@@ -10,8 +10,8 @@ use rustc_hash::FxHashMap;
 use crate::wire::Allowance;
 use crate::{Life, LinkId, NodeId, RequestId, Time};
 
-/// How many requests, and bytes of them, may be unanswered for one node. As much may wait for a node
-/// that hangs in the relay above it.
+/// How many requests, and bytes of them, may be unanswered for one node. As much may wait for a
+/// node that hangs in the relay above it.
 const NODE_WINDOW: Limit = Limit { requests: 1_024, bytes: 512 * 1024 };
 
 /// How many requests, and bytes of them, may be unanswered on one link of the control node. Every
@@ -50,8 +50,8 @@ pub(crate) struct Windows {
     links: Sparse<LinkId>,
     /// How many of them are not [`Health::Responsive`].
     suspects: usize,
-    /// Who waits for room in a window: those whose requests are older come first. Nobody has an empty
-    /// set.
+    /// Who waits for room in a window: those whose requests are older come first. Nobody has an
+    /// empty set.
     blocked: BTreeMap<Owner, BTreeSet<(RequestId, NodeId)>>,
     /// Where a node waits.
     waiting: FxHashMap<NodeId, (Owner, RequestId)>,
@@ -69,7 +69,7 @@ enum Owner {
 pub(crate) struct Charge {
     /// Who it was sent to.
     pub target: Life,
-    /// The control node's link on the way.
+    /// The control node's link that leads there.
     pub link: LinkId,
     /// The period of its node in which it counts on that link, if it does.
     period: Option<u32>,
@@ -82,7 +82,7 @@ pub(crate) struct Charge {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Granted(Charge),
-    /// A window is full, but who is behind it answers.
+    /// A window is full, but the nodes behind it answer.
     Wait,
     /// A window is full, and nobody behind it answers.
     Refused,
@@ -93,8 +93,8 @@ pub(crate) enum Admission {
 pub(crate) struct Claim {
     pub request: RequestId,
     pub target: Life,
-    /// The control node's link on the way, and whether the request counts there: what many nodes are
-    /// asked at once counts once.
+    /// The control node's link that leads there, and whether the request counts there: what many
+    /// nodes are asked at once counts once.
     pub link: LinkId,
     pub counts_on_link: bool,
     pub bytes: usize,
@@ -106,8 +106,8 @@ impl Windows {
         !self.waiting.is_empty()
     }
 
-    /// Makes room for a request that is about to be sent, or notes that its node waits for room. Adds
-    /// to `ready` who may have room by that.
+    /// Makes room for a request that is about to be sent, or notes that its node waits for room.
+    /// Adds to `ready` who may have room by that.
     pub fn admit(&mut self, now: Time, claim: Claim, ready: &mut impl Extend<NodeId>) -> Admission {
         let Claim { request, target, link, counts_on_link, bytes } = claim;
         let node = self.nodes.window(target, NODE_WINDOW);
@@ -154,8 +154,8 @@ impl Windows {
     }
 
     /// A request is not waited for any more, though its node may still have it: it counts for its
-    /// node alone, so that those who hang take nothing from others. Adds to `ready` who may have room
-    /// now.
+    /// node alone, so that those who hang take nothing from others. Adds to `ready` who may have
+    /// room now.
     pub fn give_up(&mut self, charge: &mut Charge, ready: &mut impl Extend<NodeId>) {
         let Some(node) = self.nodes.get_mut(charge.target) else { return };
         let share = node.release(charge);
@@ -187,8 +187,8 @@ impl Windows {
         }
     }
 
-    /// A node that was woken for room on a link has taken what it needs: adds to `ready` the next, if
-    /// there may be room. None, when the node waits again: there was not enough.
+    /// A node that was woken for room on a link has taken what it needs: adds to `ready` the next,
+    /// if there may be room. None, when the node waits again: there was not enough.
     pub fn pass_on(&self, link: LinkId, node: NodeId, ready: &mut impl Extend<NodeId>) {
         if self.waiting.get(&node).is_none_or(|(owner, _)| *owner != Owner::Link(link)) {
             self.wake_next(link, ready);
@@ -350,7 +350,8 @@ struct Window {
     limit: Limit,
     usage: Usage,
     health: Health,
-    /// For a node: the link on the way to it, and what counts there of what it has not answered.
+    /// For a node: the control node's link that leads to it, and what counts there of what it has
+    /// not answered.
     link: LinkId,
     on_link: Usage,
     /// How often that has begun anew: what was sent before does not count on the link any more.
