@@ -1,6 +1,6 @@
 //! `create`: a node has a new life, started by its parent.
 
-use super::desk::reply::{Reply, TOO_MANY};
+use super::desk::reply::{Reply, TOO_MANY, no_answer};
 use super::desk::task::{CreateStage, GiveUpReason, Task, Work};
 use super::desk::windows::{Admission, Charge};
 use super::desk::{Desk, towards};
@@ -201,8 +201,10 @@ pub(crate) fn gave_up(desk: &mut Desk, request: RequestId, stage: CreateStage, w
         CreateStage::Starting { life, parent } => desk.discard(life, parent),
         CreateStage::Waiting | CreateStage::Cleared => {}
     }
-    let no_answer = format!("No answer within {} ms", desk.timeout.as_millis());
-    fail(desk, request, if why == GiveUpReason::Slow { &no_answer } else { PARENT_UNAVAILABLE });
+    match why {
+        GiveUpReason::Slow => fail(desk, request, &no_answer(desk.timeout)),
+        GiveUpReason::Lost | GiveUpReason::Silent => fail(desk, request, PARENT_UNAVAILABLE),
+    }
 }
 
 fn fail(desk: &mut Desk, request: RequestId, text: &str) {

@@ -4,7 +4,7 @@
 use super::desk::Desk;
 use super::desk::abandoned::Leftover;
 use super::desk::probes::Probe;
-use super::desk::reply::Reply;
+use super::desk::reply::{Reply, no_answer};
 use super::desk::task::{CreateStage, GiveUpReason, RemoveStage, Task, Work};
 use super::{create, exec, ping, remove};
 use crate::wire::Status;
@@ -91,8 +91,7 @@ pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: GiveUpReason) {
             leftover.removed = remove::gave_up(desk, request, node, stage);
         }
         Work::Verb | Work::Many(_) => {
-            let no_answer = format!("No answer within {} ms", desk.timeout.as_millis());
-            desk.answer(request, Reply::Error(&no_answer));
+            desk.answer(request, Reply::Error(&no_answer(desk.timeout)));
         }
     }
     desk.abandon(request, leftover);

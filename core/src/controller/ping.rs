@@ -1,7 +1,7 @@
 //! `ping`: whether a node can be reached.
 
 use super::desk::Desk;
-use super::desk::reply::Reply;
+use super::desk::reply::{NOT_FOUND, Reply};
 use super::desk::task::Work;
 use super::desk::tree::State;
 use crate::{NodeId, RequestId, Time};
@@ -10,7 +10,7 @@ use crate::{NodeId, RequestId, Time};
 pub(crate) fn begin(desk: &mut Desk, now: Time, node: NodeId) {
     let request = desk.open(Work::Ping { node });
     if desk.tree.record(node).is_none() {
-        desk.answer(request, Reply::Error("Not found"));
+        desk.answer(request, Reply::Error(NOT_FOUND));
     } else if desk.turns.is_free(node) {
         advance(desk, now, request, node);
     } else {
@@ -23,7 +23,7 @@ pub(crate) fn advance(desk: &mut Desk, now: Time, request: RequestId, node: Node
     match desk.tree.record(node) {
         Some(record) if record.reachable => desk.ask(now, node, request),
         Some(record) if record.state != State::Absent => probed(desk, request, false),
-        _ => desk.answer(request, Reply::Error("Not found")),
+        _ => desk.answer(request, Reply::Error(NOT_FOUND)),
     }
 }
 

@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use super::desk::Desk;
-use super::desk::reply::Reply;
+use super::desk::reply::{NOT_FOUND, Reply, UNAVAILABLE};
 use super::desk::task::{RemoveStage, Task, Work};
 use super::desk::tree::{Record, State};
 use crate::children::{END_GRACE, END_GRACE_STEP};
 use crate::wire::{self, Kind, Status};
 use crate::{Change, Life, NodeId, RequestId, Time};
-
-const NOT_FOUND: &str = "Not found";
-const UNAVAILABLE: &str = "Node is unavailable";
 
 /// Takes in the command. It waits for its turn of every node that it ends.
 pub(crate) fn begin(desk: &mut Desk, node: NodeId) {

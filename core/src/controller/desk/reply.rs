@@ -8,6 +8,12 @@ use crate::NodeId;
 /// A longer text is not grown into, but given what it needs.
 const LONG_BYTES_MIN: usize = 64 * 1024;
 
+/// What is printed when there is no such node.
+pub(crate) const NOT_FOUND: &str = "Not found";
+
+/// What is printed when a node can't be reached.
+pub(crate) const UNAVAILABLE: &str = "Node is unavailable";
+
 /// What is printed when a node takes no more.
 pub(crate) const TOO_MANY: &str = "Too many requests are waiting";
 
@@ -56,12 +62,12 @@ impl Reply<'_> {
             Reply::Error(_) => write!(to, "Error"),
             Reply::OkOf(node, _) => write!(to, "Ok:{node}"),
             Reply::ErrorOf(node, _) => write!(to, "Error:{node}"),
-            Reply::UnavailableOf(node) => write!(to, "Error:{node}: Node is unavailable"),
+            Reply::UnavailableOf(node) => write!(to, "Error:{node}: {UNAVAILABLE}"),
             Reply::LateOf(node, after) => {
-                write!(to, "Error:{node}: No answer within {} ms", after.as_millis())
+                write!(to, "Error:{node}: {}", no_answer(*after))
             }
             Reply::RefusedOf(node) => write!(to, "Error:{node}: {TOO_MANY}"),
-            Reply::NotFoundOf(node) => write!(to, "Error:{node}: Not found"),
+            Reply::NotFoundOf(node) => write!(to, "Error:{node}: {NOT_FOUND}"),
             Reply::Lines(lines) => return to.extend_from_slice(lines.as_bytes()),
         };
         written.expect("writing to memory can't fail");
@@ -72,6 +78,11 @@ impl Reply<'_> {
         }
         to.push(b'\n');
     }
+}
+
+/// What is printed when nothing was answered for this long.
+pub(crate) fn no_answer(after: Duration) -> String {
+    format!("No answer within {} ms", after.as_millis())
 }
 
 /// Writes the text of a reply, which is one line whatever a module returns.
