@@ -96,7 +96,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
     command.map_err(|wrong| explain(verb, &wrong))
 }
 
-/// What the user is told of a verb that nobody knows.
+/// The error text for an unknown verb.
 pub(crate) fn unknown_verb(verb: &str, registry: &Registry) -> String {
     let nearest = nearest(verb, CONSOLE_VERBS.into_iter().chain(registry.verb_spellings()));
     let verb = shown(verb);

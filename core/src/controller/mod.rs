@@ -1,81 +1,64 @@
 //! The control node's state machine.
+//!
+//! [`Controller`] hands each input to those whom it concerns. Each command has a file of its own,
+//! from its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`ping`],
+//! [`picture`] (`tree`), [`help`], [`reading`] (`sleep`, `wait` and `exit`), and [`verb`] for those
+//! of modules. [`upward`], [`answers`], [`news`], [`deadlines`] and [`outcomes`] tell them what
+//! became of their requests. All work on one [`desk`] of nouns, which know no command.
 
 mod answers;
-mod board;
+mod config;
+mod create;
 mod deadlines;
-mod dispatch;
-mod gather;
-mod intake;
+mod desk;
+mod exec;
+mod exec_many;
+mod help;
 mod language;
-mod lives;
+mod news;
+mod outcomes;
 mod picture;
-mod replies;
-mod task;
-mod tree;
-mod windows;
+mod ping;
+mod reading;
+mod remove;
+#[cfg(test)]
+mod tests;
+mod upward;
+mod verb;
 
-use std::fmt::Write as _;
-use std::time::Duration;
+use std::sync::Arc;
 
-use board::{Board, Outgoing};
-use gather::Told;
-use language::{CONSOLE_HELP, Line};
-use replies::{Replies, Reply};
-use task::{Task, Work};
+pub use config::{ControllerConfig, Order};
+use desk::Desk;
+use desk::outbox::{Outgoing, Part};
+use desk::replies::Replies;
+use desk::reply::Reply;
+use desk::task::{Task, Work};
+use exec::Turn;
+use language::Line;
+use reading::Reading;
+use verb::Moment;
 
 use crate::children::Children;
 use crate::clock::Clock;
 use crate::command::Effect;
 use crate::modules::Modules;
 use crate::time::earliest;
-use crate::wire::{Fan, Message};
+use crate::wire::Message;
 use crate::{
-    Facts, Failure, Holdings, Input, LINE_BYTES_MAX, Life, Node, NodeId, Outcome, Output, Registry,
-    RequestId, Secret, Time, Token, Traffic,
+    Facts, Holdings, Input, LINE_BYTES_MAX, Life, Node, NodeId, Output, RequestId, Time, Traffic,
 };
-
-/// What the control node is told before it starts.
-#[derive(Debug)]
-pub struct ControllerConfig {
-    /// What every node of this tree shows its neighbours.
-    pub token: Token,
-    /// What the [seeds](crate::Seed) of all lives are made from. Nobody else may know it, not even the
-    /// nodes of the tree.
-    pub own_secret: Secret,
-    /// Its process.
-    pub pid: u32,
-    /// The name of its transport.
-    pub transport: &'static str,
-    /// The deadline of a request.
-    pub timeout: Duration,
-    /// The order of the replies.
-    pub order: Order,
-    /// How many compute nodes there may be.
-    pub nodes_max: usize,
-    /// The command modules.
-    pub commands: Registry,
-}
-
-/// In which order replies are printed. Notices are printed at once in either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// As the commands were typed.
-    Input,
-    /// As they complete.
-    Completion,
-}
 
 /// The control node: it understands the console's lines, sends what they ask for down the tree, and
 /// prints one answer for each that has one.
 pub struct Controller {
     pid: u32,
-    own_secret: Secret,
     transport: &'static str,
     since: Time,
     clock: Clock,
     children: Children,
     modules: Modules,
-    board: Board,
+    desk: Desk,
     reading: Reading,
     /// More was printed than the user reads.
     output_blocked: bool,
@@ -86,32 +69,24 @@ pub struct Controller {
     done: bool,
 }
 
-/// Whether the console is to read on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    Lines,
-    /// `sleep`: not before this time.
-    From(Time),
-    /// `wait`: when everything is answered.
-    Answered,
-    /// There is nothing more to read.
-    Ended,
-}
-
 impl Controller {
     /// A control node without any nodes below it.
     #[must_use]
     pub fn new(now: Time, config: ControllerConfig) -> Controller {
         Controller {
             pid: config.pid,
-            own_secret: config.own_secret,
             transport: config.transport,
             since: now,
             clock: Clock::default(),
             children: Children::new(Life::CONTROL, config.pid, config.token),
             modules: Modules::new(config.commands, config.timeout),
-            board: Board::new(config.timeout, config.nodes_max, Replies::new(config.order)),
-            reading: Reading::Lines,
+            desk: Desk::new(
+                config.timeout,
+                config.nodes_max,
+                config.own_secret,
+                Replies::new(config.order),
+            ),
+            reading: Reading::default(),
             output_blocked: false,
             muted: false,
             traffic: Traffic::default(),
@@ -120,86 +95,64 @@ impl Controller {
         }
     }
 
-    /// Whether it can take in another line; may change with every input, and with a flush, since what
-    /// has been asked of one node is to leave before too much has come together.
+    /// Whether it can take in another line; may change with every input, and with a flush, since
+    /// what has been asked of one node must leave before too much has come together.
     #[must_use]
     pub fn wants_line(&self) -> bool {
-        self.reading == Reading::Lines
-            && self.board.replies.has_room()
-            && !self.board.windows.is_blocking()
+        self.reading.wants_line()
+            && self.desk.replies.has_room()
+            && !self.desk.windows.is_blocking()
             && !self.children.has_enough_to_send()
     }
 
     /// Whether any command so far was answered with an error.
     #[must_use]
     pub fn any_failed(&self) -> bool {
-        self.board.replies.any_failed()
+        self.desk.replies.any_failed()
     }
 
     fn line(&mut self, now: Time, line: &[u8]) {
         match language::parse(line) {
             Err(wrong) => self.answer_at_once(now, Reply::Error(&wrong)),
             Ok(Line::Blank) => {}
-            Ok(Line::Create { node, parent, transport }) => self.create(node, parent, transport),
+            Ok(Line::Create { node, parent, transport }) => {
+                create::begin(&mut self.desk, node, parent, transport);
+            }
             Ok(Line::Exec { line: "", .. } | Line::ExecMany { line: "", .. }) => {
                 let wrong = format!("WORD is missing: expected {}", self.modules.words());
                 self.answer_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
             }
-            Ok(Line::Exec { node, line }) => self.exec(now, node, line),
-            Ok(Line::ExecMany { targets, line }) => self.exec_many(now, &targets, line),
-            Ok(Line::Ping(node)) => self.ping(now, node),
-            Ok(Line::Remove(node)) => self.remove(node),
+            Ok(Line::Exec { node, line }) => {
+                let (desk, children) = (&mut self.desk, &self.children);
+                if let Some(request) = exec::begin(desk, children, now, node, line.as_bytes()) {
+                    self.send(now, &request);
+                }
+            }
+            Ok(Line::ExecMany { targets, line }) => {
+                exec_many::begin(&mut self.desk, &self.children, now, &targets, line);
+            }
+            Ok(Line::Ping(node)) => ping::begin(&mut self.desk, now, node),
+            Ok(Line::Remove(node)) => remove::begin(&mut self.desk, node),
             Ok(Line::Help) => {
-                let help = self.help();
+                let help = help::text(self.modules.registry());
                 self.answer_at_once(now, Reply::Lines(&help));
             }
             Ok(Line::Tree) => {
-                let picture = self.board.picture(now);
+                let picture = picture::text(&self.desk, now);
                 self.answer_at_once(now, Reply::Lines(&picture));
             }
-            Ok(Line::Exit) => self.reading = Reading::Ended,
-            Ok(Line::Sleep(pause)) => self.reading = Reading::From(now + pause),
-            Ok(Line::Wait) => self.reading = Reading::Answered,
-            Ok(Line::Other { verb, rest }) => self.verb(now, verb, rest),
-        }
-    }
-
-    fn verb(&mut self, now: Time, verb: &str, rest: &str) {
-        let request = self.board.replies.open(Task::verb(now));
-        let (real, facts) = (self.clock.real(now), self.facts());
-        match self.modules.verb(real, &facts, request, verb, rest) {
-            Some(outcome) => self.verb_answered(now, request, outcome),
-            None => {
-                let text = language::unknown_verb(verb, self.modules.registry());
-                self.answer(request, Reply::Error(&text));
+            Ok(Line::Exit) => self.reading.end(),
+            Ok(Line::Sleep(pause)) => self.reading.sleep(now + pause),
+            Ok(Line::Wait) => self.reading.wait(),
+            Ok(Line::Other { verb, rest }) => {
+                let moment = self.moment(now);
+                verb::begin(&mut self.desk, &mut self.modules, &moment, verb, rest);
             }
         }
     }
 
-    fn verb_answered(&mut self, now: Time, request: RequestId, outcome: Outcome) {
-        match outcome {
-            Ok(crate::Reply::Now(result)) => self.answer(request, Reply::Ok(&result)),
-            Ok(crate::Reply::Later) => self.board.sent(now, request),
-            Err(Failure(text)) => self.answer(request, Reply::Error(&text)),
-        }
-    }
-
-    /// Tells a module what it has asked for on behalf of a call.
-    fn gathered(&mut self, now: Time, told: Told) {
-        let Told { call, module, answers } = told;
-        if let Some(task) = self.board.replies.task_mut(call) {
-            task.work = Work::Verb;
-        }
-        let (real, facts) = (self.clock.real(now), self.facts());
-        let outcome = self.modules.gathered(real, &facts, call, module, answers);
-        self.verb_answered(now, call, outcome);
-    }
-
-    /// Answers a call that was open; one that is not (any more) is not answered.
-    fn finish(&mut self, now: Time, call: RequestId, outcome: Result<String, Failure>) {
-        if let Some(outcome) = self.modules.finish(call, outcome) {
-            self.verb_answered(now, call, outcome.map(crate::Reply::Now));
-        }
+    fn moment(&self, now: Time) -> Moment {
+        Moment { now, real: self.clock.real(now), facts: self.facts() }
     }
 
     fn facts(&self) -> Facts {
@@ -212,36 +165,21 @@ impl Controller {
             children: self.children.count(),
             below: self.children.below(),
             since: self.since,
-            traffic: Traffic { answers_dropped: self.board.dropped, ..self.traffic },
+            traffic: Traffic { answers_dropped: self.desk.abandoned.dropped(), ..self.traffic },
         }
     }
 
     fn answer_at_once(&mut self, now: Time, reply: Reply<'_>) {
-        let request = self.board.replies.open(Task::verb(now));
-        self.answer(request, reply);
-    }
-
-    fn help(&self) -> String {
-        let registry = self.modules.registry();
-        let mut help = String::new();
-        for (usage, what) in CONSOLE_HELP {
-            add_help(&mut help, usage, what);
-        }
-        for verb in registry.verbs() {
-            add_help(&mut help, verb.usage, verb.help);
-        }
-        for word in registry.words() {
-            add_help(&mut help, &format!("exec ID {}", word.usage), word.help);
-        }
-        help
+        let request = self.desk.replies.open(Task::verb(now));
+        self.desk.answer(request, reply);
     }
 
     /// Sends what waits in the outbox: down the tree, or to the control node itself as a parent.
     fn send_outbox(&mut self, now: Time, out: &mut Vec<Output>) {
-        while !self.board.outbox.is_empty() {
-            for outgoing in std::mem::take(&mut self.board.outbox) {
-                let board = &mut self.board;
-                let up = &mut |message: Message<'_>| board.message(now, message);
+        while !self.desk.outbox.is_empty() {
+            for outgoing in self.desk.outbox.take() {
+                let desk = &mut self.desk;
+                let up = &mut |message: Message<'_>| upward::message(desk, now, message);
                 match outgoing {
                     Outgoing::Message { kind, flags, to, request, body } => {
                         let message = Message { flags, ..Message::new(kind, to, request, &body) };
@@ -251,93 +189,152 @@ impl Controller {
                             self.children.forward(&message, up);
                         }
                     }
-                    Outgoing::Fan { kind, allowance, parts, body, .. } => {
-                        let fan = Fan { kind, allowance, parts, body: &body };
-                        self.children.forward_fan(fan, up);
-                    }
+                    Outgoing::Fan(mut parts) => self.children.forward_fan(parts.take(), up),
                 }
             }
         }
     }
 
-    /// Sees to all that follows from what has happened.
+    /// Sends a request at once, or after what was decided on before it and waits to be sent.
+    fn send(&mut self, now: Time, request: &Message<'_>) {
+        let desk = &mut self.desk;
+        if desk.outbox.is_empty() {
+            let up = &mut |message: Message<'_>| upward::message(desk, now, message);
+            self.children.forward(request, up);
+        } else {
+            desk.outbox.message(request);
+        }
+    }
+
+    /// Lets the commands that wait for a node take effect, as far as it is their turn.
+    fn advance(&mut self, now: Time, node: NodeId) {
+        let waited_for = self.desk.windows.unblock(node);
+        while let Some(request) = self.desk.turns.next(node) {
+            if !self.take_turn(now, request, node) {
+                break;
+            }
+            self.desk.turns.leave(node, request);
+        }
+        self.desk.forget_if_unused(node);
+        if let Some(link) = waited_for {
+            self.desk.windows.pass_on(link, node, &mut self.desk.turns);
+        }
+    }
+
+    /// Lets a command take effect. False when it must wait all the same.
+    fn take_turn(&mut self, now: Time, request: RequestId, node: NodeId) -> bool {
+        let (desk, children) = (&mut self.desk, &self.children);
+        match desk.work(request) {
+            None | Some(Work::Verb | Work::Many(_)) => true,
+            Some(Work::Exec { .. }) => {
+                let line = desk.replies.take_line(request);
+                match exec::advance(desk, children, now, request, node, &line) {
+                    Turn::Send(message) => self.send(now, &message),
+                    Turn::Answered => {}
+                    Turn::Wait => {
+                        desk.replies.keep_line(request, &line);
+                        return false;
+                    }
+                }
+                true
+            }
+            Some(Work::Part { command, kind, body, .. }) => {
+                let part = Part { command: *command, kind: *kind, body: Arc::clone(body) };
+                exec_many::advance(desk, children, now, request, node, part)
+            }
+            Some(Work::Ping { .. }) => {
+                ping::advance(desk, now, request, node);
+                true
+            }
+            Some(Work::Create { node, parent, .. }) => {
+                let nodes = (*node, *parent);
+                create::advance(desk, children, now, request, nodes)
+            }
+            Some(Work::Remove { node, .. }) => {
+                let node = *node;
+                remove::advance(desk, now, request, node)
+            }
+        }
+    }
+
+    /// Does all that follows from what has happened.
     fn follow_up(&mut self, now: Time, out: &mut Vec<Output>) {
         loop {
             if !self.holds_back() {
-                self.board.take_offers(now);
+                answers::take_offers(&mut self.desk, now);
             }
             self.send_outbox(now, out);
-            if let Some(node) = self.board.ready.pop_front() {
+            if let Some(node) = self.desk.turns.next_ready() {
                 self.advance(now, node);
             } else if !self.tell_modules(now, out) {
                 break;
             }
         }
-        if self.reading == Reading::Answered && self.board.replies.all_answered() {
-            self.reading = Reading::Lines;
+        if self.desk.replies.all_answered() {
+            self.reading.all_answered();
         }
     }
 
     /// Tells the modules what has changed, and carries out what they ask for. False when there was
     /// nothing to do.
     fn tell_modules(&mut self, now: Time, out: &mut Vec<Output>) -> bool {
-        let changes = std::mem::take(&mut self.board.changes);
-        let (real, facts) = (self.clock.real(now), self.facts());
+        let changes = std::mem::take(&mut self.desk.changes);
+        let moment = self.moment(now);
         for (node, change) in &changes {
-            self.modules.node_changed(real, &facts, *node, *change);
+            self.modules.node_changed(moment.real, &moment.facts, *node, *change);
         }
-        let gathered = self.board.replies.take_gathered();
+        let gathered = self.desk.replies.take_gathered();
         let had_news = !changes.is_empty() || !gathered.is_empty();
         for told in gathered {
-            self.gathered(now, told);
+            verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
         }
         let effects = self.modules.take_effects();
         let had_work = had_news || !effects.is_empty();
         for effect in effects {
             match effect {
-                Effect::Answer(call, outcome) => self.finish(now, call, outcome),
+                Effect::Answer(call, outcome) => {
+                    verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
+                }
                 Effect::Offload(job) => out.push(Output::Offload(job)),
                 Effect::AskAll(call, module, question) => {
-                    self.ask_all(now, call, module, question);
+                    let (desk, children) = (&mut self.desk, &self.children);
+                    let told = exec_many::ask_all(desk, children, now, call, module, question);
+                    if let Some(told) = told {
+                        let moment = self.moment(now);
+                        verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
+                    }
                 }
                 Effect::Publish(module, value) => self.children.publish(module, &value),
                 Effect::Watch(watch) => self.children.watch(now, watch),
-                Effect::Notice(line) => self.board.replies.notice(&line),
+                Effect::Notice(line) => self.desk.replies.notice(&line),
             }
         }
         had_work
     }
 
     fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
-        let board = &mut self.board;
-        self.children.timeout(now, out, &mut |message| board.message(now, message));
-        self.board.timeout(now);
+        let desk = &mut self.desk;
+        self.children.timeout(now, out, &mut |message| upward::message(desk, now, message));
+        deadlines::timeout(&mut self.desk, now);
         let (real, facts) = (self.clock.real(now), self.facts());
-        // The deadlines of their commands are the board's.
+        // The deadlines of their commands are the desk's.
         let _ = self.modules.timeout(real, &facts);
-        if let Reading::From(time) = self.reading
-            && time <= now
-        {
-            self.reading = Reading::Lines;
-        }
+        self.reading.timeout(now);
     }
 
     /// When it has something to do by its own clock.
     fn own_deadline(&self) -> Option<Time> {
-        let pause = match self.reading {
-            Reading::From(time) => Some(time),
-            _ => None,
-        };
-        [self.board.deadline(), self.children.deadline()].into_iter().fold(pause, earliest)
+        let deadlines = [deadlines::next(&self.desk), self.children.deadline()];
+        deadlines.into_iter().fold(self.reading.deadline(), earliest)
     }
 
-    /// Whether answers are to stay where they are, since nobody reads those that have come.
+    /// Whether answers must stay where they are, since nobody reads those that have come.
     fn holds_back(&self) -> bool {
         self.output_blocked && !self.closing && !self.muted
     }
 
-    /// The time in which this node judges others: it stands still while answers are held back, since
-    /// nobody is late whose answer is not taken.
+    /// The time in which this node judges others: it stands still while answers are held back,
+    /// since nobody is late whose answer is not taken.
     fn read_clock(&mut self, now: Time) -> Time {
         self.clock.halt(self.holds_back());
         self.clock.read(now, self.own_deadline())
@@ -345,10 +342,9 @@ impl Controller {
 
     /// Ends the tree when there is nothing more to wait for.
     fn close_when_done(&mut self, now: Time, out: &mut Vec<Output>) {
-        let over =
-            self.muted || (self.reading == Reading::Ended && self.board.replies.all_answered());
+        let over = self.muted || (self.reading.has_ended() && self.desk.replies.all_answered());
         if over && !std::mem::replace(&mut self.closing, true) {
-            let grace = self.board.end_grace(NodeId::CONTROL);
+            let grace = remove::end_grace(&self.desk, NodeId::CONTROL);
             self.children.end(now, grace, out);
         }
     }
@@ -364,19 +360,21 @@ impl Node for Controller {
                 self.answer_at_once(now, Reply::Error(&text));
             }
             Input::LineRefused(text) => self.answer_at_once(now, Reply::Error(text)),
-            Input::EndOfInput => self.reading = Reading::Ended,
+            Input::EndOfInput => self.reading.end(),
             Input::OutputBlocked(is_blocked) => self.output_blocked = is_blocked,
             Input::Interrupt => {
-                self.reading = Reading::Ended;
+                self.reading.end();
                 self.muted = true;
             }
-            Input::JobDone(call, outcome) => self.finish(now, call, outcome),
-            Input::OrphanExited(pid, exit) => self.board.orphan_ended(pid, exit),
+            Input::JobDone(call, outcome) => {
+                verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
+            }
+            Input::OrphanExited(pid, exit) => self.desk.tree.ended(pid, exit),
             Input::Timeout => self.timeout(now, out),
             input => {
                 self.traffic.frames_received += u64::from(matches!(input, Input::Frame(..)));
-                let board = &mut self.board;
-                let up = &mut |message: Message<'_>| board.message(now, message);
+                let desk = &mut self.desk;
+                let up = &mut |message: Message<'_>| upward::message(desk, now, message);
                 self.children.handle(now, input, out, up);
             }
         }
@@ -386,7 +384,7 @@ impl Node for Controller {
     fn flush(&mut self, now: Time, out: &mut Vec<Output>) {
         let now = self.read_clock(now);
         self.close_when_done(now, out);
-        let printed = self.board.replies.take_printed();
+        let printed = self.desk.replies.take_printed();
         if !printed.is_empty() && !self.muted {
             out.push(Output::Print(printed));
         }
@@ -395,7 +393,10 @@ impl Node for Controller {
         self.modules.pause(self.clock.real(now), self.holds_back());
         self.traffic.frames_sent += (out.len() - before) as u64;
         if self.closing && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
-            log::info!("{} answers came too late, or twice, and were dropped", self.board.dropped);
+            log::info!(
+                "{} answers came too late, or twice, and were dropped",
+                self.desk.abandoned.dropped()
+            );
             out.push(Output::Exit);
         }
     }
@@ -412,8 +413,4 @@ impl Node for Controller {
     fn starting(&self) -> usize {
         self.children.starting()
     }
-}
-
-fn add_help(help: &mut String, usage: &str, what: &str) {
-    writeln!(help, "  {usage:<28} {what}").expect("writing to a String can't fail");
 }

@@ -1,95 +1,93 @@
-//! The tree as `tree` shows it.
+//! `tree`: every node as it is now.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::board::Board;
-use super::task::Work;
-use super::tree::{Record, State};
+use super::desk::Desk;
+use super::desk::task::Work;
+use super::desk::tree::{Record, State};
 use crate::{NodeId, Time};
 
 /// How deep nodes are drawn further to the right than their parents. Below that their depth is
 /// written, so that the lines of a long chain are no longer than others.
 const DRAWN_DEPTH_MAX: usize = 32;
 
-impl Board {
-    /// Every node on a line of its own, below its parent and further to the right.
-    pub(super) fn picture(&self, now: Time) -> String {
-        let mut below: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
-        let mut nodes: Vec<_> = self.tree.nodes().collect();
-        nodes.sort_unstable();
-        for node in nodes {
-            if let Some(parent) = self.parent_to_be(node) {
-                below.entry(parent).or_default().push(node);
-            }
+/// Every node on a line of its own, below its parent and further to the right.
+pub(crate) fn text(desk: &Desk, now: Time) -> String {
+    let mut below: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+    let mut nodes: Vec<_> = desk.tree.nodes().collect();
+    nodes.sort_unstable();
+    for node in nodes {
+        if let Some(parent) = parent_to_be(desk, node) {
+            below.entry(parent).or_default().push(node);
         }
-        let mut picture = String::new();
-        let mut path = vec![below.remove(&NodeId::CONTROL).unwrap_or_default().into_iter()];
-        while let Some(siblings) = path.last_mut() {
-            let Some(node) = siblings.next() else {
-                path.pop();
-                continue;
-            };
-            let line = self.tree.record(node).map(|record| self.line(now, record));
-            write_indent(path.len(), &mut picture);
-            writeln!(picture, "{node}: {}", line.unwrap_or_default()).expect("a String takes all");
-            path.push(below.remove(&node).unwrap_or_default().into_iter());
-        }
-        if picture.is_empty() {
-            picture.push_str("there are no nodes\n");
-        }
-        picture
     }
-
-    /// Where a node hangs, or is to hang when it is there.
-    fn parent_to_be(&self, node: NodeId) -> Option<NodeId> {
-        let record = self.tree.record(node)?;
-        if record.state != State::Absent {
-            return Some(record.parent);
-        }
-        let requests = record.held_by.iter().chain(&record.queue);
-        let works = requests.filter_map(|request| Some(&self.replies.task(*request)?.work));
-        works.into_iter().find_map(|work| match work {
-            Work::Create { node: other, parent, .. } if *other == node => Some(*parent),
-            _ => None,
-        })
-    }
-
-    fn line(&self, now: Time, record: &Record) -> String {
-        if record.state == State::Absent {
-            return "starting".to_owned();
-        }
-        let (pid, time) = (record.pid, shown(now.since(record.since)));
-        let moved = if record.moves > 0 {
-            format!(", created below {}, moved {} times", record.birthplace, record.moves)
-        } else {
-            String::new()
+    let mut picture = String::new();
+    let mut path = vec![below.remove(&NodeId::CONTROL).unwrap_or_default().into_iter()];
+    while let Some(siblings) = path.last_mut() {
+        let Some(node) = siblings.next() else {
+            path.pop();
+            continue;
         };
-        if record.reachable {
-            return format!("pid {pid}, up for {time}{moved}");
-        }
-        format!("pid {pid}, unavailable for {time}: {}{moved}", self.reason(record))
+        let line = desk.tree.record(node).map(|record| line(desk, now, record));
+        write_indent(path.len(), &mut picture);
+        writeln!(picture, "{node}: {}", line.unwrap_or_default()).expect("a String takes all");
+        path.push(below.remove(&node).unwrap_or_default().into_iter());
     }
+    if picture.is_empty() {
+        picture.push_str("there are no nodes\n");
+    }
+    picture
+}
 
-    fn reason(&self, record: &Record) -> String {
-        match record.exit {
-            Some(exit) => return exit.to_string(),
-            None if record.state == State::Lost => return "its link is gone".to_owned(),
-            None if record.silent => return "silent".to_owned(),
-            None => {}
-        }
-        let mut above = std::iter::successors(Some(record.parent), |node| {
-            self.tree.record(*node).map(|record| record.parent)
-        });
-        let stands = |node: &NodeId| {
-            let record = self.tree.record(*node);
-            record.is_none_or(|record| record.state == State::Up && !record.silent)
-        };
-        match above.find(|node| node.is_control() || !stands(node)) {
-            Some(node) if !node.is_control() => format!("below node {node}"),
-            _ => "it has not answered yet".to_owned(),
-        }
+/// The node above a node, also of one that is still to be created.
+fn parent_to_be(desk: &Desk, node: NodeId) -> Option<NodeId> {
+    let record = desk.tree.record(node)?;
+    if record.state != State::Absent {
+        return Some(record.parent);
+    }
+    let requests = desk.turns.commands(node);
+    let mut works = requests.filter_map(|request| desk.work(request));
+    works.find_map(|work| match work {
+        Work::Create { node: other, parent, .. } if *other == node => Some(*parent),
+        _ => None,
+    })
+}
+
+fn line(desk: &Desk, now: Time, record: &Record) -> String {
+    if record.state == State::Absent {
+        return "starting".to_owned();
+    }
+    let (pid, time) = (record.pid, shown(now.since(record.since)));
+    let moved = if record.moves > 0 {
+        format!(", created below {}, moved {} times", record.birthplace, record.moves)
+    } else {
+        String::new()
+    };
+    if record.reachable {
+        return format!("pid {pid}, up for {time}{moved}");
+    }
+    format!("pid {pid}, unavailable for {time}: {}{moved}", reason(desk, record))
+}
+
+fn reason(desk: &Desk, record: &Record) -> String {
+    match record.exit {
+        Some(exit) => return exit.to_string(),
+        None if record.state == State::Lost => return "its link is gone".to_owned(),
+        None if record.silent => return "silent".to_owned(),
+        None => {}
+    }
+    let mut above = std::iter::successors(Some(record.parent), |node| {
+        desk.tree.record(*node).map(|record| record.parent)
+    });
+    let stands = |node: &NodeId| {
+        let record = desk.tree.record(*node);
+        record.is_none_or(Record::stands)
+    };
+    match above.find(|node| node.is_control() || !stands(node)) {
+        Some(node) if !node.is_control() => format!("below node {node}"),
+        _ => "it has not answered yet".to_owned(),
     }
 }
 

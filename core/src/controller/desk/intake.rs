@@ -1,21 +1,22 @@
-//! Flow control of answers, so that the control node has room for all that may come: short ones come
-//! unasked, as far as each request allows, and long ones are offered, and taken in one after the other.
+//! Flow control of answers, so that the control node has room for all that may come: short ones
+//! come unasked, as far as each request allows, and long ones are offered, and taken in one after
+//! the other. What comes in pieces is put together here.
 
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::wire::Allowance;
+use crate::wire::{Allowance, Flags};
 use crate::{Life, RequestId};
 
-/// Up to how many bytes of answers that may come unasked requests are given [`Allowance::Large`], and
-/// up to how many [`Allowance::Medium`]. Those beyond have [`Allowance::Small`]: with as many commands
-/// as may be under way that is 17 MiB more.
+/// Up to how many bytes of answers that may come unasked requests are given [`Allowance::Large`],
+/// and up to how many [`Allowance::Medium`]. Those beyond have [`Allowance::Small`]: with as many
+/// commands as may be under way that is 17 MiB more.
 const LARGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 const MEDIUM_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How many bytes of long answers may be on their way, or wait to be printed or gathered. The answer
-/// that all others wait for to be printed comes even so, so this is exceeded by one of them.
+/// How many bytes of long answers may be on their way, or wait to be printed or gathered. The
+/// answer that all others wait for to be printed comes even so, so this is exceeded by one of them.
 const LONG_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What may come, and what was offered.
@@ -28,6 +29,19 @@ pub(crate) struct Intake {
     /// Those that were taken and have not come, with their lengths in bytes.
     taken: FxHashMap<RequestId, usize>,
     taken_bytes: usize,
+    /// Answers in pieces, of which some are still to come. None is longer than it may be.
+    partial: FxHashMap<RequestId, Vec<u8>>,
+}
+
+/// What an answer is after one more piece of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Pieces {
+    /// More of it is still to come, or its beginning has not come.
+    Partial,
+    /// It is whole.
+    Whole(Vec<u8>),
+    /// It is longer than it may be.
+    TooLong,
 }
 
 /// A long answer that a node offers.
@@ -91,9 +105,9 @@ impl Intake {
         }
     }
 
-    /// The next long answer to be taken: the oldest, when there is room for it beside those on their way
-    /// and what waits to be printed or gathered, `held`; or else the one that all others wait for, if it
-    /// is there. It counts as taken from now on.
+    /// The next long answer to be taken: the oldest, when there is room for it besides those that
+    /// are coming and the `held` bytes that wait to be printed or gathered; otherwise the one that
+    /// all others wait for, if it is there. It counts as taken from now on.
     pub fn take_next(
         &mut self,
         first_awaited: impl FnOnce() -> Option<RequestId>,
@@ -107,11 +121,40 @@ impl Intake {
         self.taken_bytes += offer.bytes;
         Some((request, offer))
     }
+
+    /// Takes in a piece of an answer that may have this many bytes.
+    pub fn piece(
+        &mut self,
+        request: RequestId,
+        flags: Flags,
+        piece: &[u8],
+        bytes_max: usize,
+    ) -> Pieces {
+        if flags.is_first() {
+            self.partial.insert(request, Vec::with_capacity(self.taken(request)));
+        }
+        let Some(body) = self.partial.get_mut(&request) else { return Pieces::Partial };
+        if body.len() + piece.len() > bytes_max {
+            self.partial.remove(&request);
+            return Pieces::TooLong;
+        }
+        body.extend_from_slice(piece);
+        if !flags.is_last() {
+            return Pieces::Partial;
+        }
+        self.partial.remove(&request).map_or(Pieces::Partial, Pieces::Whole)
+    }
+
+    /// Forgets the pieces of an answer, which was cut off or is not waited for.
+    pub fn forget_pieces(&mut self, request: RequestId) {
+        self.partial.remove(&request);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Status;
     use crate::{Incarnation, NodeId};
 
     fn offer(bytes: usize) -> Offer {
@@ -153,5 +196,24 @@ mod tests {
         assert_eq!(intake.take_next(|| None, long), None);
         assert_eq!(intake.take_next(|| None, 0), Some((RequestId(2), offer(long))));
         assert!(!intake.has_offers());
+    }
+
+    #[test]
+    fn pieces_are_put_together_up_to_a_bound() {
+        let mut intake = Intake::default();
+        let whole = Flags::new(Status::Ok);
+        let [first, middle, last] = [(true, false), (false, false), (false, true)]
+            .map(|(first, last)| whole.piece(first, last));
+        let mut piece = |request, flags, text: &str| {
+            intake.piece(RequestId(request), flags, text.as_bytes(), 6)
+        };
+        assert_eq!(piece(1, first, "ab"), Pieces::Partial);
+        assert_eq!(piece(2, first, "xy"), Pieces::Partial);
+        assert_eq!(piece(1, middle, "cd"), Pieces::Partial);
+        assert_eq!(piece(2, middle, "longer"), Pieces::TooLong);
+        assert_eq!(piece(2, last, "rest"), Pieces::Partial, "it is worth nothing");
+        assert_eq!(piece(1, last, "ef"), Pieces::Whole(b"abcdef".to_vec()));
+        assert_eq!(piece(3, last, "its beginning was lost"), Pieces::Partial);
+        assert!(intake.partial.is_empty());
     }
 }

@@ -10,8 +10,8 @@ use rustc_hash::FxHashMap;
 use crate::wire::Allowance;
 use crate::{Life, LinkId, NodeId, RequestId, Time};
 
-/// How many requests, and bytes of them, may be unanswered for one node. As much may wait for a node
-/// that hangs in the relay above it.
+/// How many requests, and bytes of them, may be unanswered for one node. As much may wait for a
+/// node that hangs in the relay above it.
 const NODE_WINDOW: Limit = Limit { requests: 1_024, bytes: 512 * 1024 };
 
 /// How many requests, and bytes of them, may be unanswered on one link of the control node. Every
@@ -48,10 +48,10 @@ impl Limit {
 pub(crate) struct Windows {
     nodes: Sparse<Life>,
     links: Sparse<LinkId>,
-    /// How many of them are not [`Pace::Fine`].
+    /// How many of them are not [`Health::Responsive`].
     suspects: usize,
-    /// Who waits for room in a window: those whose requests are older come first. Nobody has an empty
-    /// set.
+    /// Who waits for room in a window: those whose requests are older come first. Nobody has an
+    /// empty set.
     blocked: BTreeMap<Owner, BTreeSet<(RequestId, NodeId)>>,
     /// Where a node waits.
     waiting: FxHashMap<NodeId, (Owner, RequestId)>,
@@ -69,7 +69,7 @@ enum Owner {
 pub(crate) struct Charge {
     /// Who it was sent to.
     pub target: Life,
-    /// The control node's link on the way.
+    /// The control node's link that leads there.
     pub link: LinkId,
     /// The period of its node in which it counts on that link, if it does.
     period: Option<u32>,
@@ -82,7 +82,7 @@ pub(crate) struct Charge {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Granted(Charge),
-    /// A window is full, but who is behind it answers.
+    /// A window is full, but the nodes behind it answer.
     Wait,
     /// A window is full, and nobody behind it answers.
     Refused,
@@ -93,8 +93,8 @@ pub(crate) enum Admission {
 pub(crate) struct Claim {
     pub request: RequestId,
     pub target: Life,
-    /// The control node's link on the way, and whether the request counts there: what many nodes are
-    /// asked at once counts once.
+    /// The control node's link that leads there, and whether the request counts there: what many
+    /// nodes are asked at once counts once.
     pub link: LinkId,
     pub counts_on_link: bool,
     pub bytes: usize,
@@ -106,8 +106,8 @@ impl Windows {
         !self.waiting.is_empty()
     }
 
-    /// Makes room for a request that is about to be sent, or notes that its node waits for room. Adds
-    /// to `ready` who may have room by that.
+    /// Makes room for a request that is about to be sent, or notes that its node waits for room.
+    /// Adds to `ready` who may have room by that.
     pub fn admit(&mut self, now: Time, claim: Claim, ready: &mut impl Extend<NodeId>) -> Admission {
         let Claim { request, target, link, counts_on_link, bytes } = claim;
         let node = self.nodes.window(target, NODE_WINDOW);
@@ -133,17 +133,17 @@ impl Windows {
             self.give_back_share(left_behind, ready);
             return Admission::Granted(Charge { target, link, period, bytes, allowance: None });
         };
-        if window.is_stuck() {
+        if window.is_unresponsive() {
             return Admission::Refused;
         }
-        self.suspects += usize::from(window.test(now));
+        self.suspects += usize::from(window.put_on_probation(now));
         self.blocked.entry(owner).or_default().insert((request, target.node));
         self.waiting.insert(target.node, (owner, request));
         Admission::Wait
     }
 
     /// Gives back what a request took that is answered. Adds to `ready` who may have room now.
-    pub fn settle(&mut self, mut charge: Charge, ready: &mut impl Extend<NodeId>) {
+    pub fn give_back(&mut self, mut charge: Charge, ready: &mut impl Extend<NodeId>) {
         let Some(node) = self.nodes.get_mut(charge.target) else { return };
         node.usage.subtract(charge.bytes, NODE_WINDOW);
         let share = node.release(&mut charge);
@@ -154,8 +154,8 @@ impl Windows {
     }
 
     /// A request is not waited for any more, though its node may still have it: it counts for its
-    /// node alone, so that those who hang take nothing from others. Adds to `ready` who may have room
-    /// now.
+    /// node alone, so that those who hang take nothing from others. Adds to `ready` who may have
+    /// room now.
     pub fn give_up(&mut self, charge: &mut Charge, ready: &mut impl Extend<NodeId>) {
         let Some(node) = self.nodes.get_mut(charge.target) else { return };
         let share = node.release(charge);
@@ -187,8 +187,8 @@ impl Windows {
         }
     }
 
-    /// A node that was woken for room on a link has taken what it needs: adds to `ready` the next, if
-    /// there may be room. None, when the node waits again: there was not enough.
+    /// A node that was woken for room on a link has taken what it needs: adds to `ready` the next,
+    /// if there may be room. None, when the node waits again: there was not enough.
     pub fn pass_on(&self, link: LinkId, node: NodeId, ready: &mut impl Extend<NodeId>) {
         if self.waiting.get(&node).is_none_or(|(owner, _)| *owner != Owner::Link(link)) {
             self.wake_next(link, ready);
@@ -207,21 +207,21 @@ impl Windows {
         if self.blocked.is_empty() {
             return None;
         }
-        self.blocked.keys().filter_map(|owner| self.get(*owner)?.tested_until()).min()
+        self.blocked.keys().filter_map(|owner| self.get(*owner)?.probation_end()).min()
     }
 
     /// Loses patience where nothing was answered in time. Adds to `ready` who waits there in vain,
     /// and who has room now that those who hang are left out.
     pub fn timeout(&mut self, now: Time, ready: &mut impl Extend<NodeId>) {
         let is_due = |owner: &&Owner| {
-            let until = self.get(**owner).and_then(Window::tested_until);
+            let until = self.get(**owner).and_then(Window::probation_end);
             until.is_some_and(|until| until <= now)
         };
         let due: Vec<_> = self.blocked.keys().filter(is_due).copied().collect();
         for owner in due {
             ready.extend(self.waiting_for(owner));
             let Some(window) = self.get_mut(owner) else { continue };
-            window.pace = Pace::Stuck;
+            window.health = Health::Unresponsive;
             let share = window.leave_link();
             self.give_back_share(share, ready);
         }
@@ -248,14 +248,14 @@ impl Windows {
         }
     }
 
-    /// What is said against a window is over; if somebody waits for it, the test begins anew.
+    /// What is said against a window is over; if somebody waits for it, its probation begins anew.
     fn clear(&mut self, now: Time, owner: Owner) {
         let is_waited_for = self.blocked.contains_key(&owner);
         let Some(window) = self.get_mut(owner) else { return };
-        let mut suspects = -i32::from(window.pace != Pace::Fine);
-        window.pace = Pace::Fine;
+        let mut suspects = -i32::from(window.health != Health::Responsive);
+        window.health = Health::Responsive;
         if is_waited_for {
-            suspects += i32::from(window.test(now));
+            suspects += i32::from(window.put_on_probation(now));
         }
         self.suspects = self.suspects.saturating_add_signed(suspects as isize);
     }
@@ -349,23 +349,24 @@ impl Usage {
 struct Window {
     limit: Limit,
     usage: Usage,
-    pace: Pace,
-    /// For a node: the link on the way to it, and what counts there of what it has not answered.
+    health: Health,
+    /// For a node: the control node's link that leads to it, and what counts there of what it has
+    /// not answered.
     link: LinkId,
     on_link: Usage,
     /// How often that has begun anew: what was sent before does not count on the link any more.
     period: u32,
 }
 
-/// How what fills a window is dealt with.
+/// Whether anything behind a window that is full is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pace {
-    /// Something is answered, or it was not put to the test.
-    Fine,
+enum Health {
+    /// Something is answered, or nobody has waited for it.
+    Responsive,
     /// The window is full; by then something must be answered.
-    Tested(Time),
+    OnProbation(Time),
     /// It was not. What else needs the window is refused until something is.
-    Stuck,
+    Unresponsive,
 }
 
 impl Window {
@@ -373,7 +374,7 @@ impl Window {
         Window {
             limit,
             usage: Usage::default(),
-            pace: Pace::Fine,
+            health: Health::Responsive,
             link: LinkId(0),
             on_link: Usage::default(),
             period: 0,
@@ -390,28 +391,28 @@ impl Window {
         is_full || self.usage.requests >= self.limit.requests
     }
 
-    fn is_stuck(&self) -> bool {
-        self.pace == Pace::Stuck
+    fn is_unresponsive(&self) -> bool {
+        self.health == Health::Unresponsive
     }
 
     /// Whether it is as if it had never been there.
     fn is_idle(&self) -> bool {
-        self.usage.requests == 0 && self.pace == Pace::Fine
+        self.usage.requests == 0 && self.health == Health::Responsive
     }
 
     /// Begins to lose patience; says whether that is new.
-    fn test(&mut self, now: Time) -> bool {
-        let is_new = self.pace == Pace::Fine;
+    fn put_on_probation(&mut self, now: Time) -> bool {
+        let is_new = self.health == Health::Responsive;
         if is_new {
-            self.pace = Pace::Tested(now + patience(self.usage.long));
+            self.health = Health::OnProbation(now + patience(self.usage.long));
         }
         is_new
     }
 
-    fn tested_until(&self) -> Option<Time> {
-        match self.pace {
-            Pace::Tested(until) => Some(until),
-            Pace::Fine | Pace::Stuck => None,
+    fn probation_end(&self) -> Option<Time> {
+        match self.health {
+            Health::OnProbation(until) => Some(until),
+            Health::Responsive | Health::Unresponsive => None,
         }
     }
 
@@ -539,10 +540,10 @@ mod tests {
         assert!(!desk.windows.is_blocking());
 
         desk.windows.heard(NOW, life(1), Some(LINK));
-        desk.windows.settle(charges.pop().unwrap(), &mut desk.ready);
+        desk.windows.give_back(charges.pop().unwrap(), &mut desk.ready);
         assert!(matches!(desk.admit(NOW, 1, 1), Admission::Granted(_)));
         for charge in charges {
-            desk.windows.settle(charge, &mut desk.ready);
+            desk.windows.give_back(charge, &mut desk.ready);
         }
     }
 
@@ -561,7 +562,7 @@ mod tests {
 
         charges.push(charge);
         for charge in charges {
-            desk.windows.settle(charge, &mut desk.ready);
+            desk.windows.give_back(charge, &mut desk.ready);
         }
         assert_eq!(desk.windows.on_link(LINK), Usage::default());
     }
@@ -580,7 +581,7 @@ mod tests {
         }
         assert!(late.len() > LINK_WINDOW.requests);
         for charge in late {
-            desk.windows.settle(charge, &mut desk.ready);
+            desk.windows.give_back(charge, &mut desk.ready);
         }
         assert_eq!(desk.windows.on_link(LINK), Usage::default());
     }
@@ -597,7 +598,7 @@ mod tests {
         assert_eq!(desk.ready, [], "somebody on that link answers");
         assert_eq!(desk.admit(NOW + PATIENCE, 200, bytes), Admission::Wait);
         let Some(Admission::Granted(charge)) = charges.into_iter().next() else { panic!() };
-        desk.windows.settle(charge, &mut desk.ready);
+        desk.windows.give_back(charge, &mut desk.ready);
         assert_eq!(desk.ready, [life(200).node]);
         assert!(matches!(desk.admit(NOW, 200, bytes), Admission::Granted(_)));
     }
@@ -614,7 +615,7 @@ mod tests {
         }
         for (charge, oldest) in charges.into_iter().zip((200..10_200).rev()) {
             let Admission::Granted(charge) = charge else { panic!() };
-            desk.windows.settle(charge, &mut desk.ready);
+            desk.windows.give_back(charge, &mut desk.ready);
             assert_eq!(std::mem::take(&mut desk.ready), [life(oldest).node]);
             let waited_for = desk.windows.unblock(life(oldest).node);
             assert_eq!(waited_for, Some(LINK));
@@ -642,7 +643,7 @@ mod tests {
         let mut desk = Desk::default();
         for node in 0..100_000 {
             let Admission::Granted(charge) = desk.admit(NOW, node, 1) else { panic!() };
-            desk.windows.settle(charge, &mut desk.ready);
+            desk.windows.give_back(charge, &mut desk.ready);
         }
         assert!(desk.windows.nodes.windows.len() <= 256);
     }
@@ -653,7 +654,7 @@ mod tests {
         let before = desk.fill(1);
         let (windows, ready) = (&mut desk.windows, &mut desk.ready);
         for charge in before {
-            windows.settle(charge, ready);
+            windows.give_back(charge, ready);
         }
         let claim = |request, link| Claim {
             request: RequestId(request),
@@ -664,10 +665,10 @@ mod tests {
         };
         let Admission::Granted(old) = windows.admit(NOW, claim(1, 1), ready) else { panic!() };
         let Admission::Granted(new) = windows.admit(NOW, claim(2, 2), ready) else { panic!() };
-        windows.settle(old, ready);
+        windows.give_back(old, ready);
         assert_eq!(windows.on_link(LINK), Usage::default());
         assert_eq!(windows.on_link(LinkId(2)), Usage { requests: 1, bytes: 10, long: 0 });
-        windows.settle(new, ready);
+        windows.give_back(new, ready);
         assert_eq!(windows.on_link(LinkId(2)), Usage::default());
     }
 }

@@ -1,16 +1,17 @@
 //! The tree as the control node knows it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
-use crate::{Exit, Incarnation, Life, NodeId, Place, RequestId, Time};
+use crate::{Exit, Incarnation, Life, NodeId, Place, Time};
 
 /// Every node that exists or is about to.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     records: FxHashMap<NodeId, Record>,
-    top: BTreeSet<NodeId>,
+    roots: BTreeSet<NodeId>,
     incarnations: u32,
 }
 
@@ -30,19 +31,11 @@ pub(crate) struct Record {
     /// Since when it can, or can't, be reached.
     pub since: Time,
     pub children: BTreeSet<NodeId>,
-    /// The nodes that commands will create below it, by command.
-    pub coming: BTreeMap<RequestId, NodeId>,
     /// Its parent has heard nothing from it for too long.
     pub silent: bool,
     /// It can be reached, as far as is known; set only by a sign of life of this very node, and
     /// never while one above it can't be reached.
     pub reachable: bool,
-    /// The create or removal that is under way. Whatever else concerns the node waits for it.
-    pub held_by: Option<RequestId>,
-    /// The commands that wait to take effect, oldest first.
-    pub queue: VecDeque<RequestId>,
-    /// The question whether it lives that is under way for the sake of a deadline.
-    pub probe: Option<RequestId>,
     /// When it last answered anything.
     pub heard: Time,
 }
@@ -70,37 +63,33 @@ impl Record {
             exit: None,
             since: Time::ZERO,
             children: BTreeSet::new(),
-            coming: BTreeMap::new(),
             silent: false,
             reachable: false,
-            held_by: None,
-            queue: VecDeque::new(),
-            probe: None,
             heard: Time::ZERO,
         }
     }
 
-    /// Whether no command is ahead of one that is typed now.
-    pub fn is_free(&self) -> bool {
-        self.held_by.is_none() && self.queue.is_empty()
+    fn is_of(&self, life: Life) -> bool {
+        self.state != State::Absent && self.incarnation == life.incarnation
     }
 
-    /// Whether it is this command's turn.
-    pub fn is_turn_of(&self, request: RequestId) -> bool {
-        self.held_by.is_none() && self.queue.front() == Some(&request)
+    /// Whether nothing speaks against it: neither its end nor silence.
+    pub fn stands(&self) -> bool {
+        self.state == State::Up && !self.silent
     }
+}
 
-    /// Whether a command is to take effect only when it is its turn here.
-    pub fn is_awaited_by(&self, request: RequestId) -> bool {
-        self.queue.binary_search(&request).is_ok()
-    }
-
-    /// Queues a command among the others, in the order in which they were typed.
-    pub fn enqueue(&mut self, request: RequestId) {
-        if let Err(at) = self.queue.binary_search(&request) {
-            self.queue.insert(at, request);
-        }
-    }
+/// What it means that a life hangs at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Move {
+    /// It is not the latest life of its node, or its node was removed.
+    Unknown,
+    /// It has left that place since.
+    Outdated,
+    /// It hung there already.
+    Known,
+    /// It has moved there.
+    New,
 }
 
 impl Tree {
@@ -109,21 +98,24 @@ impl Tree {
         self.records.get(&node)
     }
 
-    /// As [`Tree::record`].
-    pub fn record_mut(&mut self, node: NodeId) -> Option<&mut Record> {
-        self.records.get_mut(&node)
+    /// Notes that there may be such a node.
+    pub fn know(&mut self, node: NodeId) {
+        self.entry(node);
     }
 
     /// The record of a node, which is absent if it is new.
-    pub fn entry(&mut self, node: NodeId) -> &mut Record {
+    fn entry(&mut self, node: NodeId) -> &mut Record {
         self.records.entry(node).or_insert_with(Record::absent)
     }
 
     /// The record of this very life, when it is the latest of its node and not absent.
-    pub fn life_mut(&mut self, life: Life) -> Option<&mut Record> {
-        self.records.get_mut(&life.node).filter(|record| {
-            record.state != State::Absent && record.incarnation == life.incarnation
-        })
+    fn latest(&self, life: Life) -> Option<&Record> {
+        self.records.get(&life.node).filter(|record| record.is_of(life))
+    }
+
+    /// As [`Tree::latest`].
+    fn life_mut(&mut self, life: Life) -> Option<&mut Record> {
+        self.records.get_mut(&life.node).filter(|record| record.is_of(life))
     }
 
     /// The latest life of a node that is not absent, or that of the control node.
@@ -155,7 +147,7 @@ impl Tree {
     /// A life has joined at this place. What was below an earlier life of it stays below it.
     pub fn join(&mut self, place: Place, pid: u32, now: Time) {
         let Place { life, parent: Life { node: parent, .. }, moves } = place;
-        self.lift_above(life.node, parent);
+        self.break_cycle(life.node, parent);
         self.detach(life.node);
         self.siblings(parent).insert(life.node);
         let record = self.entry(life.node);
@@ -168,21 +160,18 @@ impl Tree {
             pid,
             since: now,
             children: std::mem::take(&mut record.children),
-            coming: std::mem::take(&mut record.coming),
             reachable: true,
-            held_by: record.held_by,
-            queue: std::mem::take(&mut record.queue),
             heard: now,
             ..Record::absent()
         };
     }
 
     /// A life has shown that it hangs at this place, which is known not to be below itself.
-    pub fn hang(&mut self, place: Place, now: Time) {
+    pub fn attach(&mut self, place: Place, now: Time) {
         let (node, parent) = (place.life.node, place.parent.node);
         if self.life(parent) != Some(place.parent) || node == parent || self.is_above(node, parent)
         {
-            // Whoever has taken it in is to end itself, so it will move on.
+            // The node that has taken it in must end itself, so it will move on.
             return;
         }
         self.detach(node);
@@ -199,15 +188,90 @@ impl Tree {
         (record.parent, record.moves) = (parent, place.moves);
     }
 
-    /// When `parent` hangs below an earlier life of the node that is to hang below it, that part of
-    /// the tree is taken to the top, or there would be a circle.
-    fn lift_above(&mut self, node: NodeId, parent: NodeId) {
+    /// What it means that a life hangs at this place.
+    pub fn judge(&self, place: Place) -> Move {
+        let Some(record) = self.latest(place.life) else { return Move::Unknown };
+        match record.moves.cmp(&place.moves) {
+            Ordering::Greater => Move::Outdated,
+            // Once it was lost there, it can only have come back elsewhere.
+            Ordering::Equal if record.state == State::Lost => Move::Outdated,
+            Ordering::Equal => Move::Known,
+            Ordering::Less => Move::New,
+        }
+    }
+
+    /// Whether a life hangs at this place, and has not left it since.
+    pub fn is_at(&self, place: Place) -> bool {
+        self.latest(place.life).is_some_and(|record| record.moves == place.moves)
+    }
+
+    /// The link to a node is gone. False when there is no such node.
+    pub fn lost(&mut self, node: NodeId, now: Time) -> bool {
+        let Some(record) = self.records.get_mut(&node) else { return false };
+        (record.state, record.since) = (State::Lost, now);
+        true
+    }
+
+    /// Notes whether the parent of a life has heard nothing from it for too long. Returns what was
+    /// noted before.
+    pub fn set_silent(&mut self, life: Life, silent: bool) -> bool {
+        let record = self.life_mut(life);
+        record.is_some_and(|record| std::mem::replace(&mut record.silent, silent))
+    }
+
+    /// These nodes can't be reached any more. Leaves those that could be until now.
+    pub fn cut_off(&mut self, nodes: &mut Vec<NodeId>, now: Time) {
+        nodes.retain(|node| {
+            let Some(record) = self.records.get_mut(node) else { return false };
+            let was_reachable = std::mem::take(&mut record.reachable);
+            if was_reachable {
+                record.since = now;
+            }
+            was_reachable
+        });
+    }
+
+    /// A life has shown a sign of itself. Returns who can be reached again by that, those above
+    /// before those below: a node that answers though it counted as unreachable, and all above it.
+    pub fn heard(&mut self, life: Life, now: Time) -> Vec<Life> {
+        let Some(record) = self.life_mut(life) else { return Vec::new() };
+        record.heard = now;
+        if record.reachable {
+            return Vec::new();
+        }
+        let mut path: Vec<_> =
+            std::iter::once(life.node).chain(self.ancestors(life.node)).collect();
+        if !path.iter().all(|node| self.record(*node).is_some_and(Record::stands)) {
+            return Vec::new();
+        }
+        path.reverse();
+        path.into_iter().filter_map(|node| self.return_one(node, now)).collect()
+    }
+
+    fn return_one(&mut self, node: NodeId, now: Time) -> Option<Life> {
+        let record = self.records.get_mut(&node).filter(|record| !record.reachable)?;
+        record.reachable = true;
+        (record.heard, record.since) = (now, now);
+        Some(Life { node, incarnation: record.incarnation })
+    }
+
+    /// The nodes of a subtree of which only a sign of life is missing.
+    pub fn unproven(&self, node: NodeId) -> Vec<NodeId> {
+        let is_unproven = |record: &Record| !record.reachable && record.stands();
+        let mut nodes = self.subtree(node);
+        nodes.retain(|node| self.record(*node).is_some_and(is_unproven));
+        nodes
+    }
+
+    /// When `parent` hangs below an earlier life of the node that must hang below it, moves that
+    /// part of the tree to the roots, or there would be a cycle.
+    fn break_cycle(&mut self, node: NodeId, parent: NodeId) {
         let below =
             |other: &NodeId| self.record(*other).is_some_and(|record| record.parent == node);
         let top = std::iter::once(parent).chain(self.ancestors(parent)).find(below);
         if let Some(top) = top {
             self.detach(top);
-            self.top.insert(top);
+            self.roots.insert(top);
             self.entry(top).parent = NodeId::CONTROL;
         }
     }
@@ -216,18 +280,12 @@ impl Tree {
         self.ancestors(other).any(|ancestor| ancestor == node)
     }
 
-    /// A node is there no more. Commands that concern it keep their places.
+    /// A node is there no more, though commands may name it.
     pub fn remove(&mut self, node: NodeId) {
         self.detach(node);
         if let Some(record) = self.records.get_mut(&node) {
-            *record = Record {
-                coming: std::mem::take(&mut record.coming),
-                held_by: record.held_by,
-                queue: std::mem::take(&mut record.queue),
-                ..Record::absent()
-            };
+            *record = Record::absent();
         }
-        self.forget_if_unused(node);
     }
 
     /// Whether a node can't be reached and its process is known to have ended.
@@ -235,10 +293,10 @@ impl Tree {
         self.record(node).is_some_and(|record| !record.reachable && record.exit.is_some())
     }
 
-    /// A node is there no more, though those that hung from it may be: they hang from its parent now,
-    /// until more is known.
+    /// A node is there no more, though those below it may be: they hang from its parent, until more
+    /// is known.
     pub fn bury(&mut self, node: NodeId) {
-        let Some(record) = self.record_mut(node) else { return };
+        let Some(record) = self.records.get_mut(&node) else { return };
         let (parent, children) = (record.parent, std::mem::take(&mut record.children));
         for child in children {
             self.siblings(parent).insert(child);
@@ -247,9 +305,16 @@ impl Tree {
         self.remove(node);
     }
 
+    /// The process of a life has ended. What it said before may still arrive.
+    pub fn exited(&mut self, life: Life, exit: Exit) {
+        if let Some(record) = self.life_mut(life) {
+            record.exit = Some(exit);
+        }
+    }
+
     /// Notes that a process has ended, if it is that of a node. The number may have been that of an
-    /// earlier process as well, which has then ended before; or a node has lied about its own, which
-    /// must not hide the end of another.
+    /// earlier process as well, which has then ended before; or a node has lied about its own,
+    /// which must not hide the end of another.
     pub fn ended(&mut self, pid: u32, exit: Exit) {
         let is_its = |record: &&mut Record| record.state != State::Absent && record.pid == pid;
         for record in self.records.values_mut().filter(is_its) {
@@ -257,21 +322,30 @@ impl Tree {
         }
     }
 
-    /// Forgets a node that is absent and that no command concerns.
-    pub fn forget_if_unused(&mut self, node: NodeId) {
-        let unused = |record: &Record| record.state == State::Absent && record.is_free();
-        if self.record(node).is_some_and(unused) {
-            self.records.remove(&node);
-        }
+    /// Whether a node is known of, but not there.
+    pub fn is_absent(&self, node: NodeId) -> bool {
+        self.record(node).is_some_and(|record| record.state == State::Absent)
     }
 
-    /// Whether there may be a node more, or this one may have a new life: it takes its own place.
-    pub fn has_room_for(&self, node: NodeId, nodes_max: usize) -> bool {
+    /// Forgets a node that is absent and that no command names.
+    pub fn forget(&mut self, node: NodeId) {
+        self.records.remove(&node);
+    }
+
+    /// Whether there may be a node more, or this one may have a new life, when those that commands
+    /// are about to create take their places: it takes its own place.
+    pub fn has_room_for(
+        &self,
+        node: NodeId,
+        nodes_max: usize,
+        is_held: impl Fn(NodeId) -> bool,
+    ) -> bool {
         let takes_place =
-            |record: &Record| record.state != State::Absent || record.held_by.is_some();
+            |node: NodeId, record: &Record| record.state != State::Absent || is_held(node);
         self.records.len() <= nodes_max
-            || self.record(node).is_some_and(takes_place)
-            || self.records.values().filter(|record| takes_place(record)).count() < nodes_max
+            || self.record(node).is_some_and(|record| takes_place(node, record))
+            || self.records.iter().filter(|(node, record)| takes_place(**node, record)).count()
+                < nodes_max
     }
 
     /// Every node, also those that commands will create, in no particular order.
@@ -288,30 +362,6 @@ impl Tree {
             next += 1;
         }
         nodes
-    }
-
-    /// As [`Tree::subtree`], with the nodes that commands will create there, in no particular order.
-    pub fn subtree_and_coming(&self, node: NodeId) -> BTreeSet<NodeId> {
-        let mut nodes = BTreeSet::new();
-        let mut next = vec![node];
-        while let Some(node) = next.pop() {
-            if nodes.insert(node) {
-                next.extend(self.children(node));
-                next.extend(
-                    self.record(node).into_iter().flat_map(|record| record.coming.values()),
-                );
-            }
-        }
-        nodes
-    }
-
-    /// The nodes that a command holds, or is queued for, in no particular order. They may hang
-    /// elsewhere by now than when it began.
-    pub fn concerned_by(&self, request: RequestId) -> Vec<NodeId> {
-        let is_concerned =
-            |record: &Record| record.held_by == Some(request) || record.is_awaited_by(request);
-        let records = self.records.iter().filter(|(_, record)| is_concerned(record));
-        records.map(|(node, _)| *node).collect()
     }
 
     /// The nodes above a node, the nearest first, the control node left out.
@@ -332,9 +382,10 @@ impl Tree {
         height
     }
 
-    fn children(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+    /// The nodes right below a node.
+    pub fn children(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
         let children = if node.is_control() {
-            Some(&self.top)
+            Some(&self.roots)
         } else {
             self.record(node).map(|record| &record.children)
         };
@@ -342,15 +393,15 @@ impl Tree {
     }
 
     fn siblings(&mut self, parent: NodeId) -> &mut BTreeSet<NodeId> {
-        if parent.is_control() { &mut self.top } else { &mut self.entry(parent).children }
+        if parent.is_control() { &mut self.roots } else { &mut self.entry(parent).children }
     }
 
     fn detach(&mut self, node: NodeId) {
         let Some(record) = self.record(node) else { return };
         let parent = record.parent;
         if parent.is_control() {
-            self.top.remove(&node);
-        } else if let Some(parent) = self.record_mut(parent) {
+            self.roots.remove(&node);
+        } else if let Some(parent) = self.records.get_mut(&parent) {
             parent.children.remove(&node);
         }
     }
@@ -377,7 +428,7 @@ mod tests {
         tree.entry(node(2)).reachable = false;
         assert!(tree.is_dead(node(2)) && !tree.is_dead(node(1)));
         tree.bury(node(2));
-        assert!(tree.record(node(2)).is_none());
+        assert!(tree.is_absent(node(2)));
         assert_eq!(tree.subtree(node(1)), [node(1), node(3), node(4)]);
     }
 
@@ -402,5 +453,52 @@ mod tests {
         }
         assert_eq!(tree.subtree(node(2)), [node(2), node(3), node(1)]);
         assert_eq!(tree.ancestors(node(1)).collect::<Vec<_>>(), [node(3), node(2)]);
+    }
+
+    /// A tree of three nodes, each below the one before.
+    fn chain() -> (Tree, [Life; 3]) {
+        let mut tree = Tree::default();
+        let mut parent = Life::CONTROL;
+        let lives = [1, 2, 3].map(|id| {
+            let life = tree.new_life(node(id));
+            tree.join(Place { life, parent, moves: 0 }, id, Time::ZERO);
+            parent = life;
+            life
+        });
+        (tree, lives)
+    }
+
+    #[test]
+    fn who_answers_can_be_reached_and_so_can_all_above_it() {
+        let (mut tree, lives) = chain();
+        let nodes = lives.map(|life| life.node);
+        let mut gone = nodes.to_vec();
+        tree.cut_off(&mut gone, Time::ZERO);
+        assert_eq!(gone, nodes);
+        tree.cut_off(&mut gone, Time::ZERO);
+        assert_eq!((gone, tree.is_reachable(nodes[2])), (vec![], false));
+
+        tree.set_silent(lives[0], true);
+        assert_eq!(tree.heard(lives[2], Time::ZERO), [], "the link of one above is silent");
+        assert!(tree.set_silent(lives[0], false));
+        assert_eq!(tree.unproven(nodes[1]), nodes[1..]);
+        assert_eq!(tree.heard(lives[1], Time::ZERO), lives[..2]);
+        assert_eq!(tree.heard(lives[1], Time::ZERO), []);
+        assert_eq!(tree.unproven(nodes[0]), nodes[2..]);
+    }
+
+    #[test]
+    fn a_place_that_was_left_is_outdated() {
+        let (mut tree, lives) = chain();
+        let at = |moves| Place { life: lives[2], parent: lives[0], moves };
+        assert_eq!([at(0), at(1)].map(|place| tree.judge(place)), [Move::Known, Move::New]);
+        tree.lost(lives[2].node, Time::ZERO);
+        assert_eq!([at(0), at(1)].map(|place| tree.judge(place)), [Move::Outdated, Move::New]);
+        tree.attach(at(1), Time::ZERO);
+        assert_eq!([at(0), at(1)].map(|place| tree.judge(place)), [Move::Outdated, Move::Known]);
+        assert!(tree.is_at(at(1)) && !tree.is_at(at(0)));
+        tree.new_life(lives[2].node);
+        let unknown = Life { incarnation: Incarnation(9), ..lives[2] };
+        assert_eq!(tree.judge(Place { life: unknown, ..at(1) }), Move::Unknown);
     }
 }

@@ -28,17 +28,17 @@ pub(crate) enum Work {
     Part { command: RequestId, node: NodeId, kind: Kind, body: Arc<[u8]> },
     /// A question whether a node lives.
     Ping { node: NodeId },
-    /// A new life of a node, on the transport of this name, or else on that of its parent.
-    Create { node: NodeId, parent: NodeId, transport: Option<String>, stage: Creation },
+    /// A new life of a node, on the transport of this name; by default on that of its parent.
+    Create { node: NodeId, parent: NodeId, transport: Option<String>, stage: CreateStage },
     /// The end of a node and all below it.
-    Remove { node: NodeId, stage: Removal },
+    Remove { node: NodeId, stage: RemoveStage },
     /// A console command of a module, answered later.
     Verb,
 }
 
 /// How far a create is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Creation {
+pub(crate) enum CreateStage {
     /// It waits for its turn.
     Waiting,
     /// A node with this id exists, as far as is known, and is asked whether it still lives.
@@ -51,13 +51,24 @@ pub(crate) enum Creation {
 
 /// How far a removal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Removal {
+pub(crate) enum RemoveStage {
     /// It waits for its turn.
     Waiting,
     /// The node is asked whether it lives: one that can't be reached is not changed.
     Asking,
     /// Its parent was told to end it.
     Ending,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GiveUpReason {
+    /// Its node, or the route to it, is gone.
+    Lost,
+    /// Its node shows no sign of life until the deadline.
+    Silent,
+    /// Its node lives, but the deadline has come.
+    Slow,
 }
 
 impl Task {
@@ -77,7 +88,7 @@ impl Task {
             | Work::Part { node, .. }
             | Work::Ping { node }
             | Work::Remove { node, .. } => Some(node),
-            Work::Create { node, stage: Creation::Asking, .. } => Some(node),
+            Work::Create { node, stage: CreateStage::Asking, .. } => Some(node),
             Work::Create { parent, .. } => Some(parent),
             Work::Verb | Work::Many(_) => None,
         }

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::replies::Reply;
+use super::reply::Reply;
 use crate::{Answer, Failure, NodeId, RequestId};
 
 /// How many bytes of answers may be gathered for a module. Those that do not fit are left out, each
-/// with an error in its place. Lines for the console have no such bound: they are printed as they come
-/// when they are many.
+/// with an error in its place. Lines for the console have no such bound: they are printed as they
+/// come when they are many.
 const GATHERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// When the lines that could be printed have this many bytes, they do not wait for the other answers.
+/// When the lines that could be printed have this many bytes, they do not wait for the other
+/// answers.
 const KEPT_BYTES_MAX: usize = 1024 * 1024;
 
 /// What takes the place of an answer that does not fit.
@@ -137,8 +138,8 @@ fn unasked(nodes: &BTreeSet<NodeId>) -> BTreeMap<NodeId, Option<RequestId>> {
     nodes.iter().map(|node| (*node, None)).collect()
 }
 
-/// All lines, one after the other. A single one is not copied, and each is given back when it has been:
-/// they may be long.
+/// All lines, one after the other. A single one is not copied, and each is given back when it has
+/// been: they may be long.
 fn concatenated(lines: BTreeMap<NodeId, Vec<u8>>) -> Vec<u8> {
     let bytes: usize = lines.values().map(Vec::len).sum();
     let mut lines = lines.into_values();

@@ -1,0 +1,274 @@
+//! The commands that wait to be answered or printed, and the replies to them.
+
+use super::gather::{Gather, Gathered, Told};
+use super::printer::Printer;
+use super::reply::Reply;
+use super::requests::Requests;
+use super::task::{Task, Work};
+use crate::wire::Kind;
+use crate::{Order, RequestId};
+
+/// How many bytes of replies may wait for earlier ones, or for those of other nodes, before the
+/// console stops reading.
+const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The commands that are not printed yet.
+pub(crate) struct Replies {
+    requests: Requests,
+    printer: Printer,
+    /// How many bytes of replies wait for those of other nodes.
+    gathered_bytes: usize,
+    /// What to tell modules.
+    gathered: Vec<Told>,
+}
+
+impl Replies {
+    pub fn new(order: Order) -> Replies {
+        Replies {
+            requests: Requests::default(),
+            printer: Printer::new(order),
+            gathered_bytes: 0,
+            gathered: Vec::new(),
+        }
+    }
+
+    /// Whether there is room for another command.
+    pub fn has_room(&self) -> bool {
+        self.requests.has_room() && self.held_bytes() < HELD_BYTES_MAX
+    }
+
+    /// How many bytes of replies wait for earlier ones, or for those of other nodes.
+    pub fn held_bytes(&self) -> usize {
+        self.printer.held_bytes() + self.gathered_bytes
+    }
+
+    /// Whether there is room for an answer of this many bytes where those of several nodes are
+    /// gathered.
+    pub fn has_room_for(&self, request: RequestId, bytes: usize) -> bool {
+        self.gather_of(request).is_none_or(|gather| gather.has_room_for(bytes))
+    }
+
+    /// The command whose reply comes next, as far as the order of the replies goes.
+    fn oldest(&self) -> Option<RequestId> {
+        match self.printer.order() {
+            Order::Input => self.printer.next(),
+            Order::Completion => self.requests.oldest(),
+        }
+    }
+
+    /// The request whose answer must come before anything else can be printed.
+    pub fn first_awaited(&self) -> Option<RequestId> {
+        let oldest = self.oldest()?;
+        match &self.task(oldest)?.work {
+            Work::Many(gather) => gather.first_awaited(),
+            _ => Some(oldest),
+        }
+    }
+
+    /// Where the answer to a part is gathered.
+    fn gather_of(&self, part: RequestId) -> Option<&Gather> {
+        let Work::Part { command, .. } = self.task(part)?.work else { return None };
+        match &self.task(command)?.work {
+            Work::Many(gather) => Some(gather),
+            _ => None,
+        }
+    }
+
+    /// As [`Requests::keep_line`].
+    pub fn keep_line(&mut self, request: RequestId, text: &[u8]) {
+        self.requests.keep_line(request, text);
+    }
+
+    /// As [`Requests::take_line`].
+    pub fn take_line(&mut self, request: RequestId) -> Vec<u8> {
+        self.requests.take_line(request)
+    }
+
+    /// As [`Requests::all_answered`].
+    pub fn all_answered(&self) -> bool {
+        self.requests.all_answered()
+    }
+
+    /// Whether any command so far was answered with an error.
+    pub fn any_failed(&self) -> bool {
+        self.printer.any_failed()
+    }
+
+    /// As [`Requests::detached`].
+    pub fn detached(&mut self) -> RequestId {
+        self.requests.detached()
+    }
+
+    /// Takes in a command, which waits for its answer from now on.
+    pub fn open(&mut self, task: Task) -> RequestId {
+        let request = self.requests.open(task);
+        self.printer.expect(request);
+        request
+    }
+
+    /// Takes in a part of a command, which waits for its answer from now on.
+    pub fn open_part(&mut self, task: Task) -> RequestId {
+        let asked = match task.work {
+            Work::Part { command, node, .. } => Some((command, node)),
+            _ => None,
+        };
+        let request = self.requests.open_part(task);
+        if let Some((command, node)) = asked
+            && let Some(Task { work: Work::Many(gather), .. }) = self.task_mut(command)
+        {
+            gather.ask(node, request);
+        }
+        request
+    }
+
+    /// As [`Requests::task`].
+    pub fn task(&self, request: RequestId) -> Option<&Task> {
+        self.requests.task(request)
+    }
+
+    /// As [`Requests::task`].
+    pub fn task_mut(&mut self, request: RequestId) -> Option<&mut Task> {
+        self.requests.task_mut(request)
+    }
+
+    /// As [`Requests::tasks`].
+    pub fn tasks(&self) -> impl Iterator<Item = (RequestId, &Task)> {
+        self.requests.tasks()
+    }
+
+    /// Answers a command, or a part of one, and returns its task. Does nothing when it does not
+    /// wait for an answer.
+    pub fn answer(&mut self, request: RequestId, reply: Reply<'_>) -> Option<Task> {
+        if let Some(part) = self.requests.close_part(request) {
+            self.answer_part(&part, reply);
+            return Some(part);
+        }
+        let task = self.requests.close(request)?;
+        let requests = &mut self.requests;
+        self.printer.reply(request, reply, |printed| requests.free(printed));
+        Some(task)
+    }
+
+    fn answer_part(&mut self, part: &Task, reply: Reply<'_>) {
+        let Work::Part { command, node, kind, .. } = part.work else { return };
+        let Some(Task { work: Work::Many(gather), .. }) = self.requests.task_mut(command) else {
+            return;
+        };
+        let before = gather.bytes();
+        let is_first = gather.is_first(node);
+        gather.add(node, reply);
+        let (after, all) = (gather.bytes(), gather.take());
+        if kind == Kind::Exec && reply.is_error() {
+            // What the answers to its questions come to is for a module to say.
+            self.printer.note_failure();
+        }
+        self.gathered_bytes -= before;
+        match all {
+            None => {
+                self.gathered_bytes += after;
+                if is_first && self.oldest() == Some(command) {
+                    self.print_ready(command);
+                }
+            }
+            Some(Gathered::Module(module, answers)) => {
+                self.gathered.push(Told { call: command, module, answers });
+            }
+            Some(Gathered::Lines(lines)) => {
+                self.requests.close(command);
+                let requests = &mut self.requests;
+                self.printer.lines(command, lines, |printed| requests.free(printed));
+            }
+        }
+    }
+
+    /// Prints those lines of the oldest command that need not wait, if they are many.
+    fn print_ready(&mut self, command: RequestId) {
+        let Some(Task { work: Work::Many(gather), .. }) = self.requests.task_mut(command) else {
+            return;
+        };
+        let before = gather.bytes();
+        let Some(ready) = gather.take_ready() else { return };
+        self.gathered_bytes = self.gathered_bytes - before + gather.bytes();
+        self.printer.print(ready);
+    }
+
+    /// What to tell modules since the last call.
+    pub fn take_gathered(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.gathered)
+    }
+
+    /// As [`Printer::notice`].
+    pub fn notice(&mut self, line: &str) {
+        self.printer.notice(line);
+    }
+
+    /// As [`Printer::take_printed`].
+    pub fn take_printed(&mut self) -> Vec<u8> {
+        self.printer.take_printed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NodeId, Time};
+
+    fn printed(replies: &mut Replies) -> String {
+        String::from_utf8(replies.take_printed()).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_answered_twice() {
+        let mut replies = Replies::new(Order::Input);
+        let first = replies.open(Task::verb(Time::ZERO));
+        for text in ["once", "twice"] {
+            replies.answer(first, Reply::Ok(text));
+        }
+        let second = replies.open(Task::verb(Time::ZERO));
+        replies.answer(first, Reply::Ok("late"));
+        assert_eq!(printed(&mut replies), "Ok: once\n");
+        assert!(!replies.all_answered() && replies.task(second).is_some());
+    }
+
+    #[test]
+    fn a_reply_that_waits_for_an_earlier_one_keeps_its_place() {
+        let mut replies = Replies::new(Order::Input);
+        let ids = [(); 2].map(|()| replies.open(Task::verb(Time::ZERO)));
+        replies.answer(ids[1], Reply::Error("second"));
+        assert!(replies.any_failed() && replies.held_bytes() > 0);
+        replies.answer(ids[0], Reply::Ok("first"));
+        assert_eq!(printed(&mut replies), "Ok: first\nError: second\n");
+        assert_eq!((replies.held_bytes(), replies.all_answered()), (0, true));
+        let again = [(); 2].map(|()| replies.open(Task::verb(Time::ZERO)));
+        assert_eq!(again.map(|id| id.0 as u16), [ids[1], ids[0]].map(|id| id.0 as u16));
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_bytes_of_replies() {
+        let mut replies = Replies::new(Order::Input);
+        let ids = [(); 2].map(|()| replies.open(Task::verb(Time::ZERO)));
+        replies.answer(ids[1], Reply::Ok(&"x".repeat(HELD_BYTES_MAX)));
+        assert!(!replies.has_room());
+        replies.answer(ids[0], Reply::Ok(""));
+        assert!(replies.has_room());
+    }
+
+    #[test]
+    fn the_answers_of_many_nodes_are_printed_together() {
+        let mut replies = Replies::new(Order::Completion);
+        let nodes = [1, 2].map(|id| NodeId::compute(id).unwrap());
+        let gather = Box::new(Gather::lines(&nodes.into_iter().collect()));
+        let command = replies.open(Task::new(Work::Many(gather)));
+        let parts = nodes.map(|node| {
+            let (kind, body) = (Kind::Exec, [].into());
+            replies.open_part(Task::new(Work::Part { command, node, kind, body }))
+        });
+        assert_eq!(replies.first_awaited(), Some(parts[0]));
+        replies.answer(parts[1], Reply::OkOf(nodes[1], b"two"));
+        assert_eq!((printed(&mut replies), replies.held_bytes()), (String::new(), 3));
+        replies.answer(parts[0], Reply::UnavailableOf(nodes[0]));
+        assert_eq!(printed(&mut replies), "Error:1: Node is unavailable\nOk:2: two\n");
+        assert!(replies.any_failed() && replies.all_answered());
+        assert_eq!(replies.held_bytes(), 0);
+    }
+}

@@ -1,0 +1,134 @@
+//! `exec ID`: a line for one node.
+
+use super::desk::reply::{OUT_OF_MEMORY, Reply};
+use super::desk::task::{GiveUpReason, Work};
+use super::desk::windows::Admission;
+use super::desk::{Desk, towards};
+use crate::children::Children;
+use crate::memory;
+use crate::wire::{Allowance, Flags, Kind, Message, Status};
+use crate::{Life, NodeId, RequestId, Time};
+
+/// What becomes of a request for a node whose turn it is.
+pub(crate) enum Turn<T> {
+    /// Send it.
+    Send(T),
+    /// A window is full, but the node answers.
+    Wait,
+    /// It can't be sent, and its command has been told so.
+    Answered,
+}
+
+/// A request for a node.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub request: RequestId,
+    pub node: NodeId,
+    pub bytes: usize,
+    /// The command that it is a part of.
+    pub command: Option<RequestId>,
+}
+
+/// Takes in the command. Returns what to send of it at once; otherwise it waits for its turn, or
+/// has been answered.
+pub(crate) fn begin<'a>(
+    desk: &mut Desk,
+    children: &Children,
+    now: Time,
+    node: NodeId,
+    line: &'a [u8],
+) -> Option<Message<'a>> {
+    let request = desk.open(Work::Exec { node, line: Vec::new() });
+    if desk.tree.record(node).is_none() {
+        desk.answer(request, Reply::NotFoundOf(node));
+        return None;
+    }
+    if desk.turns.is_free(node) {
+        match advance(desk, children, now, request, node, line) {
+            Turn::Send(message) => return Some(message),
+            Turn::Answered => return None,
+            Turn::Wait => {}
+        }
+    }
+    desk.replies.keep_line(request, line);
+    desk.turns.enqueue(node, request);
+    None
+}
+
+/// The message with a line for its node, if it may be sent.
+pub(crate) fn advance<'a>(
+    desk: &mut Desk,
+    children: &Children,
+    now: Time,
+    request: RequestId,
+    node: NodeId,
+    line: &'a [u8],
+) -> Turn<Message<'a>> {
+    let wanted = Wanted { request, node, bytes: line.len(), command: None };
+    match admit(desk, children, now, wanted) {
+        Turn::Wait => Turn::Wait,
+        Turn::Answered => Turn::Answered,
+        Turn::Send((life, allowance)) => {
+            let flags = Flags::request(allowance);
+            Turn::Send(Message { flags, ..Message::new(Kind::Exec, life, request, line) })
+        }
+    }
+}
+
+/// Admits a request to a node and records it as sent, to a life with an allowance; or leaves it
+/// queued; or answers it with the reason.
+pub(crate) fn admit(
+    desk: &mut Desk,
+    children: &Children,
+    now: Time,
+    wanted: Wanted,
+) -> Turn<(Life, Allowance)> {
+    let Wanted { request, node, bytes, command } = wanted;
+    let refused = match desk.tree.life(node) {
+        None => Reply::NotFoundOf(node),
+        Some(_) if !desk.tree.is_reachable(node) => Reply::UnavailableOf(node),
+        Some(_) if !memory::has_room_for(bytes) => Reply::ErrorOf(node, OUT_OF_MEMORY),
+        Some(life) => match desk.admit(now, request, towards(children, life), bytes, command) {
+            Some(Admission::Wait) => return Turn::Wait,
+            Some(Admission::Refused) => Reply::RefusedOf(node),
+            Some(Admission::Granted(mut charge)) => {
+                let allowance = desk.intake.allow();
+                charge.allowance = Some(allowance);
+                desk.sent_with(now, request, Some(charge));
+                return Turn::Send((life, allowance));
+            }
+            None => {
+                // There is no route any more, which will be its answer.
+                desk.sent_with(now, request, None);
+                return Turn::Send((life, Allowance::Small));
+            }
+        },
+    };
+    desk.answer(request, refused);
+    Turn::Answered
+}
+
+/// The node has answered, or a node above it has.
+pub(crate) fn answered(
+    desk: &mut Desk,
+    request: RequestId,
+    node: NodeId,
+    status: Status,
+    text: &str,
+) {
+    let reply = match status {
+        Status::Ok => Reply::OkOf(node, text.as_bytes()),
+        Status::Failed => Reply::ErrorOf(node, text.as_bytes()),
+        Status::Unavailable => Reply::UnavailableOf(node),
+    };
+    desk.answer(request, reply);
+}
+
+/// There is no answer.
+pub(crate) fn gave_up(desk: &mut Desk, request: RequestId, node: NodeId, why: GiveUpReason) {
+    let reply = match why {
+        GiveUpReason::Slow => Reply::LateOf(node, desk.timeout),
+        GiveUpReason::Lost | GiveUpReason::Silent => Reply::UnavailableOf(node),
+    };
+    desk.answer(request, reply);
+}

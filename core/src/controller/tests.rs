@@ -1,0 +1,106 @@
+//! The control node by itself, told what it hears.
+
+use std::time::Duration;
+
+use super::{Controller, ControllerConfig, Order};
+use crate::wire::{self, Allowance, Flags, Hello, Kind, Message, Status};
+use crate::{Input, KEY_BYTES, Life, LinkId, Node, Output, Registry, Secret, Time, Token};
+
+const LINK: LinkId = LinkId(1);
+const TOKEN: Token = Token([1; 16]);
+
+fn turn<'a>(
+    controller: &mut Controller,
+    inputs: impl IntoIterator<Item = Input<'a>>,
+) -> Vec<Output> {
+    let mut out = Vec::new();
+    for input in inputs {
+        controller.handle(Time::ZERO, input, &mut out);
+    }
+    controller.flush(Time::ZERO, &mut out);
+    out
+}
+
+fn frame(message: &Message<'_>) -> Vec<u8> {
+    let mut frame = vec![0; wire::FRAME_HEADER_BYTES];
+    message.encode(&mut frame);
+    frame
+}
+
+/// A control node whose node 1 has joined, and its life.
+fn parent() -> (Controller, Life) {
+    let config = ControllerConfig {
+        token: TOKEN,
+        own_secret: Secret::new(&[2; KEY_BYTES]),
+        pid: 1,
+        transport: "test",
+        timeout: Duration::from_secs(5),
+        order: Order::Input,
+        nodes_max: 1,
+        commands: Registry::new([]).unwrap(),
+    };
+    let mut controller = Controller::new(Time::ZERO, config);
+    let out = turn(&mut controller, [Input::Line(b"create 1")]);
+    let [Output::Spawn(birth, None)] = &*out else { panic!("{out:?}") };
+    let life = birth.life;
+    let newborn = birth.seed.proof(0);
+    let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 2, newborn };
+    let hello = frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)));
+    turn(&mut controller, [Input::Up(LINK), Input::Frame(LINK, &hello)]);
+    (controller, life)
+}
+
+/// Or a node could fill the memory of the control node.
+#[test]
+fn an_answer_that_is_longer_than_it_may_be_is_worth_nothing() {
+    let (whole, piece) = (Flags::new(Status::Ok), vec![b'x'; wire::PIECE_BYTES_MAX]);
+    let pieces = Allowance::Large.bytes() / piece.len();
+    for (count, is_taken) in [(pieces, true), (pieces + 1, false), (3 * pieces, false)] {
+        let (mut controller, life) = parent();
+        let out = turn(&mut controller, [Input::Line(b"exec 1 anything")]);
+        let [Output::Send(LINK, asked)] = &*out else { panic!("{out:?}") };
+        let request = wire::open(asked).unwrap().1.next().unwrap().unwrap().request;
+        let answer = Message::answer(life, request, Status::Ok, &piece);
+        let mut printed = Vec::new();
+        for index in 0..count {
+            let flags = whole.piece(index == 0, index + 1 == count);
+            let answer = frame(&Message { flags, ..answer });
+            let out = turn(&mut controller, [Input::Frame(LINK, &answer)]);
+            printed.extend(out.into_iter().filter_map(|output| match output {
+                Output::Print(text) => String::from_utf8(text).ok(),
+                _ => None,
+            }));
+        }
+        let right = match is_taken {
+            true => format!("Ok:1: {}\n", "x".repeat(count * piece.len())),
+            false => "Error:1: the answer is longer than its node may send\n".to_owned(),
+        };
+        assert_eq!(printed, [right]);
+    }
+}
+
+/// Nor is it more than a line.
+#[test]
+fn what_is_printed_is_utf_8_whatever_a_node_sends() {
+    let (mut controller, life) = parent();
+    let out = turn(&mut controller, [Input::Line(b"exec 1 anything")]);
+    let [Output::Send(LINK, asked)] = &*out else { panic!("{out:?}") };
+    let request = wire::open(asked).unwrap().1.next().unwrap().unwrap().request;
+    let answer = frame(&Message::answer(life, request, Status::Ok, b"\xff\nOk:2: forged"));
+    let out = turn(&mut controller, [Input::Frame(LINK, &answer)]);
+    assert_eq!(out, [Output::Print("Ok:1: \u{fffd} Ok:2: forged\n".into())]);
+}
+
+/// Otherwise it would hang below itself, and whoever walks the tree would never come to an end.
+#[test]
+fn a_node_that_does_not_answer_is_not_created_below_itself() {
+    let (mut controller, life) = parent();
+    let out = turn(&mut controller, [Input::Line(b"create 1 1")]);
+    let [Output::Send(LINK, asked)] = &*out else { panic!("{out:?}") };
+    let (_, mut messages) = wire::open(asked).unwrap();
+    let ping = messages.next().unwrap().unwrap();
+    assert_eq!((ping.kind, ping.life), (Kind::Ping, life));
+    let lost = frame(&Message::answer(life, ping.request, Status::Unavailable, &[]));
+    let out = turn(&mut controller, [Input::Frame(LINK, &lost)]);
+    assert_eq!(out, [Output::Print(b"Error: Parent is unavailable\n".to_vec())]);
+}

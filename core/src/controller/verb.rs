@@ -1,0 +1,68 @@
+//! The console commands of modules: answered at once, or later, when their modules say so.
+
+use super::desk::Desk;
+use super::desk::gather::Told;
+use super::desk::reply::Reply;
+use super::desk::task::{Task, Work};
+use super::language;
+use crate::modules::Modules;
+use crate::{Facts, Failure, Outcome, RequestId, Time};
+
+/// When a module is called, and what it may know then.
+pub(crate) struct Moment {
+    /// In the time in which this node judges others.
+    pub now: Time,
+    /// By the clock.
+    pub real: Time,
+    pub facts: Facts,
+}
+
+/// Takes in the command.
+pub(crate) fn begin(
+    desk: &mut Desk,
+    modules: &mut Modules,
+    moment: &Moment,
+    verb: &str,
+    rest: &str,
+) {
+    let Moment { now, real, ref facts } = *moment;
+    let request = desk.replies.open(Task::verb(now));
+    match modules.verb(real, facts, request, verb, rest) {
+        Some(outcome) => answered(desk, now, request, outcome),
+        None => {
+            let text = language::unknown_verb(verb, modules.registry());
+            desk.answer(request, Reply::Error(&text));
+        }
+    }
+}
+
+/// Tells a module what it has asked for on behalf of a call.
+pub(crate) fn gathered(desk: &mut Desk, modules: &mut Modules, moment: &Moment, told: Told) {
+    let Told { call, module, answers } = told;
+    if let Some(task) = desk.replies.task_mut(call) {
+        task.work = Work::Verb;
+    }
+    let outcome = modules.gathered(moment.real, &moment.facts, call, module, answers);
+    answered(desk, moment.now, call, outcome);
+}
+
+/// Answers a call that was open; one that is not (any more) is not answered.
+pub(crate) fn finish(
+    desk: &mut Desk,
+    modules: &mut Modules,
+    now: Time,
+    call: RequestId,
+    outcome: Result<String, Failure>,
+) {
+    if let Some(outcome) = modules.finish(call, outcome) {
+        answered(desk, now, call, outcome.map(crate::Reply::Now));
+    }
+}
+
+fn answered(desk: &mut Desk, now: Time, request: RequestId, outcome: Outcome) {
+    match outcome {
+        Ok(crate::Reply::Now(result)) => desk.answer(request, Reply::Ok(&result)),
+        Ok(crate::Reply::Later) => desk.sent(now, request),
+        Err(Failure(text)) => desk.answer(request, Reply::Error(&text)),
+    }
+}
