@@ -84,25 +84,28 @@ pub(crate) fn admit(
     wanted: Wanted,
 ) -> Turn<(Life, Allowance)> {
     let Wanted { request, node, bytes, command } = wanted;
-    let refused = match desk.tree.life(node) {
+    let life = desk.tree.record(node).and_then(|record| Some((record.life(node)?, record)));
+    let refused = match life {
         None => Reply::NotFoundOf(node),
-        Some(_) if !desk.tree.is_reachable(node) => Reply::UnavailableOf(node),
+        Some((_, record)) if !record.reachable => Reply::UnavailableOf(node),
         Some(_) if !memory::has_room_for(bytes) => Reply::ErrorOf(node, OUT_OF_MEMORY),
-        Some(life) => match desk.admit(now, request, towards(children, life), bytes, command) {
-            Some(Admission::Wait) => return Turn::Wait,
-            Some(Admission::Refused) => Reply::RefusedOf(node),
-            Some(Admission::Granted(mut charge)) => {
-                let allowance = desk.intake.allow();
-                charge.allowance = Some(allowance);
-                desk.sent_with(now, request, Some(charge));
-                return Turn::Send((life, allowance));
+        Some((life, _)) => {
+            match desk.admit(now, request, towards(children, life), bytes, command) {
+                Some(Admission::Wait) => return Turn::Wait,
+                Some(Admission::Refused) => Reply::RefusedOf(node),
+                Some(Admission::Granted(mut charge)) => {
+                    let allowance = desk.intake.allow();
+                    charge.allowance = Some(allowance);
+                    desk.sent_with(now, request, Some(charge));
+                    return Turn::Send((life, allowance));
+                }
+                None => {
+                    // There is no route any more, which will be its answer.
+                    desk.sent_with(now, request, None);
+                    return Turn::Send((life, Allowance::Small));
+                }
             }
-            None => {
-                // There is no route any more, which will be its answer.
-                desk.sent_with(now, request, None);
-                return Turn::Send((life, Allowance::Small));
-            }
-        },
+        }
     };
     desk.answer(request, refused);
     Turn::Answered

@@ -2,16 +2,18 @@
 
 use std::collections::VecDeque;
 
+use rustc_hash::FxHashMap;
+
 use super::reply::Reply;
 use crate::{Order, RequestId};
 
 /// The replies that wait for those of earlier commands, and what was printed since it was taken.
 pub(crate) struct Printer {
     order: Order,
-    /// With [`Order::Input`], the commands in the order of input, with their replies once these are
-    /// there.
-    sequence: VecDeque<(RequestId, Option<Vec<u8>>)>,
-    /// How many bytes of replies wait for earlier ones.
+    /// With [`Order::Input`], the commands in the order of input.
+    sequence: VecDeque<RequestId>,
+    /// Those replies that wait for earlier ones.
+    held: FxHashMap<RequestId, Vec<u8>>,
     held_bytes: usize,
     printed: Vec<u8>,
     any_failed: bool,
@@ -22,6 +24,7 @@ impl Printer {
         Printer {
             order,
             sequence: VecDeque::new(),
+            held: FxHashMap::default(),
             held_bytes: 0,
             printed: Vec::new(),
             any_failed: false,
@@ -46,13 +49,13 @@ impl Printer {
     /// Expects the reply to one more command.
     pub fn expect(&mut self, request: RequestId) {
         if self.order == Order::Input {
-            self.sequence.push_back((request, None));
+            self.sequence.push_back(request);
         }
     }
 
     /// The command whose reply must come next; `None` when any may.
     pub fn next(&self) -> Option<RequestId> {
-        self.sequence.front().map(|(request, _)| *request)
+        self.sequence.front().copied()
     }
 
     /// In which order replies are printed.
@@ -70,7 +73,7 @@ impl Printer {
         } else {
             let mut text = Vec::new();
             reply.write(&mut text);
-            self.keep(request, text);
+            self.hold(request, text);
         }
     }
 
@@ -81,7 +84,7 @@ impl Printer {
             self.print(lines);
             self.advance(request, printed);
         } else {
-            self.keep(request, lines);
+            self.hold(request, lines);
         }
     }
 
@@ -110,20 +113,18 @@ impl Printer {
         self.order == Order::Completion || self.next() == Some(request)
     }
 
-    fn keep(&mut self, request: RequestId, text: Vec<u8>) {
-        // Ids grow in the order of the commands.
-        if let Ok(at) = self.sequence.binary_search_by_key(&request, |(request, _)| *request) {
-            self.held_bytes += text.len();
-            self.sequence[at].1 = Some(text);
-        }
+    fn hold(&mut self, request: RequestId, text: Vec<u8>) {
+        self.held_bytes += text.len();
+        self.held.insert(request, text);
     }
 
     /// A command has been printed: prints the replies that waited for it.
     fn advance(&mut self, request: RequestId, mut printed: impl FnMut(RequestId)) {
         self.sequence.pop_front();
         printed(request);
-        while let Some((request, Some(text))) = self.sequence.front_mut() {
-            let (request, text) = (*request, std::mem::take(text));
+        while let Some(request) = self.next()
+            && let Some(text) = self.held.remove(&request)
+        {
             self.held_bytes -= text.len();
             self.print(text);
             self.sequence.pop_front();

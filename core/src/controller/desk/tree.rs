@@ -69,6 +69,12 @@ impl Record {
         }
     }
 
+    /// Its latest life, unless it is absent.
+    pub fn life(&self, node: NodeId) -> Option<Life> {
+        let life = Life { node, incarnation: self.incarnation };
+        (self.state != State::Absent).then_some(life)
+    }
+
     fn is_of(&self, life: Life) -> bool {
         self.state != State::Absent && self.incarnation == life.incarnation
     }
@@ -123,8 +129,7 @@ impl Tree {
         if node.is_control() {
             return Some(Life::CONTROL);
         }
-        let record = self.record(node).filter(|record| record.state != State::Absent)?;
-        Some(Life { node, incarnation: record.incarnation })
+        self.record(node)?.life(node)
     }
 
     /// The life above a node.

@@ -10,6 +10,7 @@ use crate::{NodeId, RequestId};
 /// The commands that wait for their turn, and those that others wait for.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
+    /// None of them is empty.
     by_node: FxHashMap<NodeId, Queue>,
     /// Nodes whose queues may have something to do, in the order in which they came to.
     ready: VecDeque<NodeId>,
@@ -99,9 +100,9 @@ impl Turns {
 
     /// A command creates nothing below this node any more.
     pub fn expect_no_more(&mut self, parent: NodeId, request: RequestId) {
-        if let Some(queue) = self.by_node.get_mut(&parent) {
+        self.change(parent, |queue| {
             queue.coming.remove(&request);
-        }
+        });
     }
 
     /// Makes all others wait for a command.
@@ -111,23 +112,30 @@ impl Turns {
 
     /// A command has taken effect: it does not wait for its turn any more.
     pub fn leave(&mut self, node: NodeId, request: RequestId) {
-        if let Some(queue) = self.by_node.get_mut(&node) {
-            queue.leave(request);
+        self.change(node, |queue| queue.leave(request));
+    }
+
+    /// Changes a queue, and forgets it when nothing is left in it: most nodes have none.
+    fn change(&mut self, node: NodeId, change: impl FnOnce(&mut Queue)) {
+        let Some(queue) = self.by_node.get_mut(&node) else { return };
+        change(queue);
+        if queue.is_free() && queue.coming.is_empty() {
+            self.by_node.remove(&node);
         }
     }
 
     /// Ends the hold of a command on nodes; what waited for it may go on.
     pub fn release(&mut self, request: RequestId, nodes: impl IntoIterator<Item = NodeId>) {
         for node in nodes {
-            if let Some(queue) = self.by_node.get_mut(&node) {
+            self.change(node, |queue| {
                 queue.held_by.take_if(|holder| *holder == request);
                 queue.leave(request);
-            }
+            });
             self.ready.push_back(node);
         }
     }
 
-    /// Forgets a node that nobody names any more.
+    /// Forgets a node that is not there, and what was to be created below it.
     pub fn forget(&mut self, node: NodeId) {
         self.by_node.remove(&node);
     }
@@ -174,6 +182,9 @@ mod tests {
         turns.leave(node(1), A);
         assert_eq!(turns.next(node(1)), Some(B));
         assert!(turns.is_free(node(2)) && !turns.is_free(node(1)));
+        turns.leave(node(1), B);
+        turns.leave(node(1), C);
+        assert!(turns.is_free(node(1)) && turns.by_node.is_empty());
     }
 
     #[test]
