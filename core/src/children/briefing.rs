@@ -50,8 +50,8 @@ impl Briefing {
         wire::body(&Welcome { parent, pid: self.pid, depth, ancestors })
     }
 
-    /// Tells a peer that it is welcome, before all else: a request must not be run by a node that does
-    /// not know its place.
+    /// Tells a peer that it is welcome, before all else: a request must not be run by a node that
+    /// does not know its place.
     pub fn send_welcome(&self, link: &mut Link) {
         link.send_first(&Message::neighbour(Kind::Welcome, &self.welcome()));
     }
@@ -70,8 +70,8 @@ impl Briefing {
         self.watch = watch;
     }
 
-    /// Watches a child, and has it see signs of this node's own life. Nobody judges the control node's
-    /// silence, so it sends none.
+    /// Watches a child, and has it see signs of this node's own life. Nobody judges the control
+    /// node's silence, so it sends none.
     pub fn watch(&self, link: &mut Link, now: Time) {
         link.silent_after(self.watch.map(|watch| watch.silent_after), now);
         let beats = self.watch.filter(|_| self.own != Life::CONTROL);

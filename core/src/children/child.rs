@@ -67,8 +67,8 @@ impl Child {
         turn.queued(self.turn_bytes);
     }
 
-    /// Tells it that what it has just said leads nowhere. One that keeps saying such things, and does
-    /// not take the answers, gets no more of them.
+    /// Tells it that what it has just said leads nowhere. One that keeps saying such things, and
+    /// does not take the answers, gets no more of them.
     pub fn object(&mut self, message: &Message<'_>) {
         if self.link.queued_bytes() <= OBJECTIONS_BYTES_MAX {
             self.link.send(message);
@@ -87,7 +87,8 @@ impl Child {
         Ok(messages)
     }
 
-    /// Sends what waits for it. With `acknowledge` unset it gets no new credit, and remains touched.
+    /// Sends what waits for it. With `acknowledge` unset it gets no new credit, and remains
+    /// touched.
     pub fn flush(&mut self, now: Time, acknowledge: bool, out: &mut Vec<Output>) {
         self.is_touched = !acknowledge;
         self.turn_bytes = 0;

@@ -182,7 +182,8 @@ impl Links {
         }
     }
 
-    /// Hangs up on a peer that makes no sense. The link is still to be [forgotten](Links::disconnected).
+    /// Hangs up on a peer that makes no sense. The link is still to be
+    /// [forgotten](Links::disconnected).
     pub fn cut_off(&mut self, now: Time, link: LinkId, what: Malformed, out: &mut Vec<Output>) {
         let (own, Malformed(what)) = (self.own.node, what);
         let text =

@@ -54,8 +54,8 @@ impl Children {
         self.links.count() == 0 && self.processes.is_empty()
     }
 
-    /// Notes how far this node is from the control node, and who is above it, and tells all below. They
-    /// are told though it may be nothing new: the way up is.
+    /// Notes how far this node is from the control node, and who is above it, and tells all below.
+    /// They are told though it may be nothing new: the way up is.
     pub fn set_place(&mut self, depth: u32, ancestors: Vec<Ancestor>) {
         self.links.set_place(depth, ancestors);
     }

@@ -1,5 +1,5 @@
-//! The processes that a node is to see to the end of: those that it has started, as long as they have
-//! no other parent, and those that it has taken in.
+//! The processes whose end a node must see to: those that it has started, as long as they have no
+//! other parent, and those that it has taken in.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) struct Processes {
     /// Whose children they are of.
     own: Life,
     by_life: BTreeMap<Life, Process>,
-    /// All of them are to end.
+    /// All of them must end.
     is_end: bool,
     /// What could not be ended first, here or below.
     left: Option<String>,
@@ -29,17 +29,18 @@ enum Process {
     Running,
     /// Started by somebody else, and taken in. Its end is known from its link alone.
     Adopted,
-    /// It is to end.
+    /// It must end.
     Ending(Ending),
 }
 
-/// How long a process that was killed may take to be gone before whoever waits for that is told so. A
-/// debugger or a control group that is frozen may hold it for ever.
+/// How long a process that was killed may take to be gone before the node that waits for that hears
+/// so. A debugger or a control group that is frozen may hold it for ever.
 pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(2);
 
-/// The same when this node is to end itself: what is left is the control node's then, which looks for
-/// it last of all. A busy machine takes tens of milliseconds to end what was killed. Whoever waits for
-/// this node has more patience, by [`END_GRACE_STEP`](crate::children::END_GRACE_STEP).
+/// The same when this node must end itself: what is left is the control node's then, which looks
+/// for it last of all. A busy machine takes tens of milliseconds to end what was killed. The
+/// parent, which waits for this node, has more patience, by
+/// [`END_GRACE_STEP`](crate::children::END_GRACE_STEP).
 const LEFT_WITHIN: Duration = Duration::from_millis(75);
 
 #[derive(Clone, Debug, Default)]
@@ -73,7 +74,7 @@ impl Processes {
         self.by_life.values().filter(is_starting).count()
     }
 
-    /// Whether a life is known here and is to end.
+    /// Whether a life is known here and must end.
     pub fn is_ending(&self, life: Life) -> bool {
         matches!(self.by_life.get(&life), Some(Process::Ending(_)))
     }
@@ -100,7 +101,7 @@ impl Processes {
         });
     }
 
-    /// A process is to end by itself, or to be killed at `kill_at`, and then the request is
+    /// A process must end by itself, or is killed at `kill_at`, and then the request is
     /// answered. Says whether there is one.
     pub fn end(&mut self, life: Life, kill_at: Time, request: RequestId) -> bool {
         let Some(process) = self.by_life.get_mut(&life) else { return false };
@@ -115,7 +116,7 @@ impl Processes {
         true
     }
 
-    /// All are to end by themselves, or to be killed at `kill_at`; says which have to be asked to.
+    /// All must end by themselves, or are killed at `kill_at`; says which must be asked to.
     /// Those without a link belong to another parent by now, end by themselves, or have not begun.
     pub fn end_all(
         &mut self,
@@ -227,7 +228,8 @@ impl Processes {
                     ending.gone_by = earliest(ending.gone_by, Some(now + LEFT_WITHIN));
                 }
                 if ending.exited {
-                    // One that was adopted may have found another parent before it was asked to end.
+                    // One that was adopted may have found another parent before it was asked to
+                    // end.
                     out.push(Output::Kill(life));
                     self.ended(life, up);
                 }
@@ -242,7 +244,7 @@ impl Processes {
         true
     }
 
-    /// A life that was to end has ended.
+    /// A life that had to end has ended.
     fn ended(&mut self, life: Life, up: &mut Up<'_>) {
         let Some(Process::Ending(Ending { request, left, .. })) = self.by_life.remove(&life) else {
             return;
@@ -263,7 +265,8 @@ impl Processes {
         }
     }
 
-    /// What could not be ended when all were to, here or below, in words for the user: the first of it.
+    /// What could not be ended when all were to, here or below, in words for the user: the first of
+    /// it.
     pub fn left(&self) -> Option<&str> {
         self.left.as_deref()
     }

@@ -1,5 +1,5 @@
-//! The children by their links, and what is passed on between them and the parent: requests down to
-//! whoever is below, and what children say up.
+//! The children by their links, and what is passed on between them and the parent: requests go
+//! down to all below, and what children say goes up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -150,8 +150,8 @@ impl Relay {
         read
     }
 
-    /// Answers what is pending for lives that are not reached any more by these links. The node that
-    /// has seen the way break does so too, but what is cut in pieces may not have reached it.
+    /// Answers what is pending for lives that are not reached any more by these links. The node
+    /// that has seen the way break does so too, but what is cut in pieces may not have reached it.
     fn give_up_pending(&mut self, mut rerouted: Vec<(Life, LinkId)>, up: &mut Up<'_>) {
         rerouted.sort_unstable();
         let links: BTreeSet<_> = rerouted.iter().map(|(_, link)| *link).collect();

@@ -1,12 +1,14 @@
-//! What goes up: what a child says, as far as it is believed and is news, and what its parent says of it.
+//! What goes up: what a child says, as far as it is believed and is news, and what its parent says
+//! of it.
 
 use super::child::Child;
 use crate::router::{News, RouteTable, Router};
 use crate::wire::{self, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Status, Up};
 use crate::{Exit, Life, LinkId, Place, Proved, RequestId};
 
-/// How often the proofs of one frame are hashed at most, which takes about as long as it takes to read it.
-/// An honest frame has the place of one life that has just moved, and those of others that were known.
+/// How often the proofs of one frame are hashed at most, which takes about as long as it takes to
+/// read it. An honest frame has the place of one life that has just moved, and those of others that
+/// were known.
 pub(crate) const HASHES_PER_FRAME_MAX: u64 = 4 * 1024;
 
 /// How many lives one message about the tree names at most; keeps it below a piece.
@@ -108,8 +110,8 @@ impl<'a, 'u> Reports<'a, 'u> {
         is_wanted
     }
 
-    /// A life has joined further down. That is the answer to the request that has brought it about, if
-    /// that is pending on this link.
+    /// A life has joined further down. That is the answer to the request that has brought it about,
+    /// if that is pending on this link.
     fn joined(&mut self, message: &Message<'_>, at: Proved) {
         let is_awaited = self.child.link_mut().answered(message.request);
         if self.learn(at) {

@@ -488,8 +488,8 @@ fn a_life_that_joins_answers_only_a_request_that_is_pending_there() {
     }
 }
 
-/// Whoever is in the tree can connect to a parent and say that it is the child which is awaited, or an
-/// orphan, and knows all lives.
+/// Whoever is in the tree can connect to a parent and say that it is the child which is awaited, or
+/// an orphan, and knows all lives.
 #[test]
 fn nobody_is_taken_in_without_a_proof() {
     let mut children = Children::new(Life::CONTROL, 1, TOKEN);

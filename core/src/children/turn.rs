@@ -2,8 +2,9 @@
 
 use crate::{FRAME_BYTES_MAX, LinkId};
 
-/// With this much queued for one child it is time to let it leave, so that the child begins while this
-/// node goes on: half a frame, and about half of what the control node has unanswered at a node.
+/// With this much queued for one child it is time to let it leave, so that the child begins while
+/// this node goes on: half a frame, and about half of what the control node has unanswered at a
+/// node.
 const BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
 
 /// The links that this turn has touched, and those whose acknowledgements are withheld.

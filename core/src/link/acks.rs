@@ -38,8 +38,8 @@ impl OwedAcks {
         self.frames() >= ACK_FRAMES || self.bytes >= ACK_BYTES
     }
 
-    /// Writes an acknowledgement into a frame that leaves: of all that has come, or only that of the
-    /// last frame again, which gives the peer no new credit.
+    /// Writes an acknowledgement into a frame that leaves: of all that has come, or only that of
+    /// the last frame again, which gives the peer no new credit.
     pub fn stamp(&mut self, frame: &mut [u8], acknowledge: bool) {
         if acknowledge {
             self.acknowledged = self.received;

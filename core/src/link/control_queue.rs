@@ -1,4 +1,5 @@
-//! The control messages that wait to leave on a link: those between neighbours, and news of the tree.
+//! The control messages that wait to leave on a link: those between neighbours, and news of the
+//! tree.
 
 use std::collections::VecDeque;
 

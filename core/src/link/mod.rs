@@ -73,8 +73,8 @@ impl Link {
         self.outbox.push(message);
     }
 
-    /// Queues data ahead of all that waits: what the peer must hear first on this link, or first after
-    /// a hello, whatever was queued meanwhile. Never long.
+    /// Queues data ahead of all that waits: what the peer must hear first on this link, or first
+    /// after a hello, whatever was queued meanwhile. Never long.
     pub fn send_first(&mut self, message: &Message<'_>) {
         self.outbox.push_first(message);
     }
@@ -168,21 +168,21 @@ impl Link {
         is_due
     }
 
-    /// Queues a beat, if any are to be sent.
+    /// Queues a beat, if the peer expects any.
     pub fn beat(&mut self) {
         if self.pulse.has_beats() {
             self.send_control(Merge::Beat, &Message::neighbour(Kind::Beat, &[]));
         }
     }
 
-    /// Whether it is time to look at the peer's process, since nothing has come from it for too long.
-    /// [`Link::judge`] must follow, and nothing more is due before.
+    /// Whether it is time to look at the peer's process, since nothing has come from it for too
+    /// long. [`Link::judge`] must follow, and nothing more is due before.
     pub fn inspect_if_due(&mut self, now: Time) -> bool {
         self.pulse.inspect_if_due(now)
     }
 
-    /// Whether the peer, of whose process this was seen, has just turned out to be silent; true once
-    /// for each silence. One that is kept from running has a respite.
+    /// Whether the peer, of whose process this was seen, has just turned out to be silent; true
+    /// once for each silence. One that is kept from running has a respite.
     pub fn judge(&mut self, now: Time, seen: Inspection) -> bool {
         self.pulse.judge(now, seen)
     }
@@ -321,7 +321,7 @@ mod tests {
         assert!(!flush(&mut link).is_empty());
     }
 
-    /// It would fill the memory of whoever can't pass on as fast as it sends.
+    /// It would fill the memory of a node that can't pass on as fast as it sends.
     #[test]
     fn a_peer_that_sends_more_than_it_has_credit_for_is_malformed() {
         for (bytes, fit) in [(0, CREDIT_FRAMES_CONTROL), (10_000, 13)] {

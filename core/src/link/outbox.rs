@@ -118,8 +118,8 @@ impl Outbox {
         self.control.push(merge, message);
     }
 
-    /// The next frame to leave, if there is one and credit for it. Its acknowledgement is still to be
-    /// written.
+    /// The next frame to leave, if there is one and credit for it. Its acknowledgement is still to
+    /// be written.
     pub fn pop(&mut self, in_flight: &InFlight) -> Option<Vec<u8>> {
         let mut frame = match self.pop_data(in_flight) {
             Some(frame) => frame,

@@ -1,4 +1,4 @@
-//! The signs of life on a link: when the next is to be sent, and when one should have come.
+//! The signs of life on a link: when the next is due, and when one should have come.
 
 use std::time::Duration;
 
@@ -73,15 +73,15 @@ impl Pulse {
         self.silent_after.map(|after| self.heard + after + self.suspicion.respite())
     }
 
-    /// Whether it is time to look at the peer's process, since nothing has come from it for too long.
-    /// [`Pulse::judge`] must follow, and nothing more is due before.
+    /// Whether it is time to look at the peer's process, since nothing has come from it for too
+    /// long. [`Pulse::judge`] must follow, and nothing more is due before.
     pub fn inspect_if_due(&mut self, now: Time) -> bool {
         let is_due = !self.is_silent && self.verdict_at().is_some_and(|verdict| now >= verdict);
         is_due && self.suspicion.inspect()
     }
 
-    /// Whether the peer, whose process was looked at, has just turned out to be silent; true once for
-    /// each silence. One that is kept from running has a respite.
+    /// Whether the peer, whose process was looked at, has just turned out to be silent; true once
+    /// for each silence. One that is kept from running has a respite.
     pub fn judge(&mut self, now: Time, seen: Inspection) -> bool {
         let Some(after) = self.silent_after else { return false };
         match self.suspicion.judge(seen, after, now.since(self.heard + after)) {
@@ -113,8 +113,8 @@ mod tests {
     const IDLE: Activity = Activity { is_busy: false, ran: Duration::ZERO };
     const ASLEEP: Inspection = Inspection { neighbour: IDLE, delivery: IDLE };
 
-    /// What is seen when the neighbour is busy, or else the delivery of its frames, and what they have
-    /// run so far.
+    /// What is seen when the neighbour is busy, or else the delivery of its frames, and what they
+    /// have run so far.
     fn busy(neighbour: bool, ran: Duration) -> Inspection {
         let activity = |is_busy| Activity { is_busy, ran };
         Inspection { neighbour: activity(neighbour), delivery: activity(!neighbour) }

@@ -7,9 +7,9 @@ use crate::{Activity, Inspection};
 /// How much longer than others a peer has at most that is kept from running.
 pub(super) const RESPITE_MAX: Duration = Duration::from_secs(2);
 
-/// How long the first respite is at most; an eighth of the time after which a peer is overdue, which is
-/// half a beat, when that is less. Each further respite is as long as all before: looks take time of the
-/// processor, of which there is little then.
+/// How long the first respite is at most; an eighth of the time after which a peer is overdue,
+/// which is half a beat, when that is less. Each further respite is as long as all before: looks
+/// take time of the processor, of which there is little then.
 const RESPITE_FIRST_MAX: Duration = Duration::from_millis(50);
 const RESPITE_FIRST_SHARE: u32 = 8;
 
@@ -72,8 +72,8 @@ impl Suspicion {
     }
 }
 
-/// Whether those of which this was seen, in the beginning of a respite and now, want to run and have
-/// hardly done so in it.
+/// Whether those of which this was seen, in the beginning of a respite and now, want to run and
+/// have hardly done so in it.
 fn is_kept_waiting(first: Activity, seen: Activity, respite: Duration) -> bool {
     let has_run = !respite.is_zero() && seen.ran >= first.ran + respite / RUN_SHARE;
     seen.is_busy && !has_run

@@ -1,5 +1,5 @@
-//! How a compute node answers: at once, as far as the answer may come unasked, or else when the control
-//! node takes it.
+//! How a compute node answers: at once, as far as the answer may come unasked, or else when the
+//! control node takes it.
 
 use rustc_hash::FxHashMap;
 
@@ -18,8 +18,8 @@ pub(super) const OUT_OF_MEMORY: &str =
 pub(super) struct Answers {
     /// Whose they are.
     own: Life,
-    /// What calls that are answered later may answer unasked, when that is not [`Allowance::Large`].
-    /// Bounded by the control node's window.
+    /// What calls that are answered later may answer unasked, when that is not
+    /// [`Allowance::Large`]. Bounded by the control node's window.
     allowances: FxHashMap<RequestId, Allowance>,
     offers: Offers,
 }

@@ -101,8 +101,8 @@ impl Worker {
         self.children.depth() > 0
     }
 
-    /// What it could not end before it ended itself, in words for the user; its process then ends with
-    /// [`LEFT_BEHIND_STATUS`](crate::LEFT_BEHIND_STATUS).
+    /// What it could not end before it ended itself, in words for the user; its process then ends
+    /// with [`LEFT_BEHIND_STATUS`](crate::LEFT_BEHIND_STATUS).
     #[must_use]
     pub fn left(&self) -> Option<&str> {
         self.children.left()
@@ -417,7 +417,7 @@ impl Node for Worker {
             self.apply_effects(now, out);
         }
         let before = out.len();
-        // A child is welcomed before the control node hears of it: whoever is told that a node is there
+        // A child is welcomed before the control node hears of it: who hears that a node is there
         // may rely on it to know where to turn when this one is gone.
         self.children.flush(now, !self.parent.is_congested(), out);
         self.parent.flush(now, out);

@@ -12,8 +12,9 @@ use crate::{Ancestor, Inspection, LinkId, NodeId, Output, Proved, Seed, Time, Wa
 /// How many places one message about those below names at most; keeps it below a piece.
 const PLACES_PER_MESSAGE: usize = 400;
 
-/// How many bytes of answers and news may wait for the parent before this node takes in no more: children
-/// get no new credit, and its own requests wait. As many may wait to be taken before those do.
+/// How many bytes of answers and news may wait for the parent before this node takes in no more:
+/// children get no new credit, and its own requests wait. As many may wait to be taken before those
+/// do.
 pub(crate) const ANSWERS_WAITING_BYTES: usize = 256 * 1024;
 
 /// The parent of a node, or the last one that it had.
@@ -97,8 +98,9 @@ impl Parent {
         self.link.waiting_bytes()
     }
 
-    /// Passes a message on towards the control node. Without a parent that is in vain: the one that was
-    /// to have it knows that the way is gone, and will learn of those below when there is another.
+    /// Passes a message on towards the control node. Without a parent that is in vain: the one that
+    /// was to have it knows that the way is gone, and will learn of those below when there is
+    /// another.
     pub fn send(&mut self, message: &Message<'_>) {
         if !self.is_up {
             return;
@@ -146,8 +148,8 @@ impl Parent {
         Ok(messages)
     }
 
-    /// Takes in what the parent says of itself and those above it. Returns who is above the children of
-    /// this node, the nearest first.
+    /// Takes in what the parent says of itself and those above it. Returns who is above the
+    /// children of this node, the nearest first.
     pub fn welcomed(&mut self, pid: u32, above: Vec<Ancestor>) -> Vec<Ancestor> {
         self.pid = Some(pid);
         self.above = above;
@@ -184,8 +186,8 @@ impl Parent {
         self.link.beat();
     }
 
-    /// The link to the parent is gone. Returns whether another one is looked for; if not, the node must
-    /// end.
+    /// The link to the parent is gone. Returns whether another one is looked for; if not, the node
+    /// must end.
     pub fn lost(&mut self, now: Time, out: &mut Vec<Output>) -> bool {
         self.is_up = false;
         if self.is_closing {
@@ -245,8 +247,8 @@ impl Parent {
         true
     }
 
-    /// The process of the parent, of which nothing has come for too long, was looked at. If the parent is
-    /// silent, another one is looked for.
+    /// The process of the parent, of which nothing has come for too long, was looked at. If the
+    /// parent is silent, another one is looked for.
     pub fn inspected(&mut self, now: Time, seen: Inspection, out: &mut Vec<Output>) {
         // One that is ending notes the silence as well, or its deadline would stay.
         let may_move = !self.is_closing && self.moves < MOVES_MAX;
@@ -277,8 +279,8 @@ impl Parent {
         self.search.as_ref().is_some_and(|search| search.has(link))
     }
 
-    /// An attempt to reach another parent has this link, which is closed if nobody is looked for any
-    /// more.
+    /// An attempt to reach another parent has this link, which is closed if nobody is looked for
+    /// any more.
     pub fn connecting(&mut self, now: Time, number: u64, link: LinkId, out: &mut Vec<Output>) {
         let search = self.search.as_mut();
         if !search.is_some_and(|search| search.connecting(number, link, now)) {
@@ -328,8 +330,8 @@ impl Parent {
         Found::None
     }
 
-    /// Makes the one that was asked on this link the parent, and tells it so before all else. Returns
-    /// whether it is.
+    /// Makes the one that was asked on this link the parent, and tells it so before all else.
+    /// Returns whether it is.
     fn adopt(&mut self, now: Time, link: LinkId, out: &mut Vec<Output>) -> bool {
         let chosen = self.search.take().and_then(|search| search.choose(link, out));
         let Some((ancestor, link)) = chosen else { return false };
@@ -381,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_lost_is_asked_first() {
+    fn the_parent_that_is_lost_is_asked_first() {
         let mut out = Vec::new();
         let mut parent = parent(NodeId::compute(2).unwrap(), vec![ancestor(1)]);
         assert!(parent.lost(NOW, &mut out));

@@ -1,6 +1,6 @@
 //! How a node that has lost its parent finds another: the nearest ancestor that takes it in. As in
-//! RFC 8305 ("Happy Eyeballs") the candidates are asked one after the other, each a moment after the
-//! one before, and the first that answers is chosen.
+//! RFC 8305 ("Happy Eyeballs") the candidates are asked one after the other, each a moment after
+//! the one before, and the first that answers is chosen.
 //!
 //! A node only ever joins one of those above it, which it was told in advance, so no cycle can come
 //! about, whatever other nodes move at the same time.
