@@ -177,8 +177,8 @@ impl Child {
             }
             Kind::Offer => {
                 message.read::<u64>()?;
-                if !self.link.is_pending(message.request) {
-                    // Nobody would ever take it.
+                if self.link.awaited_from(message.request) != Some(message.life) {
+                    // Nobody would ever take it, or another life would be asked for it.
                     let (life, request) = (message.life, message.request);
                     self.object(&Message::new(Kind::Take, life, request, &wire::body(&false)));
                     return Ok(());
@@ -1424,6 +1424,19 @@ mod tests {
             let joined = frame(&joined);
             children.handle(NOW, Input::Frame(LINK, &joined), &mut Vec::new(), up);
             assert_eq!(requests, [expected]);
+        }
+    }
+
+    /// The control node would be asked for an answer that it does not have, and complain.
+    #[test]
+    fn a_long_answer_is_offered_only_by_the_one_who_was_asked() {
+        let mut children = parent();
+        let asked = Message::new(Kind::Exec, life(), RequestId(7), b"a line");
+        children.forward(&asked, &mut |message| panic!("{message:?}"));
+        let bytes = wire::body(&1_000_000_u64);
+        for (from, told) in [(Life::CONTROL, 0), (leaf(), 0), (life(), 1)] {
+            let offer = Message::new(Kind::Offer, from, RequestId(7), &bytes);
+            assert_eq!(hear(&mut children, LINK, &offer).1.len(), told, "{from}");
         }
     }
 
