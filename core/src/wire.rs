@@ -295,6 +295,10 @@ impl<'a> Message<'a> {
         if !flags.is_whole() && !kind.may_be_long() {
             return None;
         }
+        // An answer is not late while it is coming, so pieces that bring hardly anything could go on for ever.
+        if !flags.is_last() && body.len() != PIECE_BYTES_MAX {
+            return None;
+        }
         let message = Message {
             kind,
             flags,
@@ -571,11 +575,31 @@ mod tests {
     fn only_what_may_be_long_comes_in_pieces() {
         for kind in Kind::ALL {
             let flags = Flags::new(Status::Ok).piece(true, false);
-            let frame = frame(&[Message { flags, ..sample(kind) }]);
-            let (_, mut messages) = open(&frame).unwrap();
-            let is_taken = messages.next().is_some_and(|message| message.is_ok());
-            assert_eq!(is_taken, matches!(kind, Kind::Exec | Kind::Answer), "{kind:?}");
+            let message = Message { flags, body: &[b'x'; PIECE_BYTES_MAX], ..sample(kind) };
+            assert_eq!(is_taken(&message), matches!(kind, Kind::Exec | Kind::Answer), "{kind:?}");
         }
+    }
+
+    /// Or an answer could be drawn out for ever.
+    #[test]
+    fn only_the_last_piece_is_shorter_than_the_others() {
+        for kind in [Kind::Exec, Kind::Answer] {
+            for body in [&[][..], b"short", &[b'x'; PIECE_BYTES_MAX], &[b'x'; PIECE_BYTES_MAX + 1]]
+            {
+                for (first, last) in [(true, false), (false, false), (false, true), (true, true)] {
+                    let flags = Flags::new(Status::Ok).piece(first, last);
+                    let is_full = body.len() == PIECE_BYTES_MAX;
+                    let message = Message { flags, body, ..sample(kind) };
+                    assert_eq!(is_taken(&message), last || is_full, "{first} {last}");
+                }
+            }
+        }
+    }
+
+    fn is_taken(message: &Message<'_>) -> bool {
+        let frame = frame(&[*message]);
+        let (_, mut messages) = open(&frame).unwrap();
+        messages.next().is_some_and(|message| message.is_ok())
     }
 
     #[test]

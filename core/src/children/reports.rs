@@ -102,7 +102,8 @@ impl<'a, 'u> Reports<'a, 'u> {
 
     /// Whether the answer that is offered may still be taken; declines it if not.
     fn is_wanted(&mut self, offer: &Message<'_>) -> bool {
-        let is_wanted = self.child.link().is_pending(offer.request);
+        // Another life would be asked for an answer that it does not have.
+        let is_wanted = self.child.link().awaited_from(offer.request) == Some(offer.life);
         if !is_wanted {
             let no = wire::body(&false);
             self.child.object(&Message::new(Kind::Take, offer.life, offer.request, &no));

@@ -488,6 +488,19 @@ fn a_life_that_joins_answers_only_a_request_that_is_pending_there() {
     }
 }
 
+/// The control node would be asked for an answer that it does not have, and complain.
+#[test]
+fn a_long_answer_is_offered_only_by_the_one_who_was_asked() {
+    let mut children = parent();
+    let asked = Message::new(Kind::Exec, life(), RequestId(7), b"a line");
+    children.forward(&asked, &mut |message| panic!("{message:?}"));
+    let bytes = wire::body(&1_000_000_u64);
+    for (from, told) in [(Life::CONTROL, 0), (leaf(), 0), (life(), 1)] {
+        let offer = Message::new(Kind::Offer, from, RequestId(7), &bytes);
+        assert_eq!(hear(&mut children, LINK, &offer).1.len(), told, "{from}");
+    }
+}
+
 /// Whoever is in the tree can connect to a parent and say that it is the child which is awaited, or
 /// an orphan, and knows all lives.
 #[test]

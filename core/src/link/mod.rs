@@ -100,6 +100,11 @@ impl Link {
         self.pending.contains_key(&request)
     }
 
+    /// Whose answer to `request` is still to come back on this link.
+    pub fn awaited_from(&self, request: RequestId) -> Option<Life> {
+        self.pending.get(&request).copied()
+    }
+
     /// Forgets a request that has been answered; says whether it was pending.
     pub fn answered(&mut self, request: RequestId) -> bool {
         self.pending.remove(&request).is_some()

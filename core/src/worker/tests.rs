@@ -113,9 +113,10 @@ fn a_line_whose_rest_does_not_come_is_not_run() {
     let mut worker = worker(Vec::new());
     turn(&mut worker, Input::Up(PARENT));
     let flags = |first, last| wire::Flags::new(Status::Ok).piece(first, last);
-    let begun = Message { flags: flags(true, false), ..exec(1, "bytes ") };
+    let blanks = " ".repeat(wire::PIECE_BYTES_MAX);
+    let begun = Message { flags: flags(true, false), ..exec(1, &blanks) };
     let other = exec(2, "bytes 1");
-    let rest = Message { flags: flags(false, true), ..exec(1, "3") };
+    let rest = Message { flags: flags(false, true), ..exec(1, "bytes 3") };
     let out = turn(&mut worker, Input::Frame(PARENT, &frame(&[begun, other, rest])));
     assert_eq!(sent(&out), [(Kind::Answer, 2)]);
 }
