@@ -10,9 +10,9 @@ use crate::wire::{Allowance, Flags, Kind, Message, Status};
 use crate::{Life, NodeId, RequestId, Time};
 
 /// What becomes of a request for a node whose turn it is.
-pub(crate) enum Turn<T> {
+pub(crate) enum Turn {
     /// Send it.
-    Send(T),
+    Send(Admitted),
     /// A window is full, but the node answers.
     Wait,
     /// It can't be sent, and its command has been told so.
@@ -29,23 +29,39 @@ pub(crate) struct Wanted {
     pub command: Option<RequestId>,
 }
 
+/// A request that has its share of the windows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted {
+    pub request: RequestId,
+    pub life: Life,
+    pub allowance: Allowance,
+}
+
+impl Admitted {
+    /// The message with a line for its node.
+    pub fn message<'a>(&self, line: &'a [u8]) -> Message<'a> {
+        let flags = Flags::request(self.allowance);
+        Message { flags, ..Message::new(Kind::Exec, self.life, self.request, line) }
+    }
+}
+
 /// Takes in the command. Returns what to send of it at once; otherwise it waits for its turn, or
 /// has been answered.
-pub(crate) fn begin<'a>(
+pub(crate) fn begin(
     desk: &mut Desk,
     children: &Children,
     now: Time,
     node: NodeId,
-    line: &'a [u8],
-) -> Option<Message<'a>> {
+    line: &[u8],
+) -> Option<Admitted> {
     let request = desk.open(Work::Exec { node, line: Vec::new() });
     if desk.tree.record(node).is_none() {
         desk.answer(request, Reply::NotFoundOf(node));
         return None;
     }
     if desk.turns.is_free(node) {
-        match advance(desk, children, now, request, node, line) {
-            Turn::Send(message) => return Some(message),
+        match advance(desk, children, now, request, node, line.len()) {
+            Turn::Send(admitted) => return Some(admitted),
             Turn::Answered => return None,
             Turn::Wait => {}
         }
@@ -55,34 +71,21 @@ pub(crate) fn begin<'a>(
     None
 }
 
-/// The message with a line for its node, if it may be sent.
-pub(crate) fn advance<'a>(
+/// Admits a line of this many bytes for its node, or answers why not.
+pub(crate) fn advance(
     desk: &mut Desk,
     children: &Children,
     now: Time,
     request: RequestId,
     node: NodeId,
-    line: &'a [u8],
-) -> Turn<Message<'a>> {
-    let wanted = Wanted { request, node, bytes: line.len(), command: None };
-    match admit(desk, children, now, wanted) {
-        Turn::Wait => Turn::Wait,
-        Turn::Answered => Turn::Answered,
-        Turn::Send((life, allowance)) => {
-            let flags = Flags::request(allowance);
-            Turn::Send(Message { flags, ..Message::new(Kind::Exec, life, request, line) })
-        }
-    }
+    bytes: usize,
+) -> Turn {
+    admit(desk, children, now, Wanted { request, node, bytes, command: None })
 }
 
 /// Admits a request to a node and records it as sent, to a life with an allowance; or leaves it
 /// queued; or answers it with the reason.
-pub(crate) fn admit(
-    desk: &mut Desk,
-    children: &Children,
-    now: Time,
-    wanted: Wanted,
-) -> Turn<(Life, Allowance)> {
+pub(crate) fn admit(desk: &mut Desk, children: &Children, now: Time, wanted: Wanted) -> Turn {
     let Wanted { request, node, bytes, command } = wanted;
     let life = desk.tree.record(node).and_then(|record| Some((record.life(node)?, record)));
     let refused = match life {
@@ -97,12 +100,12 @@ pub(crate) fn admit(
                     let allowance = desk.intake.allow();
                     charge.allowance = Some(allowance);
                     desk.sent_with(now, request, Some(charge));
-                    return Turn::Send((life, allowance));
+                    return Turn::Send(Admitted { request, life, allowance });
                 }
                 None => {
                     // There is no route any more, which will be its answer.
                     desk.sent_with(now, request, None);
-                    return Turn::Send((life, Allowance::Small));
+                    return Turn::Send(Admitted { request, life, allowance: Allowance::Small });
                 }
             }
         }

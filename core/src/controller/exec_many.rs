@@ -8,7 +8,7 @@ use super::desk::gather::{Gather, Gathered, Told};
 use super::desk::outbox::Part;
 use super::desk::reply::Reply;
 use super::desk::task::{Task, Work};
-use super::exec::{self, Turn, Wanted};
+use super::exec::{self, Admitted, Turn, Wanted};
 use super::language::Target;
 use crate::children::Children;
 use crate::wire::{self, Kind, Published};
@@ -111,7 +111,7 @@ pub(crate) fn advance(
     match exec::admit(desk, children, now, Wanted { request, node, bytes, command }) {
         Turn::Wait => return false,
         Turn::Answered => {}
-        Turn::Send((life, allowance)) => {
+        Turn::Send(Admitted { life, allowance, .. }) => {
             let link = children.link_to(life);
             desk.outbox.part(life, request, link, allowance, part);
         }

@@ -124,8 +124,9 @@ impl Controller {
             }
             Ok(Line::Exec { node, line }) => {
                 let (desk, children) = (&mut self.desk, &self.children);
-                if let Some(request) = exec::begin(desk, children, now, node, line.as_bytes()) {
-                    self.send(now, &request);
+                let line = line.as_bytes();
+                if let Some(admitted) = exec::begin(desk, children, now, node, line) {
+                    self.send(now, &admitted.message(line));
                 }
             }
             Ok(Line::ExecMany { targets, line }) => {
@@ -228,8 +229,8 @@ impl Controller {
             None | Some(Work::Verb | Work::Many(_)) => true,
             Some(Work::Exec { .. }) => {
                 let line = desk.replies.take_line(request);
-                match exec::advance(desk, children, now, request, node, &line) {
-                    Turn::Send(message) => self.send(now, &message),
+                match exec::advance(desk, children, now, request, node, line.len()) {
+                    Turn::Send(admitted) => self.send(now, &admitted.message(&line)),
                     Turn::Answered => {}
                     Turn::Wait => {
                         desk.replies.keep_line(request, &line);
