@@ -1,9 +1,9 @@
 //! `hoptree bench`: what this build does on this machine.
 //!
 //! Each measure holds hoptree against the same work done with less of it, and the transports
-//! against each other, in the same run. [`runs`] has them take turns; for each transport there is a
-//! [`stage`], a process that is the control node of what is measured. The other ends are processes
-//! like nodes ([`crew`]), so they too outlive nothing. How each measure is meant is in
+//! against each other, in the same run. `runs` has them take turns; for each transport there is a
+//! `stage`, a process that is the control node of what is measured. The other ends are processes
+//! like nodes (`crew`), so they too outlive nothing. How each measure is meant is in
 //! `docs/benchmarks.md`.
 
 mod alarm;

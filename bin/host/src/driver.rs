@@ -182,7 +182,7 @@ impl<N: Node> Driver<N> {
         }
     }
 
-    /// Ends the transport, after giving the last frames up to [`FINISH_TIME_MAX`] to leave.
+    /// Ends the transport, after giving the last frames up to `FINISH_TIME_MAX` to leave.
     pub fn finish(self) -> Children {
         self.transport.finish(FINISH_TIME_MAX);
         self.children

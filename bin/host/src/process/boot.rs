@@ -160,7 +160,7 @@ impl Boot {
     ///
     /// # Errors
     ///
-    /// When it is longer than [`BOOT_BYTES_MAX`]; the bounds of what is in it forbid that.
+    /// When it is longer than `BOOT_BYTES_MAX`; the bounds of what is in it forbid that.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, String> {
         let mut bytes = Zeroizing::new(vec![0; BOOT_BYTES_MAX]);
         let length = match postcard::to_slice(self, &mut bytes) {

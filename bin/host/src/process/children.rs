@@ -174,7 +174,7 @@ impl Children {
         }
     }
 
-    /// Waits until no node is left among the children, for at most [`SWEEP_TIME_MAX`]: nodes that
+    /// Waits until no node is left among the children, for at most `SWEEP_TIME_MAX`: nodes that
     /// have lost their parent have come to be children of the control node, and those that do not
     /// end by themselves are killed. Then the tree's directory is removed. To be called there at the
     /// end, with the lifeline closed.
