@@ -61,6 +61,8 @@ impl Child {
     }
 
     /// Queues a request for it or for a node below it.
+    // Not inlined, it costs a relay 3 % of its instructions for each request.
+    #[inline]
     pub fn request(&mut self, message: &Message<'_>, turn: &mut Turn) {
         self.touch(turn).send(message);
         self.turn_bytes += message.wire_bytes();
