@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use hoptree_core::{Opening, Token};
-use hoptree_host::Failure;
+use hoptree_core::{Opening, Token, Waker};
 use hoptree_host::logging::LogConfig;
-use hoptree_host::process::{Children, Heritage, Lifeline};
+use hoptree_host::process::{self, Children, Heritage, Lifeline};
+use hoptree_host::{Failure, Signals};
 use rustix::process::Pid;
 
 use super::PATIENCE;
@@ -93,4 +93,16 @@ impl Crew {
         drop(self.lifeline);
         children.sweep();
     }
+}
+
+/// This process becomes a member of a crew: from now on it ends with it, whatever call it is in.
+///
+/// # Errors
+///
+/// When the system refuses what every member needs.
+pub fn join(heritage: &Heritage) -> Result<(), Failure> {
+    let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
+    Signals::of_compute_node(lifeline, heritage.directory.clone(), Waker::new(|| {}))
+        .map(drop)
+        .map_err(Failure::doing("handle signals"))
 }

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Address, TransportSpec, Waker};
-use hoptree_host::process::{self, Children, Heritage};
-use hoptree_host::{Failure, Helper, Signals};
+use hoptree_core::{Address, TransportSpec};
+use hoptree_host::process::{Children, Heritage};
+use hoptree_host::{Failure, Helper};
 
 use super::PATIENCE;
+use super::crew;
 use super::library::{self, RoundTrip};
 use super::victim::Victim;
 
@@ -59,11 +60,7 @@ pub const HELPER: Helper =
 ///
 /// When the library can't go on.
 fn serve(near: &Address, heritage: &Heritage) -> Result<(), Failure> {
-    let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
-    // Its thread ends the process, whatever call blocks here.
-    let _signals =
-        Signals::of_compute_node(lifeline, heritage.directory.clone(), Waker::new(|| {}))
-            .map_err(Failure::doing("handle signals"))?;
+    crew::join(heritage)?;
     let Some(library) = library::under(&heritage.transport) else {
         return Err(Failure::Usage(format!("'{}' has no floor", heritage.transport)));
     };

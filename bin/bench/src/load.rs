@@ -2,10 +2,10 @@
 
 use std::hint;
 
-use hoptree_core::Waker;
-use hoptree_host::process::{self, Children, Heritage};
-use hoptree_host::{Failure, Helper, Signals};
+use hoptree_host::process::{Children, Heritage};
+use hoptree_host::{Failure, Helper};
 
+use super::crew;
 use super::victim::Victim;
 
 /// Some of them, until it is dropped.
@@ -49,11 +49,7 @@ pub const HELPER: Helper = Helper { name: "bench-load", run: |_, _, heritage| se
 ///
 /// When the system refuses what every process of it needs.
 fn serve(heritage: &Heritage) -> Result<(), Failure> {
-    let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
-    // Its thread ends the process.
-    let _signals =
-        Signals::of_compute_node(lifeline, heritage.directory.clone(), Waker::new(|| {}))
-            .map_err(Failure::doing("handle signals"))?;
+    crew::join(heritage)?;
     loop {
         hint::spin_loop();
     }

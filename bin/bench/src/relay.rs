@@ -6,8 +6,10 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{Address, Event, LinkId, SendError, Transport};
-use hoptree_host::process::{self, Children, Heritage};
-use hoptree_host::{Failure, Helper, Signals, transports};
+use hoptree_host::process::{Children, Heritage};
+use hoptree_host::{Failure, Helper, transports};
+
+use super::crew;
 
 /// How soon a frame that the transport had no room for is tried again: nothing tells when it has.
 const RETRY_TIME: Duration = Duration::from_millis(1);
@@ -21,13 +23,10 @@ pub const HELPER: Helper = Helper { name: "bench-relay", run: serve };
 ///
 /// When the transport or the system refuses.
 fn serve(below: u32, parent: &Address, heritage: Heritage) -> Result<(), Failure> {
-    let lifeline = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
+    crew::join(&heritage)?;
     let spec = transports::find(&heritage.transport)?;
     let (mut transport, _lock) = transports::open_without_seal(spec, heritage.opening())?;
     let parent = transport.connect(parent);
-    let _signals =
-        Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())
-            .map_err(Failure::doing("handle signals"))?;
     let relay = Relay {
         below,
         parent,

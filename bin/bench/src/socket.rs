@@ -3,17 +3,17 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Address, Waker};
-use hoptree_host::process::{self, Children, Heritage, make_directory};
-use hoptree_host::{Failure, Helper, Signals};
+use hoptree_core::Address;
+use hoptree_host::process::{Children, Heritage, make_directory};
+use hoptree_host::{Failure, Helper};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::PATIENCE;
+use super::crew;
 use super::victim::{Victim, let_arrive};
 
 /// What a peer says first.
@@ -175,11 +175,7 @@ pub const HELPER: Helper =
 ///
 /// When the near end is not there.
 fn serve(near: &Address, heritage: &Heritage) -> Result<(), Failure> {
-    let lifeline: OwnedFd = process::detach(heritage.lifeline).map_err(Failure::doing("detach"))?;
-    // Its thread ends the process, whatever call blocks here.
-    let _signals =
-        Signals::of_compute_node(lifeline, heritage.directory.clone(), Waker::new(|| {}))
-            .map_err(Failure::doing("handle signals"))?;
+    crew::join(heritage)?;
     let mut stream = connect(&near.0).map_err(Failure::doing("connect"))?;
     stream.write_all(&[HELLO]).map_err(Failure::doing("say hello"))?;
     let mut bytes = vec![0; READ_BYTES_MAX];
