@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::deadline::{LONG_PATIENCE, PATIENCE};
+use crate::deadline::{LONG_PATIENCE, PATIENCE, holds_within};
 use crate::lines::{Line, Lines};
 use crate::process::Process;
 use crate::scratch::Scratch;
@@ -244,16 +244,14 @@ impl Console {
     }
 
     fn wait_exit_within(&mut self, within: Duration) -> ExitStatus {
-        let start = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            if start.elapsed() > within {
-                let (activity, transcript) = (self.process.activity(), self.transcript());
-                panic!("hoptree does not exit within {within:?}\n{activity}{transcript}");
-            }
-            thread::sleep(Duration::from_millis(5));
+        let mut status = None;
+        holds_within(within, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        let Some(status) = status else {
+            let (activity, transcript) = (self.process.activity(), self.transcript());
+            panic!("hoptree does not exit within {within:?}\n{activity}{transcript}");
         };
         let deadline = Instant::now() + PATIENCE;
         let closed = self.output.wait_for_end(deadline) && self.errors.wait_for_end(deadline);

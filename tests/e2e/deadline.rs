@@ -21,12 +21,20 @@ pub const TOLERANCE: Duration = Duration::from_millis(800);
 
 /// Waits until `condition` holds.
 #[track_caller]
-pub fn eventually(what: &str, within: Duration, mut condition: impl FnMut() -> bool) {
+pub fn eventually(what: &str, within: Duration, condition: impl FnMut() -> bool) {
+    assert!(holds_within(within, condition), "not within {within:?}: {what}");
+}
+
+/// Waits until `condition` holds, and says whether it came to that.
+pub fn holds_within(within: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < within, "not within {within:?}: {what}");
+        if start.elapsed() >= within {
+            return false;
+        }
         thread::sleep(Duration::from_millis(5));
     }
+    true
 }
 
 /// Lets time pass because the test is about time.
