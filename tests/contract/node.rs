@@ -126,6 +126,8 @@ impl Node {
             let (candidate, diary) = (candidate.clone(), Arc::clone(&diary));
             move || {
                 let _over = Over(&diary);
+                // It is dropped first, with its directory: when this node is over, the process may end.
+                let candidate = candidate;
                 let transport = candidate.open().unwrap();
                 waker.send(transport.waker()).unwrap();
                 serve(transport, &taken, &diary);
