@@ -213,7 +213,7 @@ impl Links {
         let (hello, mut link) = self.arrivals.read_hello(now, id, frame)?;
         let life = hello.life;
         match hello.newborn {
-            // It was told of an older life at this address, which has another owner by now.
+            // It looks for an older node, whose address this node has now.
             None if life.incarnation <= self.own.incarnation => {
                 self.refuse(now, life, "is older and can't hang below");
                 out.push(Output::Close(id));
