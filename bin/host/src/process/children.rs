@@ -186,15 +186,13 @@ impl Children {
     fn await_nodes(&mut self) {
         const PERIOD: Duration = Duration::from_millis(10);
         let start = Instant::now();
-        let mut found_none = false;
         while self.reap(|_| {}) {
+            // One search is enough: a child that ends while it lasts, and leaves its own children to
+            // this process, is found all the same, since it is still to be reaped.
             let left = strays();
-            // A node that ended during the search has left its children to this process behind the
-            // search's back. So it takes two to say that nobody is there.
-            if left.is_empty() && std::mem::replace(&mut found_none, true) {
+            if left.is_empty() {
                 return;
             }
-            found_none = left.is_empty();
             if start.elapsed() > SWEEP_TIME_MAX {
                 left.iter().for_each(|stray| self.tell_left(stray));
                 return;

@@ -12,7 +12,7 @@ use rustix::process::{Pid, getpid};
 
 use super::NODE_WORD;
 
-/// A child of this process that is a node and is not over, whoever started it.
+/// A child of this process that is a node, or was one, and has yet to be reaped, whoever started it.
 #[derive(Debug)]
 pub struct Stray {
     pid: Pid,
@@ -80,8 +80,9 @@ impl fmt::Display for Program {
     }
 }
 
-/// The children of this process that are hoptree nodes and are not over. Children that this process
-/// already had when it became hoptree are none.
+/// The children of this process that are hoptree nodes and are not over, and those that are just
+/// ending, whatever they were. Living children that this process already had when it became hoptree
+/// are none.
 pub fn strays() -> Vec<Stray> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     processes
@@ -96,10 +97,8 @@ fn stray(number: i32) -> Option<Stray> {
         return None;
     }
     let pid = Pid::from_raw(number)?;
-    if stat.state == 'Z' {
-        // Its command line is gone. Its end is told here as soon as nobody traces it.
-        let tracer = tracer(number).filter(|_| stat.name == "hoptree")?;
-        return Some(Stray { pid, node: None, hold: Hold::Witness(tracer) });
+    if !stat.has_memory {
+        return ending(pid, &stat);
     }
     let node = Some(node(number)?);
     let hold = match tracer(number) {
@@ -108,6 +107,17 @@ fn stray(number: i32) -> Option<Stray> {
         None => Hold::Unknown(stat.state),
     };
     Some(Stray { pid, node, hold })
+}
+
+/// A process on its way out: its command line went with its memory, while its files may still be open
+/// and its threads may still run. Whoever it is, its end is told here soon, unless another one traces it.
+fn ending(pid: Pid, stat: &Stat) -> Option<Stray> {
+    let hold = match tracer(pid.as_raw_pid()) {
+        Some(tracer) if stat.name == "hoptree" => Hold::Witness(tracer),
+        Some(_) => return None,
+        None => Hold::Unknown(stat.state),
+    };
+    Some(Stray { pid, node: None, hold })
 }
 
 /// Whether a process is this node of this very tree: it runs this program, is called so, and holds on to
@@ -157,6 +167,8 @@ struct Stat {
     name: String,
     state: char,
     parent: Option<Pid>,
+    /// It loses that early on its way out.
+    has_memory: bool,
 }
 
 impl Stat {
@@ -164,30 +176,40 @@ impl Stat {
         Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    /// `PID (NAME) STATE PARENT ...`, where the name may hold anything.
+    /// `PID (NAME) STATE PARENT ...`, where the name may hold anything. The size of the memory is the
+    /// 23rd field: proc_pid_stat(5).
     fn parse(text: &str) -> Option<Stat> {
         let (before, after) = text.rsplit_once(')')?;
         let (_, name) = before.split_once('(')?;
         let mut fields = after.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = Pid::from_raw(fields.next()?.parse().ok()?);
-        Some(Stat { name: name.to_owned(), state, parent })
+        let has_memory = fields.nth(18)? != "0";
+        Some(Stat { name: name.to_owned(), state, parent, has_memory })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::c_void;
     use std::process::Command;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use rustix::process::{Signal, WaitOptions, kill_process};
 
     use super::*;
 
     #[test]
     fn a_stat_is_read_behind_any_name() {
         let parent = Pid::from_raw(42);
-        let stat = Stat { name: "a) (b".to_owned(), state: 'R', parent };
-        assert_eq!(Stat::parse("7 (a) (b) R 42 1 1"), Some(stat));
+        let stat = |has_memory| Stat { name: "a) (b".to_owned(), state: 'R', parent, has_memory };
+        let text = "7 (a) (b) R 42 1 1 0 -1 4 1 0 0 0 0 0 0 0 20 0 1 0 99 ";
+        assert_eq!(Stat::parse(&format!("{text}8192 1")), Some(stat(true)));
+        assert_eq!(Stat::parse(&format!("{text}0 0")), Some(stat(false)));
         assert_eq!(Stat::parse("7 (x"), None);
         let own = Stat::of(getpid().as_raw_pid()).unwrap();
+        assert!(own.has_memory);
         assert_eq!(own.parent, rustix::process::getppid(), "as read from /proc");
     }
 
@@ -199,6 +221,39 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!found);
+    }
+
+    /// Its first thread is a zombie then, and the others may hold files.
+    #[test]
+    fn a_child_whose_threads_have_not_all_ended_is_a_stray() {
+        extern "C" fn stay(_: *mut c_void) -> i32 {
+            loop {
+                // SAFETY: it takes nothing.
+                unsafe { libc::pause() };
+            }
+        }
+        let flags = libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_THREAD;
+        let mut stack = vec![0_u128; 4096];
+        let top = stack.as_mut_ptr_range().end.cast();
+        // SAFETY: the child only makes system calls, and the stack of its other thread is the child's
+        // own copy, which nobody else uses.
+        let child = unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::clone(stay, top, flags, std::ptr::null_mut());
+                libc::syscall(libc::SYS_exit, 0);
+            }
+            child
+        };
+        let pid = Pid::from_raw(child).unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while Stat::of(child).unwrap().state != 'Z' && Instant::now() < until {
+            thread::yield_now();
+        }
+        let is_stray = strays().iter().any(|stray| stray.pid() == pid);
+        kill_process(pid, Signal::KILL).unwrap();
+        rustix::process::waitpid(Some(pid), WaitOptions::empty()).unwrap();
+        assert!(is_stray);
     }
 
     #[test]
