@@ -28,12 +28,47 @@ fn every_node_of_a_set_gives_a_line_in_ascending_order() {
 }
 
 #[test]
+fn a_set_may_be_said_in_many_ways() {
+    let mut console = Console::start(&["--timeout", "60000"]);
+    let processes = tree(&mut console);
+    for (set, nodes) in [
+        ("3-6", vec![3, 4, 5, 6]),
+        ("1,4-6,9", vec![1, 4, 5, 6, 9]),
+        ("*,!3-11", vec![1, 2, 12, 13]),
+        ("!2..,!3..,!99", vec![1, 4, 11, 12, 13]),
+        ("2..,!5", vec![2, 6, 7]),
+        ("@1", vec![1]),
+        ("@2,@1", vec![1, 2, 3, 4]),
+        ("@3,!@down,!5-12", vec![13]),
+    ] {
+        console.send(&format!("exec {set} echo {set}"));
+        assert_eq!(console.lines(nodes.len()), lines(nodes, set));
+    }
+    console
+        .ask("exec *,!1.. echo x", "Error: exec: the set '*,!1..' is empty: no node is in it now");
+    console.ask("exec @down echo x", "Error: exec: the set '@down' is empty: no node is in it now");
+    processes[13 - 1].kill();
+    console.ask("exec 13 echo x", "Error:13: Node is unavailable");
+    console.ask("exec @down echo x", "Error:13: Node is unavailable");
+    console.send("exec @up,!1-9 echo up");
+    assert_eq!(console.lines(3), lines(10..=12, "up"));
+}
+
+#[test]
+fn nodes_that_are_just_being_created_are_in_a_set() {
+    let mut console = Console::start(&[]);
+    console.send("create 1\ncreate 2 1\ncreate 3 1\nexec @2,@up,!3 echo x");
+    assert_eq!(console.lines(5)[3..], lines([1, 2], "x"));
+}
+
+#[test]
 fn an_unknown_node_refuses_the_whole_set() {
     let mut console = Console::start(&[]);
     console.ask("exec * echo x", "Error: exec: there is no node yet");
     tree(&mut console);
     console.ask("exec 1,14,2 start", "Error: exec: there is no node 14");
     console.ask("exec 99.. start", "Error: exec: there is no node 99");
+    console.ask("exec 1-99 start", "Error: exec: there is no node 14");
     console.ask("exec 1 time", "Ok:1: 0");
     console.ask("exec 2 time", "Ok:2: 0");
 }

@@ -9,56 +9,30 @@ use super::desk::outbox::Part;
 use super::desk::reply::Reply;
 use super::desk::task::{Task, Work};
 use super::exec::{self, Admitted, Turn, Wanted};
-use super::language::Target;
+use super::node_set::NodeSet;
+use super::selection;
 use crate::children::Children;
 use crate::wire::{self, Kind, Published};
 use crate::{NodeId, RequestId, Time};
 
-/// Takes in the command. None of the nodes may be unknown.
+/// Takes in the command.
 pub(crate) fn begin(
     desk: &mut Desk,
     children: &Children,
     now: Time,
-    targets: &[Target],
+    set: &NodeSet<'_>,
     line: &str,
 ) {
-    let nodes = match nodes_of(desk, targets) {
+    let nodes = match selection::select(desk, set) {
         Ok(nodes) => nodes,
-        Err(unknown) => {
-            let wrong = match unknown {
-                Some(node) => format!("exec: there is no node {node}"),
-                None => "exec: there is no node yet".to_owned(),
-            };
+        Err(wrong) => {
             let request = desk.replies.open(Task::verb(now));
-            return desk.answer(request, Reply::Error(&wrong));
+            return desk.answer(request, Reply::Error(&format!("exec: {wrong}")));
         }
     };
     let command = desk.open(Work::Many(Box::new(Gather::lines(&nodes))));
     let part = Part { command, kind: Kind::Exec, body: line.as_bytes().into() };
     fan_out(desk, children, now, nodes, &part);
-}
-
-/// The nodes that are meant, those that are just being created included; or the one that does not
-/// exist, if it was named.
-fn nodes_of(desk: &Desk, targets: &[Target]) -> Result<BTreeSet<NodeId>, Option<NodeId>> {
-    let tree = &desk.tree;
-    let mut nodes = BTreeSet::new();
-    for target in targets {
-        match *target {
-            Target::All => nodes.extend(tree.nodes().filter(|node| !desk.is_ending(*node))),
-            Target::One(node) | Target::Below(node) if tree.record(node).is_none() => {
-                return Err(Some(node));
-            }
-            Target::One(node) => {
-                nodes.insert(node);
-            }
-            Target::Below(node) => {
-                let below = desk.subtree_and_coming(node).into_iter();
-                nodes.extend(below.filter(|below| *below == node || !desk.is_ending(*below)));
-            }
-        }
-    }
-    if nodes.is_empty() { Err(None) } else { Ok(nodes) }
 }
 
 /// Takes in what a module asks of all nodes, on behalf of a call of one of its verbs. Returns the

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::node_set::NodeSet;
 use crate::modules::split_word;
 use crate::{CONSOLE_VERBS, Milliseconds, NodeId, Registry, nearest, shown};
 
@@ -43,7 +44,7 @@ pub(crate) enum Line<'a> {
         line: &'a str,
     },
     ExecMany {
-        targets: Vec<Target>,
+        set: NodeSet<'a>,
         line: &'a str,
     },
     Ping(NodeId),
@@ -58,15 +59,6 @@ pub(crate) enum Line<'a> {
         verb: &'a str,
         rest: &'a str,
     },
-}
-
-/// Which nodes a command is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    One(NodeId),
-    /// This one and all below it.
-    Below(NodeId),
-    All,
 }
 
 /// Reads a line.
@@ -129,20 +121,9 @@ fn exec(rest: &str) -> Result<Line<'_>, String> {
         let id = Some(ids).filter(|ids| !ids.is_empty());
         node_id("ID", id).map(|node| Line::Exec { node, line })
     } else {
-        let targets = ids.split(',').map(target).collect::<Result<_, _>>();
-        targets.map(|targets| Line::ExecMany { targets, line })
+        NodeSet::parse(ids).map(|set| Line::ExecMany { set, line })
     };
     parsed.map_err(|wrong| explain("exec", &wrong))
-}
-
-fn target(text: &str) -> Result<Target, String> {
-    if text == "*" {
-        return Ok(Target::All);
-    }
-    match text.strip_suffix("..") {
-        Some(id) => node_id("ID", Some(id)).map(Target::Below),
-        None => node_id("ID", Some(text)).map(Target::One),
-    }
 }
 
 /// Puts a node, and by default what is below it, on another transport.
@@ -150,7 +131,7 @@ const TRANSPORT_OPTION: &str = "--transport";
 
 const IDS: &str = "an integer from 0 to 2147483647";
 
-fn node_id(name: &str, word: Option<&str>) -> Result<NodeId, String> {
+pub(super) fn node_id(name: &str, word: Option<&str>) -> Result<NodeId, String> {
     number::<u32>(name, word, IDS)
         .and_then(|id| NodeId::compute(id).ok_or_else(|| wrong_value(name, IDS, word)))
 }
@@ -166,17 +147,20 @@ fn pause(name: &str, word: Option<&str>) -> Result<Duration, String> {
 
 fn number<T: FromStr>(name: &str, word: Option<&str>, expected: &str) -> Result<T, String> {
     let Some(text) = word else { return Err(missing(name, expected)) };
-    // The standard parser takes a plus sign, which nobody writes before an id.
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let value = if digits { text.parse().ok() } else { None };
-    value.ok_or_else(|| wrong_value(name, expected, word))
+    digits(text).ok_or_else(|| wrong_value(name, expected, word))
+}
+
+/// A number without a sign: the standard parser takes a plus sign, which nobody writes before an id.
+pub(super) fn digits<T: FromStr>(text: &str) -> Option<T> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { text.parse().ok() } else { None }
 }
 
 fn missing(name: &str, expected: &str) -> String {
     format!("{name} is missing: expected {expected}")
 }
 
-fn wrong_value(name: &str, expected: &str, word: Option<&str>) -> String {
+pub(super) fn wrong_value(name: &str, expected: &str, word: Option<&str>) -> String {
     format!("{name} must be {expected}, not '{}'", quoted(word))
 }
 
@@ -245,17 +229,9 @@ mod tests {
             ("exec 10", exec(10, "")),
             ("exec 10 3 1 2 3", exec(10, "3 1 2 3")),
             ("exec 10  echo  a  b ", exec(10, "echo  a  b")),
-            ("exec * time", Line::ExecMany { targets: vec![Target::All], line: "time" }),
             (
-                "exec 5,1..,7 time",
-                Line::ExecMany {
-                    targets: vec![
-                        Target::One(node(5)),
-                        Target::Below(node(1)),
-                        Target::One(node(7)),
-                    ],
-                    line: "time",
-                },
+                "exec 5,1..,!7 time",
+                Line::ExecMany { set: NodeSet::parse("5,1..,!7").unwrap(), line: "time" },
             ),
             ("ping 0", Line::Ping(node(0))),
             ("remove 7", Line::Remove(node(7))),
@@ -284,10 +260,7 @@ mod tests {
             ("create 1 --transport", "NAME is missing"),
             ("create 1 --transport a b", "unexpected argument 'b'"),
             ("exec", "exec: ID is missing"),
-            ("exec x echo", "not 'x'"),
-            ("exec 1,,2 echo", "not ''"),
-            ("exec 1,x.. echo", "not 'x'"),
-            ("exec ** echo", "not '**'"),
+            ("exec x echo", "exec: ID must be a node such as 5, or several: "),
             ("exec -1 echo", "not '-1'"),
             ("ping", "ping: ID is missing"),
             ("ping 1 2", "unexpected argument '2'"),

@@ -16,11 +16,13 @@ mod exec_many;
 mod help;
 mod language;
 mod news;
+mod node_set;
 mod outcomes;
 mod picture;
 mod ping;
 mod reading;
 mod remove;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod upward;
@@ -129,8 +131,8 @@ impl Controller {
                     self.send(now, &admitted.message(line));
                 }
             }
-            Ok(Line::ExecMany { targets, line }) => {
-                exec_many::begin(&mut self.desk, &self.children, now, &targets, line);
+            Ok(Line::ExecMany { set, line }) => {
+                exec_many::begin(&mut self.desk, &self.children, now, &set, line);
             }
             Ok(Line::Ping(node)) => ping::begin(&mut self.desk, now, node),
             Ok(Line::Remove(node)) => remove::begin(&mut self.desk, node),
