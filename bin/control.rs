@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use hoptree_core::{Controller, ControllerConfig, Registry, Time, TransportSpec};
 use hoptree_host::process::{
-    Children, DirectoryLock, Heritage, Lifeline, random_secret, remove_abandoned, remove_directory,
-    temporary_directory,
+    ChildProcesses, DirectoryLock, Heritage, Lifeline, random_secret, remove_abandoned,
+    remove_directory, temporary_directory,
 };
 use hoptree_host::{Driver, Ending, Failure, Signals, logging, transports};
 
@@ -70,7 +70,7 @@ fn set_up(
             commands,
         },
     );
-    let driver = Driver::new(controller, transport, Children::new(heritage), signals.clone());
+    let driver = Driver::new(controller, transport, ChildProcesses::new(heritage), signals.clone());
     let prompting = source.terminal().is_some() && io::stdout().is_terminal();
     let stdin = Stdin::read(source, waker.clone())
         .map_err(Failure::refused("start a thread for the input"))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hoptree_core::{Opening, Token, Waker};
 use hoptree_host::logging::LogConfig;
-use hoptree_host::process::{self, Children, Heritage, Lifeline};
+use hoptree_host::process::{self, ChildProcesses, Heritage, Lifeline};
 use hoptree_host::{Failure, Signals};
 use rustix::process::Pid;
 
@@ -60,8 +60,8 @@ impl Crew {
     }
 
     /// Starts its members.
-    pub fn children(&self) -> Children {
-        Children::new(self.heritage.clone())
+    pub fn children(&self) -> ChildProcesses {
+        ChildProcesses::new(self.heritage.clone())
     }
 
     /// Has the system continue a process, which may be stopped, when this process ends, however it

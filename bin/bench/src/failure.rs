@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hoptree_host::Failure;
-use hoptree_host::process::Children;
+use hoptree_host::process::ChildProcesses;
 
 use super::crew::Crew;
 use super::figure::{Figure, Found, Subject, Unit};
@@ -33,7 +33,7 @@ pub struct Failures {
     tree: Tree,
     raw: Raw,
     socket: Socket,
-    children: Children,
+    children: ChildProcesses,
     /// What raw sends: as much as hoptree does.
     frame: Vec<u8>,
     /// Keeps the processes alive.

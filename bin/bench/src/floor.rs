@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hoptree_core::{Address, TransportSpec};
-use hoptree_host::process::{Children, Heritage};
+use hoptree_host::process::{ChildProcesses, Heritage};
 use hoptree_host::{Failure, Helper};
 
 use super::PATIENCE;
@@ -23,7 +23,7 @@ impl Floor {
     /// # Errors
     ///
     /// When the library or the system refuses.
-    pub fn open(spec: &TransportSpec, children: &Children) -> Result<Option<Floor>, Failure> {
+    pub fn open(spec: &TransportSpec, children: &ChildProcesses) -> Result<Option<Floor>, Failure> {
         let Some(library) = library::under(spec.name) else { return Ok(None) };
         let (address, mut round_trip) =
             (library.open)(PATIENCE).map_err(Failure::doing("open the floor's near end"))?;

@@ -2,7 +2,7 @@
 
 use std::hint;
 
-use hoptree_host::process::{Children, Heritage};
+use hoptree_host::process::{ChildProcesses, Heritage};
 use hoptree_host::{Failure, Helper};
 
 use super::crew;
@@ -19,7 +19,7 @@ impl Load {
     /// # Errors
     ///
     /// When the system refuses.
-    pub fn start(children: &Children, processes: usize) -> Result<Load, Failure> {
+    pub fn start(children: &ChildProcesses, processes: usize) -> Result<Load, Failure> {
         let mut load = Load { processes: Vec::new() };
         for _ in 0..processes {
             // It connects to nobody.

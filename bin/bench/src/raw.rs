@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hoptree_core::{Event, LinkId, SendError, Transport, TransportSpec};
-use hoptree_host::process::{Children, DirectoryLock};
+use hoptree_host::process::{ChildProcesses, DirectoryLock};
 use hoptree_host::{Failure, transports};
 
 use super::stream::Flow;
@@ -27,7 +27,7 @@ impl Raw {
     /// When the transport or the system refuses.
     pub fn open(
         spec: &TransportSpec,
-        children: &Children,
+        children: &ChildProcesses,
         lengths: &[usize],
     ) -> Result<Raw, Failure> {
         let (transport, lock) = transports::open_without_seal(spec, children.opening())?;
@@ -112,7 +112,11 @@ impl Raw {
     /// # Errors
     ///
     /// When anything else happens.
-    pub fn lose_a_relay(&mut self, children: &Children, frame: &[u8]) -> Result<Duration, Failure> {
+    pub fn lose_a_relay(
+        &mut self,
+        children: &ChildProcesses,
+        frame: &[u8],
+    ) -> Result<Duration, Failure> {
         let (link, victim) = self.start(children, 1)?;
         victim.stop()?;
         self.transport.send(link, frame).map_err(refused)?;
@@ -131,7 +135,11 @@ impl Raw {
     }
 
     /// Starts a chain, and returns when it is ready.
-    fn start(&mut self, children: &Children, length: usize) -> Result<(LinkId, Victim), Failure> {
+    fn start(
+        &mut self,
+        children: &ChildProcesses,
+        length: usize,
+    ) -> Result<(LinkId, Victim), Failure> {
         let address = self.transport.listen().map_err(Failure::doing("listen"))?;
         let below = u32::try_from(length - 1).expect("chains are short");
         let pid =

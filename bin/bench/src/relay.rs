@@ -6,7 +6,7 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use hoptree_core::{Address, Event, LinkId, SendError, Transport};
-use hoptree_host::process::{Children, Heritage};
+use hoptree_host::process::{ChildProcesses, Heritage};
 use hoptree_host::{Failure, Helper, transports};
 
 use super::crew;
@@ -32,7 +32,7 @@ fn serve(below: u32, parent: &Address, heritage: Heritage) -> Result<(), Failure
         parent,
         child: None,
         transport,
-        children: Children::new(heritage),
+        children: ChildProcesses::new(heritage),
         unsent: VecDeque::new(),
     };
     relay.run()
@@ -43,7 +43,7 @@ struct Relay {
     parent: LinkId,
     child: Option<LinkId>,
     transport: Box<dyn Transport>,
-    children: Children,
+    children: ChildProcesses,
     /// What there was no room for. The windows of whoever sends bound it.
     unsent: VecDeque<(LinkId, Vec<u8>)>,
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hoptree_core::Address;
-use hoptree_host::process::{Children, Heritage, make_directory};
+use hoptree_host::process::{ChildProcesses, Heritage, make_directory};
 use hoptree_host::{Failure, Helper};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -81,7 +81,7 @@ impl Socket {
     /// # Errors
     ///
     /// When the system refuses, or nobody comes.
-    pub fn peer(&self, children: &Children) -> Result<Peer, Failure> {
+    pub fn peer(&self, children: &ChildProcesses) -> Result<Peer, Failure> {
         let pid = children.spawn_helper(HELPER.name, 0, &self.address).map_err(Failure::Runtime)?;
         let mut stream = self.accept().map_err(Failure::doing("accept a peer"))?;
         stream.read_exact(&mut [0]).map_err(Failure::doing("accept a peer"))?;
@@ -93,7 +93,7 @@ impl Socket {
     /// # Errors
     ///
     /// When anything else happens.
-    pub fn lose_a_peer(&self, children: &Children) -> Result<Duration, Failure> {
+    pub fn lose_a_peer(&self, children: &ChildProcesses) -> Result<Duration, Failure> {
         let mut peer = self.peer(children)?;
         peer.process.stop()?;
         let_arrive()?;

@@ -11,7 +11,7 @@ use hoptree_core::{
 use hoptree_system::{require_descriptors, require_memory};
 
 use crate::offload::Offload;
-use crate::process::{Children, Reaped, inspect};
+use crate::process::{ChildProcesses, Reaped, inspect};
 use crate::signals::Signals;
 
 /// How many lines a control node is fed in one turn, which keeps it short. The node itself wants no more
@@ -46,7 +46,7 @@ const FINISH_TIME_MAX: Duration = Duration::from_millis(500);
 pub struct Driver<N> {
     node: N,
     transport: Box<dyn Transport>,
-    children: Children,
+    children: ChildProcesses,
     signals: Signals,
     offload: Offload,
     clock: Clock,
@@ -80,7 +80,7 @@ impl<N: Node> Driver<N> {
     pub fn new(
         node: N,
         transport: Box<dyn Transport>,
-        children: Children,
+        children: ChildProcesses,
         signals: Signals,
     ) -> Driver<N> {
         let offload = Offload::new(transport.waker());
@@ -183,7 +183,7 @@ impl<N: Node> Driver<N> {
     }
 
     /// Ends the transport, after giving the last frames up to `FINISH_TIME_MAX` to leave.
-    pub fn finish(self) -> Children {
+    pub fn finish(self) -> ChildProcesses {
         self.transport.finish(FINISH_TIME_MAX);
         self.children
     }
@@ -416,7 +416,7 @@ mod tests {
             timeout: Duration::from_secs(5),
             logs: LogConfig::default(),
         };
-        Driver::new(node, Box::new(transport), Children::new(heritage), Signals::default())
+        Driver::new(node, Box::new(transport), ChildProcesses::new(heritage), Signals::default())
     }
 
     fn fake(frames: usize, refusal: SendError) -> Fake {

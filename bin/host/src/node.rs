@@ -6,7 +6,7 @@ use hoptree_core::{Address, Birth, LEFT_BEHIND_STATUS, Registry, Time, Worker, W
 
 use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
-use crate::process::{Boot, Children, Heritage, Role};
+use crate::process::{Boot, ChildProcesses, Heritage, Role};
 use crate::signals::Signals;
 use crate::{logging, process, transports};
 
@@ -78,7 +78,7 @@ fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<ExitCode, F
             commands,
         },
     );
-    let mut driver = Driver::new(worker, transport, Children::new(heritage), signals);
+    let mut driver = Driver::new(worker, transport, ChildProcesses::new(heritage), signals);
     while !driver.is_done() {
         driver.wait(Patience::Wait).map_err(Failure::doing("go on"))?;
         driver.settle();

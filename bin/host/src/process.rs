@@ -7,7 +7,7 @@
 
 mod abandoned;
 mod boot;
-mod children;
+mod child_processes;
 mod detach;
 mod directory;
 mod dispositions;
@@ -20,7 +20,7 @@ pub use abandoned::remove_abandoned;
 pub use boot::{Boot, Heritage, Role, random_secret};
 #[cfg(feature = "fuzzing")]
 pub use boot::{example_boot, read_boot};
-pub use children::{Children, Reaped};
+pub use child_processes::{ChildProcesses, Reaped};
 pub use detach::detach;
 pub use directory::{DirectoryLock, make_directory, remove_directory, temporary_directory};
 pub use dispositions::{is_ignored, reset_signals};

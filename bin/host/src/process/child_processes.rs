@@ -34,10 +34,10 @@ const STRAY_GRACE: Duration = Duration::from_millis(200);
 /// How long the end of the program waits for processes at most.
 const SWEEP_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// The children of this process. A child stays one of them until [`Children::reap`] has told its
+/// The children of this process. A child stays one of them until [`ChildProcesses::reap`] has told its
 /// end, so its process id can't meanwhile mean another process.
 #[derive(Debug)]
-pub struct Children {
+pub struct ChildProcesses {
     heritage: Heritage,
     /// Is there once a node was started.
     farewells: Option<Farewells>,
@@ -55,10 +55,15 @@ pub enum Reaped<'a> {
     Orphan(u32, Exit),
 }
 
-impl Children {
+impl ChildProcesses {
     /// No children yet; those to come will be handed `heritage`.
-    pub fn new(heritage: Heritage) -> Children {
-        Children { heritage, farewells: None, lives: BTreeMap::new(), adopted: BTreeMap::new() }
+    pub fn new(heritage: Heritage) -> ChildProcesses {
+        ChildProcesses {
+            heritage,
+            farewells: None,
+            lives: BTreeMap::new(),
+            adopted: BTreeMap::new(),
+        }
     }
 
     /// What the tree's transport is opened with.
@@ -92,12 +97,12 @@ impl Children {
         Ok(())
     }
 
-    /// Starts the [helper](crate::Helper) of this name as [`Children::spawn`] does a node, and says which
+    /// Starts the [helper](crate::Helper) of this name as [`ChildProcesses::spawn`] does a node, and says which
     /// process it is. Its end is not reported.
     ///
     /// # Errors
     ///
-    /// As [`Children::spawn`].
+    /// As [`ChildProcesses::spawn`].
     pub fn spawn_helper(&self, name: &str, argument: u32, parent: &Address) -> Result<Pid, String> {
         let role = Role::Helper { name: name.to_owned(), argument };
         start(&role, parent, self.heritage.clone(), Stdio::null())
