@@ -9,7 +9,7 @@ use crate::random::Random;
 /// How long a piece is.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// How many frames the pieces of a forged answer travel with.
+/// How many frames the pieces of a forged answer travel with, unless it is to go on for ever.
 const PIECES: u32 = 24;
 
 /// What it does with the requests that its node has answered.
@@ -32,6 +32,10 @@ impl Forger {
     pub fn see(&mut self, header: &Header<'_>) {
         if header.name() == "Take" && header.body == [1] {
             self.taken.push(header.request);
+            // An answer of 16 MiB may take its time.
+            if let Some(forgery) = &mut self.begun {
+                forgery.pieces_left = forgery.pieces_left.min(PIECES);
+            }
         }
     }
 
@@ -44,17 +48,20 @@ impl Forger {
     pub fn forge(&mut self, own: Life, frame: &mut Vec<u8>, random: &mut Random) {
         let mut flags = 0;
         if self.begun.is_none() {
-            let request = match self.taken.pop() {
-                Some(taken) => Some(taken),
+            let (taken, mut pieces_left) = (self.taken.pop(), PIECES);
+            let request = match taken {
                 None if random.chance(20) => take_answer(own, frame),
-                None => None,
+                taken => taken,
             };
             let Some(request) = request else { return };
+            if taken.is_none() && random.chance(30) {
+                pieces_left = u32::MAX;
+            }
             if random.chance(20) {
                 return add(&[offer(own, request, random)], frame);
             }
-            let piece_bytes = if random.chance(10) { 1 } else { PIECE_BYTES };
-            self.begun = Some(Forgery { request, piece_bytes, pieces_left: PIECES });
+            let piece_bytes = if random.chance(30) { 1 } else { PIECE_BYTES };
+            self.begun = Some(Forgery { request, piece_bytes, pieces_left });
             flags = FIRST;
         }
         let Some(forgery) = &mut self.begun else { return };

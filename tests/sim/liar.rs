@@ -298,10 +298,7 @@ impl Liar {
             }
             10 => ("Ended", encode(&(life, Exit::Signal(9)))),
             11 => ("Forget", encode(&vec![life, self.anybody(world, random)])),
-            _ => {
-                let request = self.any_asked(random).unwrap_or_default();
-                return forger::offer(life, request, random);
-            }
+            _ => return forger::offer(life, request, random),
         };
         let is_of_one = matches!(name, "Settled" | "Below");
         let about = if is_of_one { Life::CONTROL } else { life };
