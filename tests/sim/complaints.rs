@@ -1,4 +1,4 @@
-//! What nodes complain of in their logs. No node of a run sends nonsense, whatever befalls it, so none
+//! What nodes complain of in their logs. No honest node sends nonsense, whatever befalls it, so none
 //! may be held to.
 
 use std::cell::RefCell;
@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 thread_local! {
-    static COMPLAINT: RefCell<Option<String>> = const { RefCell::new(None) };
+    static COMPLAINTS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Listens from now on, in all threads.
@@ -19,12 +19,12 @@ pub fn listen() {
 
 /// Forgets what was complained of.
 pub fn forget() {
-    COMPLAINT.take();
+    COMPLAINTS.take();
 }
 
-/// The first complaint since this was last asked.
-pub fn take() -> Option<String> {
-    COMPLAINT.take()
+/// The complaints since this was last asked.
+pub fn take() -> Vec<String> {
+    COMPLAINTS.take()
 }
 
 struct Listener;
@@ -37,7 +37,7 @@ impl Log for Listener {
     fn log(&self, record: &Record<'_>) {
         let text = record.args().to_string();
         if text.contains("protocol") || text.contains("malformed") {
-            COMPLAINT.with_borrow_mut(|complaint| complaint.get_or_insert(text).len());
+            COMPLAINTS.with_borrow_mut(|complaints| complaints.push(text));
         }
     }
 

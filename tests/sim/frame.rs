@@ -1,11 +1,16 @@
 //! What the checkers and the trace read of frames: the headers, as docs/protocol.md has them.
 
-use hoptree_core::{Life, NodeId};
+use hoptree_core::{FRAME_BYTES_MAX, Life, NodeId};
 
 /// The acknowledgement in front.
 pub const FRAME_HEADER_BYTES: usize = 4;
 
 const MESSAGE_HEADER_BYTES: usize = 22;
+
+/// The flags of the first piece of a body, of the last, and of one that is whole.
+pub const FIRST: u8 = 1;
+pub const LAST: u8 = 2;
+pub const WHOLE: u8 = FIRST | LAST;
 
 /// The names of the kinds of messages, from 1 on.
 const KINDS: [&str; 24] = [
@@ -53,8 +58,13 @@ impl Header<'_> {
         self.flags >> 2 < 2
     }
 
+    /// Whether its body has come with it to the end.
+    pub fn is_whole(&self) -> bool {
+        self.flags & WHOLE == WHOLE
+    }
+
     fn is_first(&self) -> bool {
-        self.flags & 1 != 0
+        self.flags & FIRST != 0
     }
 
     /// The lives that the message is about, and where they are said to hang: numbers, as they are.
@@ -150,6 +160,15 @@ pub fn message(kind: u8, flags: u8, life: Life, request: u64, body: &[u8]) -> Ve
     message.extend(request.to_le_bytes());
     message.extend(body);
     message
+}
+
+/// Adds messages to a frame, as far as it may be long.
+pub fn add(messages: &[Vec<u8>], frame: &mut Vec<u8>) {
+    for message in messages {
+        if frame.len() + message.len() <= FRAME_BYTES_MAX {
+            frame.extend(message);
+        }
+    }
 }
 
 /// The number of a compute node.

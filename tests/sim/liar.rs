@@ -7,18 +7,19 @@ use std::collections::{BTreeMap, VecDeque};
 use hoptree_core::{Exit, FRAME_BYTES_MAX, Incarnation, Life, LinkId, NodeId, Place, Proved, Seed};
 use serde::Serialize;
 
-use crate::frame::{self, FRAME_HEADER_BYTES, kind};
+use crate::forger::{self, Forger};
+use crate::frame::{self, FRAME_HEADER_BYTES, WHOLE, add, kind};
 use crate::network::TOKEN;
 use crate::random::Random;
 
 /// How many messages it remembers.
 const SEEN_MAX: usize = 300;
 
+/// How many requests.
+const ASKED_MAX: usize = 30;
+
 /// The version in the Hello.
 const VERSION: u16 = 6;
-
-/// The flags of a message that is whole.
-const WHOLE: u8 = 3;
 
 /// What there is to lie about.
 pub struct World {
@@ -42,22 +43,54 @@ impl Way {
     }
 }
 
+/// What a link is for that a liar has begun by itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To say anything.
+    Lies,
+    /// To be taken for a life that is just being started.
+    Birth(Life),
+    /// To be there, without a word.
+    Silence,
+    /// To be a guest, and never to say that it stays.
+    Visit,
+}
+
+/// A link that it has begun by itself.
+struct Whisper {
+    purpose: Purpose,
+    /// How many frames with messages have come.
+    received: u32,
+}
+
 /// The compromised part of a node.
 pub struct Liar {
     own: Life,
     /// The seeds that it has: its own, and those that it was to pass on.
     seeds: BTreeMap<Life, Seed>,
     seen: VecDeque<Vec<u8>>,
+    /// Requests that have passed through its hands.
+    asked: VecDeque<u64>,
+    forger: Forger,
     /// How often it says that a life has moved of which it has the seed.
     moves: u32,
-    /// The links that it has begun by itself, with the number of frames that came on each.
-    links: BTreeMap<LinkId, u32>,
+    links: BTreeMap<LinkId, Whisper>,
+    /// On which of them it has said last that it stays.
+    home: Option<LinkId>,
 }
 
 impl Liar {
     pub fn new(own: Life, seed: Seed) -> Liar {
-        let seeds = BTreeMap::from([(own, seed)]);
-        Liar { own, seeds, seen: VecDeque::new(), moves: 0, links: BTreeMap::new() }
+        Liar {
+            own,
+            seeds: BTreeMap::from([(own, seed)]),
+            seen: VecDeque::new(),
+            asked: VecDeque::new(),
+            forger: Forger::default(),
+            moves: 0,
+            links: BTreeMap::new(),
+            home: None,
+        }
     }
 
     /// Whether it has begun a link that its node knows nothing of.
@@ -65,12 +98,24 @@ impl Liar {
         self.links.contains_key(&link)
     }
 
+    /// The links on which it says anything.
     pub fn links(&self) -> Vec<LinkId> {
-        self.links.keys().copied().collect()
+        let lies = self.links.iter().filter(|(_, whisper)| whisper.purpose == Purpose::Lies);
+        lies.map(|(link, _)| *link).collect()
     }
 
-    pub fn begins(&mut self, link: LinkId) {
-        self.links.insert(link, 0);
+    /// All links that it has begun, which are forgotten.
+    pub fn take_links(&mut self) -> Vec<LinkId> {
+        std::mem::take(&mut self.links).into_keys().collect()
+    }
+
+    /// The link on which it is a child, for all that the other end knows.
+    pub fn home(&self) -> Option<LinkId> {
+        self.home.filter(|link| self.has(*link))
+    }
+
+    pub fn begins(&mut self, link: LinkId, purpose: Purpose) {
+        self.links.insert(link, Whisper { purpose, received: 0 });
     }
 
     pub fn ends(&mut self, link: LinkId) {
@@ -80,44 +125,64 @@ impl Liar {
     /// Remembers what has passed through its hands.
     pub fn see(&mut self, frame: &[u8]) {
         for message in frame::messages(frame) {
-            if let Some(header) = frame::header(message)
-                && header.name() == "Create"
-                && let Ok((life, seed)) = postcard::from_bytes(header.body)
-            {
-                self.seeds.insert(life, seed);
+            if let Some(header) = frame::header(message) {
+                if header.name() == "Create"
+                    && let Ok((life, seed)) = postcard::from_bytes(header.body)
+                {
+                    self.seeds.insert(life, seed);
+                }
+                if header.begins_request() {
+                    remember(&mut self.asked, ASKED_MAX, header.request);
+                }
+                self.forger.see(&header);
             }
-            if self.seen.len() >= SEEN_MAX {
-                self.seen.pop_front();
-            }
-            self.seen.push_back(message.to_vec());
+            remember(&mut self.seen, SEEN_MAX, message.to_vec());
         }
     }
 
-    /// Takes in a frame on one of its own links, and says what it begins with.
-    pub fn hear(&mut self, link: LinkId, frame: &[u8]) -> Option<&'static str> {
-        if frame.len() > FRAME_HEADER_BYTES
-            && let Some(received) = self.links.get_mut(&link)
-        {
-            *received += 1;
-        }
+    /// Takes in a frame on one of its own links, and says whether it is welcome there and will say that it
+    /// stays.
+    pub fn hear(&mut self, link: LinkId, frame: &[u8]) -> bool {
         self.see(frame);
-        frame::headers(frame).next().map(|header| header.name())
+        let Some(whisper) = self.links.get_mut(&link) else { return false };
+        if frame.len() > FRAME_HEADER_BYTES {
+            whisper.received += 1;
+        }
+        let first = frame::headers(frame).next().map(|header| header.name());
+        first == Some("Welcome") && whisper.purpose != Purpose::Visit
     }
 
-    /// A frame on one of its own links, on every other of which it acknowledges nothing.
-    pub fn frame(&self, link: LinkId, messages: &[Vec<u8>]) -> Vec<u8> {
-        let received = self.links.get(&link).filter(|_| link.0.is_multiple_of(4));
-        let received = received.copied().unwrap_or_default();
-        let mut frame = received.to_le_bytes().to_vec();
+    /// A frame on one of its own links, on every other of which it acknowledges nothing, and now and then
+    /// more than has come.
+    pub fn frame(&self, link: LinkId, messages: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+        let received = self.links.get(&link).map_or(0, |whisper| whisper.received);
+        let acknowledged = match link.0.is_multiple_of(4) {
+            true if received > 0 && random.chance(3) => received + 100,
+            true => received,
+            false => 0,
+        };
+        let mut frame = acknowledged.to_le_bytes().to_vec();
         add(messages, &mut frame);
         frame
     }
 
     /// What becomes of a frame that its node sends. What has messages still has some, or its node would
     /// soon be found out by the acknowledgements.
-    pub fn tamper(&self, frame: Vec<u8>, way: Way, world: &World, random: &mut Random) -> Vec<u8> {
+    pub fn tamper(
+        &mut self,
+        frame: Vec<u8>,
+        way: Way,
+        world: &World,
+        random: &mut Random,
+    ) -> Vec<u8> {
         let mut frame = frame;
         if frame.len() == FRAME_HEADER_BYTES {
+            return frame;
+        }
+        if way == Way::Up {
+            self.forger.forge(self.own, &mut frame, random);
+        }
+        if self.is_answering() {
             return frame;
         }
         match random.below(100) {
@@ -136,53 +201,60 @@ impl Liar {
         frame
     }
 
+    /// Whether it does nothing on the links of its node for which they would be cut, having begun an answer.
+    pub fn is_answering(&self) -> bool {
+        self.forger.is_busy()
+    }
+
     /// Some messages, one of which at least.
     pub fn burst(&self, way: Way, world: &World, random: &mut Random) -> Vec<Vec<u8>> {
         let count = if random.chance(5) { random.between(20, 200) } else { random.between(1, 4) };
         (0..count).map(|_| self.lie(way, world, random)).collect()
     }
 
-    /// As many messages as fit in a frame, each of which asks for an answer of some kind.
-    pub fn flood(&self, world: &World, random: &mut Random) -> Vec<Vec<u8>> {
-        let place = Place { life: world.lives[0].0, parent: self.own, moves: 0 };
-        let stranger = Life { incarnation: Incarnation(u32::MAX), ..place.life };
-        let place = Place { life: stranger, ..place };
-        let about = Proved { place, proof: self.seeds[&self.own].mark() };
-        let message = match random.below(3) {
-            0 => frame::message(kind("Offer"), WHOLE, self.own, 1, &encode(&1_000_u64)),
-            1 => frame::message(kind("Below"), WHOLE, Life::CONTROL, 0, &encode(&vec![about])),
-            _ => frame::message(kind("Heard"), WHOLE, self.own, 0, &encode(&about.place)),
+    /// As many messages as fit in a frame, each of which asks for an answer of some kind, or is news for
+    /// those above the life at the other end of its own link.
+    pub fn flood(&self, above: Life, world: &World, random: &mut Random) -> Vec<Vec<u8>> {
+        let own = Place { life: self.own, parent: above, moves: self.moves };
+        let stranger = Life { incarnation: Incarnation(u32::MAX), ..world.lives[0].0 };
+        let place = Place { life: stranger, parent: self.own, moves: 0 };
+        let proved = Proved { place, proof: self.seeds[&self.own].mark() };
+        let (name, about, request, body) = match random.below(5) {
+            0 => ("Offer", self.own, 1, encode(&1_000_u64)),
+            1 => ("Below", Life::CONTROL, 0, encode(&vec![proved])),
+            2 => ("Heard", self.own, 0, encode(&own)),
+            3 => ("Lost", self.own, 0, encode(&own)),
+            _ => ("Ended", self.own, 0, encode(&(self.own, Exit::Signal(9)))),
         };
+        let message = frame::message(kind(name), WHOLE, about, request, &body);
         vec![message.clone(); FRAME_BYTES_MAX / message.len()]
     }
 
-    /// What a link of its own begins with.
-    pub fn hello(&self, world: &World, random: &mut Random) -> Vec<u8> {
-        let life = self.anybody(world, random);
+    /// What a link of its own begins with, if with anything.
+    pub fn hello(&self, link: LinkId, world: &World, random: &mut Random) -> Option<Vec<u8>> {
+        let (life, newborn) = match self.links.get(&link)?.purpose {
+            Purpose::Silence => return None,
+            Purpose::Visit => (self.own, None),
+            Purpose::Birth(life) => (life, Some(self.proof(life, 0, random))),
+            Purpose::Lies if random.chance(40) => (self.own, None),
+            Purpose::Lies => {
+                let life = self.anybody(world, random);
+                let moves = random.below(3).checked_sub(1);
+                (life, moves.map(|moves| self.proof(life, moves as u32, random)))
+            }
+        };
         let pid = random.between(1_000, 1_200) as u32;
-        let mut body = encode(&(VERSION, TOKEN, life, pid));
-        match random.below(3) {
-            0 => body.push(0),
-            1 => body.extend(encode(&Some(self.proof(life, 0, random)))),
-            _ => body.extend(encode(&Some(self.proof(life, 1, random)))),
-        }
-        frame::message(kind("Hello"), WHOLE, Life::CONTROL, 0, &body)
+        let body = encode(&(VERSION, TOKEN, life, pid, newborn));
+        Some(frame::message(kind("Hello"), WHOLE, Life::CONTROL, 0, &body))
     }
 
     /// That it stays, wherever it is a guest.
-    pub fn settled(&mut self, random: &mut Random) -> Vec<u8> {
+    pub fn settled(&mut self, link: LinkId, random: &mut Random) -> Vec<u8> {
         self.moves += 1;
+        self.home = Some(link);
         let moves = if random.chance(90) { self.moves } else { random.number() as u32 };
         let body = encode(&(moves, self.proof(self.own, moves, random)));
         frame::message(kind("Settled"), WHOLE, Life::CONTROL, 0, &body)
-    }
-
-    /// A hello of its own life, as an orphan.
-    pub fn own_hello(&self, random: &mut Random) -> Vec<u8> {
-        let pid = random.between(1_000, 1_200) as u32;
-        let mut body = encode(&(VERSION, TOKEN, self.own, pid));
-        body.push(0);
-        frame::message(kind("Hello"), WHOLE, Life::CONTROL, 0, &body)
     }
 
     /// One message that it makes up, has seen, or has changed.
@@ -207,14 +279,11 @@ impl Liar {
 
     fn lie_upwards(&self, world: &World, random: &mut Random) -> Vec<u8> {
         let life = self.anybody(world, random);
-        let request = random.pick(&world.requests).copied().unwrap_or_default();
+        let request = self.request(world, random);
         let place = |random: &mut Random| self.place(life, world, random);
         let pid = random.between(1_000, 1_200) as u32;
         let (name, body) = match random.below(13) {
-            0 => {
-                let flags = [3, 7, 11, 1, 2, 0][random.below(6) as usize];
-                return frame::message(kind("Answer"), flags, life, request, b"a forged answer");
-            }
+            0 => return forger::answer(life, request, random),
             1 => ("Joined", encode(&(self.proved(life, world, random), pid))),
             2 => ("Lost", encode(&place(random))),
             3 => ("Silent", encode(&place(random))),
@@ -229,7 +298,7 @@ impl Liar {
             }
             10 => ("Ended", encode(&(life, Exit::Signal(9)))),
             11 => ("Forget", encode(&vec![life, self.anybody(world, random)])),
-            _ => ("Offer", encode(&random.below(1 << 24))),
+            _ => return forger::offer(life, request, random),
         };
         let is_of_one = matches!(name, "Settled" | "Below");
         let about = if is_of_one { Life::CONTROL } else { life };
@@ -238,7 +307,7 @@ impl Liar {
 
     fn lie_downwards(&self, world: &World, random: &mut Random) -> Vec<u8> {
         let (life, other) = (self.anybody(world, random), self.anybody(world, random));
-        let request = random.pick(&world.requests).copied().unwrap_or_default();
+        let request = self.request(world, random);
         let seed = self.seeds[&self.own];
         let (name, body) = match random.below(10) {
             0 => ("Exec", b"do 1 0".to_vec()),
@@ -256,6 +325,17 @@ impl Liar {
             _ => ("Shutdown", encode(&std::time::Duration::from_millis(random.below(900)))),
         };
         frame::message(kind(name), WHOLE, life, request, &body)
+    }
+
+    /// A request of which it has heard, or that was made elsewhere.
+    fn request(&self, world: &World, random: &mut Random) -> u64 {
+        let asked = self.any_asked(random).filter(|_| random.chance(50));
+        asked.or_else(|| random.pick(&world.requests).copied()).unwrap_or_default()
+    }
+
+    fn any_asked(&self, random: &mut Random) -> Option<u64> {
+        let count = self.asked.len() as u64;
+        (count > 0).then(|| self.asked[random.below(count) as usize])
     }
 
     fn anybody(&self, world: &World, random: &mut Random) -> Life {
@@ -315,13 +395,12 @@ impl Liar {
     }
 }
 
-/// Adds messages to a frame, as far as it may be long.
-fn add(messages: &[Vec<u8>], frame: &mut Vec<u8>) {
-    for message in messages {
-        if frame.len() + message.len() <= FRAME_BYTES_MAX {
-            frame.extend(message);
-        }
+/// Remembers the latest.
+fn remember<T>(all: &mut VecDeque<T>, max: usize, one: T) {
+    if all.len() >= max {
+        all.pop_front();
     }
+    all.push_back(one);
 }
 
 fn encode<T: Serialize>(value: &T) -> Vec<u8> {

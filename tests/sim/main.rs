@@ -14,6 +14,7 @@
 mod checks;
 mod complaints;
 mod digest;
+mod forger;
 mod frame;
 mod liar;
 mod link;

@@ -193,12 +193,6 @@ impl Network {
             if let Some(violation) = probe::take_violation() {
                 self.checks.fail(violation);
             }
-            // Compromised nodes do send nonsense, which honest ones complain of.
-            if let Some(complaint) = complaints::take()
-                && !self.has_traitors()
-            {
-                self.checks.fail(complaint);
-            }
         }
         self.now = self.now.max(end);
         self.checks.now = self.now;
@@ -318,6 +312,12 @@ impl Network {
         }
         self.spare = outputs;
         self.set_alarm(pid);
+        for complaint in complaints::take() {
+            self.complains(pid, complaint);
+        }
+        if self.checks.is_at_peace {
+            self.check_holdings(pid);
+        }
     }
 
     fn time_of(&self, pid: Pid) -> Time {
@@ -354,6 +354,7 @@ impl Network {
         match event {
             Event::Start(birth) => self.start(pid, birth),
             Event::Up(link) if self.ends.end(link).is_open => {
+                self.ends.end_mut(link).is_known = true;
                 self.feed(pid, Input::Up(link), outputs);
             }
             Event::Frame(link, frame) => self.deliver(pid, link, &frame, outputs),
@@ -685,6 +686,8 @@ impl Network {
         }
         if self.is_suspect(spawner) {
             self.suspect(pid);
+        } else {
+            self.usurp(spawner, life);
         }
         let time = self.random.between(MS, 4 * MS);
         self.plan_in(time, pid, Event::Start(birth));

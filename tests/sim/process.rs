@@ -48,6 +48,8 @@ pub struct Process {
     pub is_suspect: bool,
     /// Nobody has asked for it but a compromised process.
     pub is_impostor: bool,
+    /// When it has complained last of what others send.
+    pub complained: Option<Moment>,
     /// What lies for it, when it is compromised.
     pub liar: Option<Box<Liar>>,
 }
@@ -81,6 +83,7 @@ impl Process {
             parents: vec![spawner],
             is_suspect: false,
             is_impostor: false,
+            complained: None,
             liar: None,
         }
     }

@@ -173,7 +173,6 @@ impl Story {
                     self.checks().fail(format!("{command:?} fails, with lies alone: {answer}"));
                 }
             }
-            self.network.check_holdings();
         }
         self.checks().is_at_peace = false;
         self.network.failing_starts = failing_starts;
@@ -258,7 +257,10 @@ impl Story {
         for pid in [CONTROL].into_iter().chain(self.network.living.clone()) {
             self.network.processes[pid].lateness = 0;
         }
-        self.network.run_for(FAULT_MS_MAX * MS + CALM);
+        self.network.run_for(FAULT_MS_MAX * MS);
+        // Somebody may have settled with one of them whose end it had yet to hear of.
+        self.network.end_suspects();
+        self.network.run_for(CALM);
         self.await_answers();
     }
 
@@ -291,8 +293,11 @@ impl Story {
     }
 
     fn fault(&mut self) {
-        if self.size.traitors > 0 && self.network.random.chance(2) {
-            return self.compromise();
+        if self.size.traitors > 0 && self.network.random.chance(4) {
+            return match self.network.random.chance(50) {
+                true => self.compromise(),
+                false => self.remove_silent(),
+            };
         }
         let time = self.network.random.between(1, FAULT_MS_MAX) * MS;
         match self.network.random.below(100) {
@@ -438,6 +443,16 @@ impl Story {
 
     fn remove(&mut self) {
         let Some(node) = self.any_node() else { return };
+        self.enter(format!("remove {node}"));
+    }
+
+    /// A node that hangs, and lives, is to be removed, which can't be while it is silent.
+    fn remove_silent(&mut self) {
+        let Some(pid) = self.anybody() else { return };
+        let node = self.network.processes[pid].life.node;
+        self.network.stop(pid);
+        self.network.plan_in(FAULT_MS_MAX * MS, pid, Event::GoOn);
+        self.network.run_for(self.beat.unwrap_or_default() * 5 * MS);
         self.enter(format!("remove {node}"));
     }
 

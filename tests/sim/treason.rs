@@ -4,10 +4,11 @@
 
 use hoptree_core::{Address, Exit, Life, LinkId, Node};
 
-use crate::liar::{Liar, Way, World};
-use crate::network::{Event, MICROSECOND, MS, Network, name};
+use crate::liar::{Liar, Purpose, Way, World};
+use crate::link::Ends;
+use crate::network::{Event, MICROSECOND, MS, Moment, Network, name};
 use crate::probe;
-use crate::process::{CONTROL, Pid};
+use crate::process::{CONTROL, Pid, Process};
 use crate::trace::note;
 
 /// How many links of its own a compromised process has at most.
@@ -19,10 +20,18 @@ const LIES_ABOUT: u64 = 1_500;
 /// How many frames it sends when it sends many.
 const FLOOD_FRAMES: usize = 60;
 
+/// How long news of a process may be under way at most when it has ended.
+const NEWS_LASTS: Moment = 2_000 * MS;
+
+/// One in so many times that one lies, it begins more links than a node has room for: some that have said
+/// nothing, and more that have said hello.
+const CROWD_ONCE_IN: u64 = 1_500;
+const CROWD: usize = 4_700;
+
 /// What an honest node may keep for others while they lie and nobody asks much: bytes that wait to leave,
-/// and peers. It has as many more peers as there are nodes.
+/// and peers, who have said nothing or only hello. It has as many more peers as there are nodes.
 const WAITING_BYTES_MAX: usize = 512 * 1024;
-const PEERS_MAX: usize = 256;
+const PEERS_MAX: usize = 256 + 4_096;
 
 impl Network {
     /// A process is compromised from now on.
@@ -85,8 +94,10 @@ impl Network {
             let node = self.processes[pid].life.node;
             self.checks.suspect(node);
         }
-        for other in self.living.clone() {
-            if self.processes[other].parents.contains(&pid) {
+        for other in 0..self.processes.len() {
+            let Process { parents, ended, .. } = &self.processes[other];
+            let may_be_told_of = ended.is_none_or(|ended| ended + NEWS_LASTS > self.now);
+            if may_be_told_of && parents.contains(&pid) {
                 self.suspect(other);
             }
         }
@@ -150,16 +161,14 @@ impl Network {
         let Some(mut liar) = self.processes[pid].liar.take() else { return };
         match event {
             Event::Up(link) if self.ends.end(link).is_open => {
-                let hello = match self.random.chance(40) {
-                    true => liar.own_hello(&mut self.random),
-                    false => liar.hello(&world, &mut self.random),
-                };
-                self.whisper(&liar, link, &[hello]);
+                if let Some(hello) = liar.hello(link, &world, &mut self.random) {
+                    self.whisper(&liar, link, &[hello]);
+                }
             }
             Event::Frame(link, frame) => {
                 self.ends.end_mut(link).receives(&frame);
-                if liar.hear(link, &frame) == Some("Welcome") {
-                    let mut messages = vec![liar.settled(&mut self.random)];
+                if liar.hear(link, &frame) {
+                    let mut messages = vec![liar.settled(link, &mut self.random)];
                     messages.extend(liar.burst(Way::Up, &world, &mut self.random));
                     self.whisper(&liar, link, &messages);
                 }
@@ -179,19 +188,17 @@ impl Network {
     fn lie(&mut self, pid: Pid, liar: &mut Liar, world: &World) {
         let links = liar.links();
         let link = self.random.pick(&links).copied();
+        if self.random.below(CROWD_ONCE_IN) == 0 {
+            self.crowd(pid, liar);
+        }
         match (self.random.below(100), link) {
             (0..25, _) if links.len() < LINKS_MAX => {
                 let told = self.told(pid);
                 let to = self.random.pick(&told).copied().unwrap_or(CONTROL);
-                let link = self.connect(pid, &Address(to.to_string()));
-                liar.begins(link);
+                let purpose = if self.random.chance(5) { Purpose::Visit } else { Purpose::Lies };
+                self.begin(pid, liar, to, purpose);
             }
-            (25..27, Some(link)) => {
-                for _ in 0..FLOOD_FRAMES {
-                    let messages = liar.flood(world, &mut self.random);
-                    self.whisper(liar, link, &messages);
-                }
-            }
+            (25..27, Some(link)) => self.flood(liar, liar.home().unwrap_or(link), world),
             (0..75, Some(link)) => {
                 let messages = liar.burst(Way::Up, world, &mut self.random);
                 self.whisper(liar, link, &messages);
@@ -201,10 +208,10 @@ impl Network {
                 self.processes[pid].links.retain(|other| *other != link);
                 self.close(link);
             }
-            (80..90, _) => {
+            (80..90, _) if !liar.is_answering() => {
                 // Beside what its node says on a link of its own, which will notice.
                 let own = &self.processes[pid].links;
-                let own: Vec<_> = own.iter().filter(|own| !links.contains(own)).copied().collect();
+                let own: Vec<_> = own.iter().filter(|own| !liar.has(**own)).copied().collect();
                 if let Some(link) = self.random.pick(&own).copied() {
                     let messages = liar.burst(Way::from(link), world, &mut self.random);
                     self.whisper(liar, link, &messages);
@@ -220,7 +227,7 @@ impl Network {
         if self.random.below(LIES_ABOUT) == 0 {
             // It has lied enough, and is what it was, for all that others know.
             note!(self.now, "{} lies no more", name(&self.processes[pid]));
-            return links.into_iter().for_each(|link| self.close(link));
+            return liar.take_links().into_iter().for_each(|link| self.close(link));
         }
         let pause = self.random.pick(&[50 * MICROSECOND, MS, 10 * MS, 30 * MS]).copied();
         let pause = self.random.below(pause.unwrap_or(MS));
@@ -233,8 +240,53 @@ impl Network {
         std::iter::successors(above(&pid), above).collect()
     }
 
+    /// Begins a link by itself.
+    fn begin(&mut self, pid: Pid, liar: &mut Liar, to: Pid, purpose: Purpose) -> LinkId {
+        let link = self.connect(pid, &Address(to.to_string()));
+        liar.begins(link, purpose);
+        link
+    }
+
+    /// Begins more links than anybody has room for.
+    fn crowd(&mut self, pid: Pid, liar: &mut Liar) {
+        let told = self.told(pid);
+        let to = self.random.pick(&told).copied().unwrap_or(CONTROL);
+        let purpose = if self.random.chance(50) { Purpose::Silence } else { Purpose::Visit };
+        note!(self.now, "{} begins {CROWD} links", name(&self.processes[pid]));
+        for _ in 0..CROWD {
+            let link = self.begin(pid, liar, to, purpose);
+            if purpose == Purpose::Silence {
+                // What else is told with the first frame.
+                self.send_to(Ends::peer(link), Event::Up);
+            }
+        }
+    }
+
+    fn flood(&mut self, liar: &Liar, link: LinkId, world: &World) {
+        let above = self.processes[self.ends.peer_of(link).owner].life;
+        let messages = liar.flood(above, world, &mut self.random);
+        for _ in 0..FLOOD_FRAMES {
+            self.whisper(liar, link, &messages);
+        }
+    }
+
+    /// A process is being started, and compromised ones that know its parent may say that they are it,
+    /// before it does.
+    pub fn usurp(&mut self, parent: Pid, life: Life) {
+        for pid in self.living.clone() {
+            if self.told(pid).contains(&parent)
+                && let Some(mut liar) = self.processes[pid].liar.take()
+            {
+                if self.random.chance(30) {
+                    self.begin(pid, &mut liar, parent, Purpose::Birth(life));
+                }
+                self.processes[pid].liar = Some(liar);
+            }
+        }
+    }
+
     fn whisper(&mut self, liar: &Liar, link: LinkId, messages: &[Vec<u8>]) {
-        let frame = liar.frame(link, messages);
+        let frame = liar.frame(link, messages, &mut self.random);
         self.say(link, frame);
     }
 
@@ -242,26 +294,39 @@ impl Network {
         let end = self.ends.end_mut(link);
         if end.is_open && !frame.is_empty() {
             end.sends(&frame);
-            self.send_to(crate::link::Ends::peer(link), |link| Event::Frame(link, frame));
+            self.send_to(Ends::peer(link), |link| Event::Frame(link, frame));
         }
     }
 
-    /// No honest node keeps more for others than it may.
-    pub fn check_holdings(&mut self) {
+    /// A process complains in its log that another one sends nonsense. Compromised ones do, which honest
+    /// ones say once a second at most.
+    pub fn complains(&mut self, pid: Pid, complaint: String) {
+        if !self.has_traitors() {
+            return self.checks.fail(complaint);
+        }
+        let now = self.now;
+        let process = &mut self.processes[pid];
+        note!(now, "{} complains: {complaint}", name(process));
+        let last = process.complained.replace(now);
+        if !process.is_suspect && last.is_some_and(|last| now < last + 1_000 * MS) {
+            let name = name(process);
+            self.checks.fail(format!("{name} fills its log: {complaint}"));
+        }
+    }
+
+    /// An honest node keeps no more for others than it may.
+    pub fn check_holdings(&mut self, pid: Pid) {
+        if self.is_suspect(pid) {
+            return;
+        }
         let (lives, peers) = (self.processes.len() + 1_000, self.living.len() + PEERS_MAX);
-        for pid in [CONTROL].into_iter().chain(self.living.clone()) {
-            if self.is_suspect(pid) {
-                continue;
-            }
-            let Some(node) = self.processes[pid].node() else { continue };
-            let held = Node::holdings(node);
-            let is_bounded = held.lives <= lives
-                && held.peers <= peers
-                && held.waiting_bytes <= WAITING_BYTES_MAX;
-            if !is_bounded {
-                let name = name(&self.processes[pid]);
-                self.checks.fail(format!("{name} keeps too much: {held:?}"));
-            }
+        let Some(node) = self.processes[pid].node() else { return };
+        let held = Node::holdings(node);
+        let is_bounded =
+            held.lives <= lives && held.peers <= peers && held.waiting_bytes <= WAITING_BYTES_MAX;
+        if !is_bounded {
+            let name = name(&self.processes[pid]);
+            self.checks.fail(format!("{name} keeps too much: {held:?}"));
         }
     }
 }

@@ -23,24 +23,29 @@ pub(crate) fn arrived(desk: &mut Desk, now: Time, message: &Message<'_>) {
         }
         return outcomes::answered(desk, now, request, flags.status(), message.body);
     }
-    let Some(task) = desk.replies.task_mut(request) else {
+    let Some(task) = desk.replies.task(request) else {
         // Nobody waits for it any more, but its end gives back what it took of the windows.
         if flags.is_last() {
             outcomes::answered(desk, now, request, flags.status(), &[]);
         }
         return;
     };
-    // As long as it is coming it is not late.
-    task.sent = Some(now);
     if let Some(Charge { target, link, .. }) = &task.charge {
         let (target, link) = (*target, *link);
         desk.heard(now, target, Some(link));
     }
     let bytes_max = bytes_max(desk, request);
     match desk.intake.piece(request, flags, message.body, bytes_max) {
-        Pieces::Partial => {}
+        Pieces::Partial => {
+            // As long as it is coming it is not late.
+            if let Some(task) = desk.replies.task_mut(request) {
+                task.sent = Some(now);
+            }
+        }
+        Pieces::Headless => {}
         Pieces::Whole(body) => outcomes::answered(desk, now, request, flags.status(), &body),
         Pieces::TooLong => too_long(desk, now, request),
+        Pieces::BegunAgain => begun_again(desk, now, request),
     }
 }
 
@@ -54,6 +59,12 @@ fn bytes_max(desk: &Desk, request: RequestId) -> usize {
 /// An answer is longer than it may be, which would fill the memory. Its rest is worth nothing.
 fn too_long(desk: &mut Desk, now: Time, request: RequestId) {
     let text = b"the answer is longer than its node may send";
+    outcomes::answered(desk, now, request, Status::Failed, text);
+}
+
+/// An answer has begun again. If it could, it might do so for ever, and never be late.
+fn begun_again(desk: &mut Desk, now: Time, request: RequestId) {
+    let text = b"its node has begun the answer a second time";
     outcomes::answered(desk, now, request, Status::Failed, text);
 }
 

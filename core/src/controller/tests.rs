@@ -79,6 +79,32 @@ fn an_answer_that_is_longer_than_it_may_be_is_worth_nothing() {
     }
 }
 
+/// Or a node could keep all answers behind its own from being printed.
+#[test]
+fn an_answer_that_never_comes_to_its_end_is_late() {
+    let (whole, piece) = (Flags::new(Status::Ok), vec![b'x'; wire::PIECE_BYTES_MAX]);
+    for (is_first, why) in
+        [(false, "No answer within 5000 ms"), (true, "its node has begun the answer a second time")]
+    {
+        let (mut controller, life) = parent();
+        let out = turn(&mut controller, [Input::Line(b"exec 1 anything")]);
+        let [Output::Send(LINK, asked)] = &*out else { panic!("{out:?}") };
+        let request = wire::open(asked).unwrap().1.next().unwrap().unwrap().request;
+        let answer = Message::answer(life, request, Status::Ok, &piece);
+        let answer = frame(&Message { flags: whole.piece(is_first, false), ..answer });
+        let mut out = Vec::new();
+        // In steps so small that the control node is never late itself.
+        for step in 0..1_000 {
+            let now = Time::ZERO + step * Duration::from_millis(10);
+            controller.handle(now, Input::Frame(LINK, &answer), &mut out);
+            controller.handle(now, Input::Timeout, &mut out);
+            controller.flush(now, &mut out);
+        }
+        out.retain(|output| matches!(output, Output::Print(_)));
+        assert_eq!(out, [Output::Print(format!("Error:1: {why}\n").into())]);
+    }
+}
+
 /// Nor is it more than a line.
 #[test]
 fn what_is_printed_is_utf_8_whatever_a_node_sends() {

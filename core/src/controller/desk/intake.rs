@@ -36,8 +36,12 @@ pub(crate) struct Intake {
 /// What an answer is after one more piece of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Pieces {
-    /// More of it is still to come, or its beginning has not come.
+    /// More of it is still to come.
     Partial,
+    /// Its beginning has not come, so the rest is worth nothing.
+    Headless,
+    /// It has begun before.
+    BegunAgain,
     /// It is whole.
     Whole(Vec<u8>),
     /// It is longer than it may be.
@@ -131,9 +135,13 @@ impl Intake {
         bytes_max: usize,
     ) -> Pieces {
         if flags.is_first() {
-            self.partial.insert(request, Vec::with_capacity(self.taken(request)));
+            let body = Vec::with_capacity(self.taken(request));
+            if self.partial.insert(request, body).is_some() {
+                self.partial.remove(&request);
+                return Pieces::BegunAgain;
+            }
         }
-        let Some(body) = self.partial.get_mut(&request) else { return Pieces::Partial };
+        let Some(body) = self.partial.get_mut(&request) else { return Pieces::Headless };
         if body.len() + piece.len() > bytes_max {
             self.partial.remove(&request);
             return Pieces::TooLong;
@@ -142,7 +150,7 @@ impl Intake {
         if !flags.is_last() {
             return Pieces::Partial;
         }
-        self.partial.remove(&request).map_or(Pieces::Partial, Pieces::Whole)
+        self.partial.remove(&request).map_or(Pieces::Headless, Pieces::Whole)
     }
 
     /// Forgets the pieces of an answer, which was cut off or is not waited for.
@@ -211,9 +219,12 @@ mod tests {
         assert_eq!(piece(2, first, "xy"), Pieces::Partial);
         assert_eq!(piece(1, middle, "cd"), Pieces::Partial);
         assert_eq!(piece(2, middle, "longer"), Pieces::TooLong);
-        assert_eq!(piece(2, last, "rest"), Pieces::Partial, "it is worth nothing");
+        assert_eq!(piece(2, last, "rest"), Pieces::Headless);
         assert_eq!(piece(1, last, "ef"), Pieces::Whole(b"abcdef".to_vec()));
-        assert_eq!(piece(3, last, "its beginning was lost"), Pieces::Partial);
+        assert_eq!(piece(3, last, "its beginning was lost"), Pieces::Headless);
+        assert_eq!(piece(4, first, "ab"), Pieces::Partial);
+        assert_eq!(piece(4, first, "ab"), Pieces::BegunAgain);
+        assert_eq!(piece(4, middle, "cd"), Pieces::Headless);
         assert!(intake.partial.is_empty());
     }
 }

@@ -1,0 +1,108 @@
+//! What a compromised node says in place of an answer that its node gives: an answer that does not end, or
+//! is longer than it may be, or was offered shorter than it is. Whoever passes it on awaits one.
+
+use hoptree_core::Life;
+
+use crate::frame::{self, FIRST, FRAME_HEADER_BYTES, Header, LAST, WHOLE, add, kind};
+use crate::random::Random;
+
+/// How long a piece is.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// How many frames the pieces of a forged answer travel with, unless it is to go on for ever.
+const PIECES: u32 = 24;
+
+/// What it does with the requests that its node has answered.
+#[derive(Default)]
+pub struct Forger {
+    begun: Option<Forgery>,
+    /// Offers that were taken.
+    taken: Vec<u64>,
+}
+
+/// An answer that has begun.
+struct Forgery {
+    request: u64,
+    piece_bytes: usize,
+    pieces_left: u32,
+}
+
+impl Forger {
+    /// Takes notice of a message that has come to its node.
+    pub fn see(&mut self, header: &Header<'_>) {
+        if header.name() == "Take" && header.body == [1] {
+            self.taken.push(header.request);
+            // An answer of 16 MiB may take its time.
+            if let Some(forgery) = &mut self.begun {
+                forgery.pieces_left = forgery.pieces_left.min(PIECES);
+            }
+        }
+    }
+
+    /// Whether an answer has begun, and has not been given up.
+    pub fn is_busy(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// Changes a frame that goes up.
+    pub fn forge(&mut self, own: Life, frame: &mut Vec<u8>, random: &mut Random) {
+        let mut flags = 0;
+        if self.begun.is_none() {
+            let (taken, mut pieces_left) = (self.taken.pop(), PIECES);
+            let request = match taken {
+                None if random.chance(20) => take_answer(own, frame),
+                taken => taken,
+            };
+            let Some(request) = request else { return };
+            if taken.is_none() && random.chance(30) {
+                pieces_left = u32::MAX;
+            }
+            if random.chance(20) {
+                return add(&[offer(own, request, random)], frame);
+            }
+            let piece_bytes = if random.chance(30) { 1 } else { PIECE_BYTES };
+            self.begun = Some(Forgery { request, piece_bytes, pieces_left });
+            flags = FIRST;
+        }
+        let Some(forgery) = &mut self.begun else { return };
+        forgery.pieces_left -= 1;
+        if forgery.pieces_left == 0 && random.chance(50) {
+            flags = LAST;
+        }
+        let piece = vec![b'z'; forgery.piece_bytes];
+        add(&[frame::message(kind("Answer"), flags, own, forgery.request, &piece)], frame);
+        if forgery.pieces_left == 0 {
+            self.begun = None;
+        }
+    }
+}
+
+/// An answer, whole or a piece of one.
+pub fn answer(life: Life, request: u64, random: &mut Random) -> Vec<u8> {
+    let status = random.below(3) as u8;
+    let flags = [WHOLE, WHOLE, WHOLE, FIRST, LAST, 0][random.below(6) as usize];
+    let bytes = if flags == WHOLE || random.chance(50) { 15 } else { PIECE_BYTES };
+    frame::message(kind("Answer"), status << 2 | flags, life, request, &vec![b'z'; bytes])
+}
+
+/// An offer of an answer of any length.
+pub fn offer(life: Life, request: u64, random: &mut Random) -> Vec<u8> {
+    let bytes = postcard::to_stdvec(&random.below(1 << 24)).unwrap();
+    frame::message(kind("Offer"), WHOLE, life, request, &bytes)
+}
+
+/// Takes the first answer of a node itself out of a frame, and says to which request it is.
+fn take_answer(own: Life, frame: &mut Vec<u8>) -> Option<u64> {
+    let mut at = FRAME_HEADER_BYTES;
+    let own_answer = frame::messages(frame).find_map(|message| {
+        let begin = at;
+        at += message.len();
+        let header = frame::header(message).filter(|header| {
+            header.begins_answer() && header.is_whole() && header.incarnation == own.incarnation.0
+        })?;
+        Some((begin..at, header.request))
+    });
+    let (place, request) = own_answer?;
+    frame.drain(place);
+    Some(request)
+}
