@@ -49,7 +49,7 @@ pub(crate) enum Kind {
     Discard,
     /// Up: the answer to a request; `life` is who answers.
     Answer,
-    /// Up: the answer to a create that succeeded: [`Joined`]. Relays learn the way from it.
+    /// Up: the answer to a create that succeeded: [`Joined`]. Relays learn the route from it.
     Joined,
     /// Up: the link to the life at this [`crate::Place`] is gone.
     Lost,
@@ -59,13 +59,13 @@ pub(crate) enum Kind {
     Heard,
     /// Up, one hop: this is now my parent: [`Settled`].
     Settled,
-    /// Up: a life has moved to another parent: [`Moved`]. Relays learn the way from it.
+    /// Up: a life has moved to another parent: [`Moved`]. Relays learn the route from it.
     Moved,
-    /// Up: these hang below one that has moved, a `Vec<Proved>`. Relays learn the ways from it.
+    /// Up: these hang below one that has moved, a `Vec<Proved>`. Relays learn the routes from it.
     Below,
     /// Up: the process of a [`Life`] has ended, and [`Exit`] says how.
     Ended,
-    /// Up: to these lives, a `Vec<Life>`, there is no way any more.
+    /// Up: to these lives, a `Vec<Life>`, there is no route any more.
     Forget,
     /// Down: a question to a module, for a node: [`Published`], answered like an exec.
     Ask,

@@ -1,4 +1,4 @@
-//! A node's side towards its children: their links, the way to all below them, and what is pending
+//! A node's side towards its children: their links, the routes to all below them, and what is pending
 //! on them. Control node and compute nodes have it in common.
 
 mod arrivals;
@@ -55,7 +55,7 @@ impl Children {
     }
 
     /// Notes how far this node is from the control node, and who is above it, and tells all below.
-    /// They are told though it may be nothing new: the way up is.
+    /// They are told even if nothing is new in it: the route up is.
     pub fn set_place(&mut self, depth: u32, ancestors: Vec<Ancestor>) {
         self.links.set_place(depth, ancestors);
     }
@@ -87,7 +87,7 @@ impl Children {
         self.links.count()
     }
 
-    /// How many nodes there is a way to.
+    /// How many nodes there is a route to.
     pub fn below(&self) -> usize {
         self.links.relay().routes().len()
     }
@@ -97,12 +97,12 @@ impl Children {
         self.links.holdings()
     }
 
-    /// The link towards a life below, if there is a way to it.
+    /// The link towards a life below, if there is a route to it.
     pub fn link_to(&self, life: Life) -> Option<LinkId> {
         self.links.relay().link_to(life)
     }
 
-    /// Passes a request on towards its node, or answers that there is no way to it.
+    /// Passes a request on towards its node, or answers that there is no route to it.
     pub fn forward(&mut self, message: &Message<'_>, up: &mut Up<'_>) {
         self.links.forward(message, up);
     }
@@ -113,7 +113,7 @@ impl Children {
     }
 
     /// Passes on a request for each of several nodes, as one message on each link, and answers for
-    /// those to which there is no way.
+    /// those to which there is no route.
     pub fn forward_fan(&mut self, fan: Fan<'_>, up: &mut Up<'_>) {
         self.links.forward_fan(fan, up);
     }

@@ -99,7 +99,7 @@ impl Parent {
     }
 
     /// Passes a message on towards the control node. Without a parent that is in vain: the one that
-    /// was to have it knows that the way is gone, and will learn of those below when there is
+    /// was to have it knows that the route is gone, and will learn of those below when there is
     /// another.
     pub fn send(&mut self, message: &Message<'_>) {
         if !self.is_up {
