@@ -135,7 +135,7 @@ fn learn(table: &mut RouteTable, places: &[Place], via: LinkId) {
         let proof = seed.proof(place.moves).expect("it has not moved");
         let at = Proved { place: *place, proof };
         let news = match place.parent {
-            Life::CONTROL => table.take_in(at, via),
+            Life::CONTROL => table.learn_child(at, via),
             _ => table.learn(at, via),
         };
         assert!(matches!(news, News::Learnt(_)));

@@ -48,7 +48,7 @@ pub trait Router {
 
     /// A child of this very node is at the other end of a link, at a place that [is
     /// new](Router::is_new). Else as [`Router::learn`].
-    fn take_in(&mut self, at: Proved, via: LinkId) -> News;
+    fn learn_child(&mut self, at: Proved, via: LinkId) -> News;
 
     /// What the other end of a link tells: the life at this place is reached by way of it, and no more by
     /// any other link. When it has moved there, all below it are forgotten: it tells at once who has come
@@ -263,7 +263,7 @@ impl Router for RouteTable {
         known.is_some_and(|known| proof.is_newer(self.steps(place), known.proof))
     }
 
-    fn take_in(&mut self, at: Proved, via: LinkId) -> News {
+    fn learn_child(&mut self, at: Proved, via: LinkId) -> News {
         if self.is_new(at) { self.hang(at, via) } else { News::Nothing }
     }
 
@@ -355,7 +355,7 @@ mod tests {
         /// Learns of a place, whoever tells of it, and says whether it did.
         fn hear(&mut self, place: Place, via: LinkId) -> bool {
             let news = match place.parent == self.local {
-                true => self.take_in(proved(place), via),
+                true => self.learn_child(proved(place), via),
                 false => self.learn(proved(place), via),
             };
             matches!(news, News::Learnt(_))
@@ -569,16 +569,16 @@ mod tests {
     fn who_has_moved_has_left_its_way_with_all_below_it() {
         let (top, leaf) = (life(1, 1), life(2, 2));
         let mut table = table(&[top, leaf]);
-        assert_eq!(table.take_in(proved(place(top, 0)), HERE), News::Learnt(vec![]));
+        assert_eq!(table.learn_child(proved(place(top, 0)), HERE), News::Learnt(vec![]));
         assert_eq!(table.learn(proved(below(leaf, top, 0)), HERE), News::Learnt(vec![]));
         let left = vec![(top, HERE), (leaf, HERE)];
-        assert_eq!(table.take_in(proved(place(top, 1)), HERE), News::Learnt(left));
+        assert_eq!(table.learn_child(proved(place(top, 1)), HERE), News::Learnt(left));
         assert_eq!(
-            table.take_in(proved(place(top, 1)), THERE),
+            table.learn_child(proved(place(top, 1)), THERE),
             News::Nothing,
             "it is where it was"
         );
-        assert_eq!(table.take_in(proved(place(top, 2)), THERE), News::Learnt(vec![(top, HERE)]));
+        assert_eq!(table.learn_child(proved(place(top, 2)), THERE), News::Learnt(vec![(top, HERE)]));
     }
 
     #[test]

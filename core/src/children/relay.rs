@@ -72,7 +72,7 @@ impl Relay {
     pub fn add(&mut self, child: Child, proof: Proof, up: &mut Up<'_>) {
         let (link, at) = (child.link().id(), Proved { place: child.place(), proof });
         self.children.insert(link, child);
-        if let News::Learnt(rerouted) = self.routes.take_in(at, link) {
+        if let News::Learnt(rerouted) = self.routes.learn_child(at, link) {
             self.give_up_pending(rerouted, up);
         }
     }

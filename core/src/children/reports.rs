@@ -211,7 +211,7 @@ mod tests {
         let place = Place { life: life(id), parent: Life::CONTROL, moves: 0 };
         let link = LinkId(id.into());
         routes.expect(place.life, place.parent, seed(id).mark());
-        assert_eq!(routes.take_in(proved(place), link), News::Learnt(Vec::new()));
+        assert_eq!(routes.learn_child(proved(place), link), News::Learnt(Vec::new()));
         Child::new(place, 9, Link::new(link, Time::ZERO))
     }
 
