@@ -295,7 +295,9 @@ impl Router for RouteTable {
 
     fn may_tell_end(&self, life: Life, via: LinkId) -> bool {
         let known = self.lives.get(&life);
-        known.is_some_and(|known| known.via == Some(via) || self.link_to(known.birthplace) == Some(via))
+        known.is_some_and(|known| {
+            known.via == Some(via) || self.link_to(known.birthplace) == Some(via)
+        })
     }
 
     fn forget(&mut self, life: Life, via: LinkId) -> Vec<Life> {
@@ -578,7 +580,10 @@ mod tests {
             News::Nothing,
             "it is where it was"
         );
-        assert_eq!(table.learn_child(proved(place(top, 2)), THERE), News::Learnt(vec![(top, HERE)]));
+        assert_eq!(
+            table.learn_child(proved(place(top, 2)), THERE),
+            News::Learnt(vec![(top, HERE)])
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What travels: frames of messages, and their codec.
 //!
-//! A frame is a cumulative acknowledgement (4 bytes, how many frames of the peer have been taken
-//! in) and any number of messages. A message is its length (4 bytes, of what follows), kind, flags,
+//! A frame is a cumulative acknowledgement (4 bytes, how many frames of the peer have been
+//! received) and any number of messages. A message is its length (4 bytes, of what follows), kind, flags,
 //! life (8 bytes), request (8 bytes), and a body. All numbers are little-endian. Whoever only
 //! passes a message on reads its header and copies its body. Bodies that are not text are postcard.
 

@@ -18,7 +18,7 @@ use crate::signals::Signals;
 /// when they are for one node and a large frame has come of them.
 pub const LINES_PER_TURN_MAX: usize = 1_024;
 
-/// How many children are started in one turn, so that the transport can take in those that connect
+/// How many children are started in one turn, so that the transport can accept those that connect
 /// before more do than fit in its listen backlog.
 const SPAWNS_PER_TURN_MAX: usize = 8;
 

@@ -198,7 +198,7 @@ impl Children {
         self.overdue_at = earliest(self.overdue_at, Some(kill_at));
     }
 
-    /// Takes in what happened to links and processes of children.
+    /// Handles what happened to links and processes of children.
     pub fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>, up: &mut Up<'_>) {
         match input {
             Input::Up(link) => self.links.connected(now, link, out),

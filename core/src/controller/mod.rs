@@ -95,7 +95,7 @@ impl Controller {
         }
     }
 
-    /// Whether it can take in another line; may change with every input, and with a flush, since
+    /// Whether it can accept another line; may change with every input, and with a flush, since
     /// what has been asked of one node must leave before too much has come together.
     #[must_use]
     pub fn wants_line(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::{Ancestor, Inspection, LinkId, NodeId, Output, Proved, Seed, Time, Wa
 /// How many places one message about those below names at most; keeps it below a piece.
 const PLACES_PER_MESSAGE: usize = 400;
 
-/// How many bytes of answers and news may wait for the parent before this node takes in no more:
+/// How many bytes of answers and news may wait for the parent before this node receives no more:
 /// children get no new credit, and its own requests wait. As many may wait to be taken before those
 /// do.
 pub(crate) const ANSWERS_WAITING_BYTES: usize = 256 * 1024;

@@ -79,7 +79,7 @@ impl Desk {
         }
     }
 
-    /// Takes in a command, which waits for its answer from now on.
+    /// Notes a command, which waits for its answer from now on.
     pub fn open(&mut self, work: Work) -> RequestId {
         self.replies.open(Task::new(work))
     }

@@ -99,14 +99,14 @@ impl Replies {
         self.requests.detached()
     }
 
-    /// Takes in a command, which waits for its answer from now on.
+    /// Notes a command, which waits for its answer from now on.
     pub fn open(&mut self, task: Task) -> RequestId {
         let request = self.requests.open(task);
         self.printer.expect(request);
         request
     }
 
-    /// Takes in a part of a command, which waits for its answer from now on.
+    /// Notes a part of a command, which waits for its answer from now on.
     pub fn open_part(&mut self, task: Task) -> RequestId {
         let asked = match task.work {
             Work::Part { command, node, .. } => Some((command, node)),

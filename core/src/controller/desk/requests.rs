@@ -60,7 +60,7 @@ impl Requests {
         self.next_id(u16::MAX)
     }
 
-    /// Takes in a command, which waits for its answer from now on.
+    /// Notes a command, which waits for its answer from now on.
     pub fn open(&mut self, task: Task) -> RequestId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { request: NO_REQUEST, task: None });
@@ -72,7 +72,7 @@ impl Requests {
         request
     }
 
-    /// Takes in a part of a command, which waits for its answer from now on.
+    /// Notes a part of a command, which waits for its answer from now on.
     pub fn open_part(&mut self, task: Task) -> RequestId {
         let request = self.detached();
         self.parts.insert(request, task);
