@@ -119,7 +119,7 @@ impl Children {
     }
 
     /// Does what a request asks of this node as a parent.
-    pub fn serve(
+    pub fn handle_request(
         &mut self,
         now: Time,
         message: &Message<'_>,

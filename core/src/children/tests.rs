@@ -35,7 +35,7 @@ fn ask(children: &mut Children, kind: Kind, request: u64) -> (Vec<Output>, Told)
     };
     let message = Message::new(kind, Life::CONTROL, RequestId(request), &body);
     let up = &mut |message: Message<'_>| told.push((message.kind, message.flags.status()));
-    children.serve(NOW, &message, &mut out, up);
+    children.handle_request(NOW, &message, &mut out, up);
     (out, told)
 }
 

@@ -185,7 +185,7 @@ impl Controller {
                     Outgoing::Message { kind, flags, to, request, body } => {
                         let message = Message { flags, ..Message::new(kind, to, request, &body) };
                         if to == Life::CONTROL {
-                            self.children.serve(now, &message, out, up);
+                            self.children.handle_request(now, &message, out, up);
                         } else {
                             self.children.forward(&message, up);
                         }

@@ -172,7 +172,7 @@ impl Worker {
             Kind::Ask => self.run_or_wait(now, message),
             Kind::Take => self.answers.give(now, message, parent),
             Kind::Ping => up(Message::answer(message.life, message.request, Status::Ok, &[])),
-            _ => self.children.serve(now, message, out, up),
+            _ => self.children.handle_request(now, message, out, up),
         }
     }
 
