@@ -106,10 +106,13 @@ impl Desk {
         self.turns.hold(node, request);
     }
 
-    /// The nodes that a command holds, or is queued for, in no particular order. They may hang
+    /// The nodes that a command holds, or is queued for, in ascending order. They may hang
     /// elsewhere by now than when it began.
     pub fn concerned_by(&self, request: RequestId) -> Vec<NodeId> {
-        self.tree.nodes().filter(|node| self.turns.concerns(*node, request)).collect()
+        let concerned = self.tree.nodes().filter(|node| self.turns.concerns(*node, request));
+        let mut nodes: Vec<_> = concerned.collect();
+        nodes.sort_unstable();
+        nodes
     }
 
     /// A node and all below it, with the nodes that commands will create there.
