@@ -177,7 +177,7 @@ impl Stat {
     }
 
     /// `PID (NAME) STATE PARENT ...`, where the name may hold anything. The size of the memory is the
-    /// 23rd field: proc_pid_stat(5).
+    /// 23rd field: `proc_pid_stat(5)`.
     fn parse(text: &str) -> Option<Stat> {
         let (before, after) = text.rsplit_once(')')?;
         let (_, name) = before.split_once('(')?;
