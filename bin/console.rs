@@ -83,7 +83,7 @@ impl Console {
             self.heed_interrupt();
             self.heed_backlog();
             self.feed_lines();
-            self.driver.settle();
+            self.driver.end_turn();
         }
         self.show();
         Ok(())

@@ -41,11 +41,15 @@ fn relay_down(bencher: Bencher<'_, '_>, commands: usize) {
     bencher.counter(ItemsCount::new(commands)).bench_local(|| relay.step(UP));
 }
 
-/// A relay passes on a frame of N answers of the node below it.
-#[divan::bench(args = [1, 256])]
+/// A relay passes on a frame of N answers of the node below it. An answer passes only once, so the
+/// commands are passed on before it each time.
+#[divan::bench(args = [1, 256], sample_size = 1, sample_count = 10_000)]
 fn relay_up(bencher: Bencher<'_, '_>, answers: usize) {
-    let mut relay = relay(answers);
-    bencher.counter(ItemsCount::new(answers)).bench_local(|| relay.step(DOWN));
+    let relay = RefCell::new(relay(answers));
+    bencher
+        .counter(ItemsCount::new(answers))
+        .with_inputs(|| relay.borrow_mut().step(UP))
+        .bench_local_values(|()| relay.borrow_mut().step(DOWN));
 }
 
 /// So many lines are typed in one turn, until their replies are printed, over one hop.
@@ -135,7 +139,7 @@ fn learn(table: &mut RouteTable, places: &[Place], via: LinkId) {
         let proof = seed.proof(place.moves).expect("it has not moved");
         let at = Proved { place: *place, proof };
         let news = match place.parent {
-            Life::CONTROL => table.take_in(at, via),
+            Life::CONTROL => table.learn_child(at, via),
             _ => table.learn(at, via),
         };
         assert!(matches!(news, News::Learnt(_)));

@@ -55,7 +55,7 @@ fn the_sizes_of_frames_and_messages() {
     assert_says("The header has", HEADER_BYTES);
     assert_says("A body of more than", PIECE_BYTES_MAX);
     assert_says("the body of its parts has at most", FAN_BODY_BYTES_MAX);
-    assert_says("to the others there is another way. At most", LIVES_PER_MESSAGE);
+    assert_says("to the others there is another route. At most", LIVES_PER_MESSAGE);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn what_is_proved_and_remembered() {
     assert_says("0 for its birth, is the seed hashed", moves);
     assert_says("A life can move", moves);
     assert_says("What comes in one frame is hashed", HASHES_PER_FRAME_MAX as usize);
-    assert_says("when there is no way to it any more, for", REMEMBERED_MAX);
+    assert_says("when there is no route to it any more, for", REMEMBERED_MAX);
     assert_says("without a hello, and", GUESTS_MAX);
     assert_says("refuses to start. At most", STRANGERS_MAX);
 }

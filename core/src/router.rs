@@ -14,15 +14,15 @@ pub enum Hop {
     Local,
     /// Whoever is at the other end of this link.
     Link(LinkId),
-    /// No way is known.
+    /// No route is known.
     Unknown,
 }
 
-/// Knows the way to everyone below this node. It learns when somebody joins and forgets who is lost;
+/// Knows the routes to everyone below this node. It learns when somebody joins and forgets who is lost;
 /// it never guesses, so whoever it does not know is not below it.
 ///
-/// Ways lead to lives rather than to nodes: what is for one life of a node never reaches another, and
-/// news of one does not touch the way to another, in whatever order they come.
+/// Routes lead to lives rather than to nodes: what is for one life of a node never reaches another, and
+/// news of one does not touch the route to another, in whatever order they come.
 ///
 /// Who tells of places may lie, so little of it is believed: only lives of which the control node has
 /// said that they would come about can hang anywhere, since whoever is below this node was once created
@@ -36,7 +36,7 @@ pub trait Router {
     /// be younger than its parent and this node, or nothing is noted.
     fn expect(&mut self, life: Life, parent: Life, mark: Proof);
 
-    /// Whether a life is known, also when there is no way to it.
+    /// Whether a life is known, also when there is no route to it.
     fn knows(&self, life: Life) -> bool;
 
     /// How many places a life has had that were not heard of here when it is at this one, itself
@@ -48,11 +48,11 @@ pub trait Router {
 
     /// A child of this very node is at the other end of a link, at a place that [is
     /// new](Router::is_new). Else as [`Router::learn`].
-    fn take_in(&mut self, at: Proved, via: LinkId) -> News;
+    fn learn_child(&mut self, at: Proved, via: LinkId) -> News;
 
     /// What the other end of a link tells: the life at this place is reached by way of it, and no more by
     /// any other link. When it has moved there, all below it are forgotten: it tells at once who has come
-    /// with it, and news of others may be lost on the way that it has left.
+    /// with it, and news of others may be lost on the route that it has left.
     ///
     /// What a node does not learn it must not pass on either: whoever is above it knows by that link what
     /// it knows, and hears of an end only when it does.
@@ -68,11 +68,11 @@ pub trait Router {
     /// Whether `via` leads, or has led last, to a life, or leads to the one that has started its process.
     fn may_tell_end(&self, life: Life, via: LinkId) -> bool;
 
-    /// Forgets the way to a life and to all below it, if it goes by `via`, and says who they were, in
+    /// Forgets the route to a life and to all below it, if it goes by `via`, and says who they were, in
     /// ascending order.
     fn forget(&mut self, life: Life, via: LinkId) -> Vec<Life>;
 
-    /// The places of all to whom there is a way, each after the one above it.
+    /// The places of all to whom there is a route, each after the one above it.
     fn places(&self) -> Vec<Proved>;
 }
 
@@ -84,24 +84,24 @@ pub enum News {
     /// later.
     Learnt(Vec<(Life, LinkId)>),
     /// It was known, or is not so any more, or never was: it is not proved, or a later place of this life
-    /// is known, or its parent is not reached by that link, having left that way, and what it tells by its new one is
+    /// is known, or its parent is not reached by that link, having left that route, and what it tells by its new one is
     /// newer.
     Nothing,
     /// The control node has never said that such a life would come.
     Stranger,
 }
 
-/// How many lives without a way are remembered; who has hung nowhere for the longest is forgotten first.
+/// How many lives without a route are remembered; who has hung nowhere for the longest is forgotten first.
 /// An orphan finds a parent within seconds, or ends, and only the control node makes lives.
 pub(crate) const REMEMBERED_MAX: usize = 16 * 1024;
 
-/// A [`Router`] with one entry for each life. Whoever is above one to whom there is a way is this node,
+/// A [`Router`] with one entry for each life. Whoever is above one to whom there is a route is this node,
 /// or reached by the same link.
 #[derive(Debug)]
 pub struct RouteTable {
     local: Life,
     lives: FxHashMap<Life, Known>,
-    /// Who hangs below whom, of those to whom there is a way; nobody has an empty set.
+    /// Who hangs below whom, of those to whom there is a route; nobody has an empty set.
     children: FxHashMap<Life, BTreeSet<Life>>,
     /// Those to whom there is none, in the order in which that came to be so.
     astray: BTreeMap<u64, Life>,
@@ -117,17 +117,17 @@ struct Known {
     /// At how many places it has been so far, and the proof of the last one, or its mark.
     places: u64,
     proof: Proof,
-    /// The link on the way to it, or that was the last one.
+    /// The link on the route to it, or that was the last one.
     via: Option<LinkId>,
-    /// Its number among those to whom there is no way.
+    /// Its number among those to whom there is no route.
     astray: Option<u64>,
     /// Who has started its process.
     birthplace: Life,
 }
 
 impl Known {
-    /// The link on the way to it, if there is a way.
-    fn way(&self) -> Option<LinkId> {
+    /// The link on the route to it, if there is a route.
+    fn route(&self) -> Option<LinkId> {
         self.via.filter(|_| self.astray.is_none())
     }
 }
@@ -145,19 +145,19 @@ impl RouteTable {
         }
     }
 
-    /// How many lives there is a way to.
+    /// How many lives there is a route to.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lives.len() - self.astray.len()
     }
 
-    /// How many lives are known, also those to which there is no way.
+    /// How many lives are known, also those to which there is no route.
     #[must_use]
     pub fn known(&self) -> usize {
         self.lives.len()
     }
 
-    /// Whether there is no way to anyone.
+    /// Whether there is no route to anyone.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -175,11 +175,11 @@ impl RouteTable {
         lives
     }
 
-    fn way(&self, life: Life) -> Option<LinkId> {
-        self.lives.get(&life).and_then(Known::way)
+    fn link_to(&self, life: Life) -> Option<LinkId> {
+        self.lives.get(&life).and_then(Known::route)
     }
 
-    /// Forgets the way to one life, but not to those below it.
+    /// Forgets the route to one life, but not to those below it.
     fn lose(&mut self, life: Life) {
         let Some(known) = self.lives.get_mut(&life).filter(|known| known.astray.is_none()) else {
             return;
@@ -209,7 +209,7 @@ impl RouteTable {
     fn hang(&mut self, Proved { place, proof }: Proved, via: LinkId) -> News {
         let life = place.life;
         let mut left = Vec::new();
-        if let Some(old) = self.way(life) {
+        if let Some(old) = self.link_to(life) {
             left.push((life, old));
             left.extend(self.below(life).into_iter().map(|life| (life, old)));
             left.iter().for_each(|(life, _)| self.lose(*life));
@@ -230,7 +230,7 @@ impl Router for RouteTable {
         if to == self.local {
             return Hop::Local;
         }
-        self.way(to).map_or(Hop::Unknown, Hop::Link)
+        self.link_to(to).map_or(Hop::Unknown, Hop::Link)
     }
 
     fn expect(&mut self, life: Life, parent: Life, mark: Proof) {
@@ -263,7 +263,7 @@ impl Router for RouteTable {
         known.is_some_and(|known| proof.is_newer(self.steps(place), known.proof))
     }
 
-    fn take_in(&mut self, at: Proved, via: LinkId) -> News {
+    fn learn_child(&mut self, at: Proved, via: LinkId) -> News {
         if self.is_new(at) { self.hang(at, via) } else { News::Nothing }
     }
 
@@ -271,7 +271,7 @@ impl Router for RouteTable {
         let Proved { place, .. } = at;
         let Place { life, parent, .. } = place;
         // Nobody but this node itself knows who its children are.
-        let is_above = self.way(parent) == Some(via) && parent.incarnation < life.incarnation;
+        let is_above = self.link_to(parent) == Some(via) && parent.incarnation < life.incarnation;
         match self.lives.get(&life) {
             _ if !is_above => News::Nothing,
             None => News::Stranger,
@@ -285,7 +285,7 @@ impl Router for RouteTable {
     }
 
     fn is_at(&self, place: Place, via: LinkId) -> bool {
-        self.was_at(place, via) && self.way(place.life).is_some()
+        self.was_at(place, via) && self.link_to(place.life).is_some()
     }
 
     fn was_at(&self, place: Place, via: LinkId) -> bool {
@@ -295,11 +295,13 @@ impl Router for RouteTable {
 
     fn may_tell_end(&self, life: Life, via: LinkId) -> bool {
         let known = self.lives.get(&life);
-        known.is_some_and(|known| known.via == Some(via) || self.way(known.birthplace) == Some(via))
+        known.is_some_and(|known| {
+            known.via == Some(via) || self.link_to(known.birthplace) == Some(via)
+        })
     }
 
     fn forget(&mut self, life: Life, via: LinkId) -> Vec<Life> {
-        if self.way(life) != Some(via) {
+        if self.link_to(life) != Some(via) {
             return Vec::new();
         }
         let mut lives = self.below(life);
@@ -355,7 +357,7 @@ mod tests {
         /// Learns of a place, whoever tells of it, and says whether it did.
         fn hear(&mut self, place: Place, via: LinkId) -> bool {
             let news = match place.parent == self.local {
-                true => self.take_in(proved(place), via),
+                true => self.learn_child(proved(place), via),
                 false => self.learn(proved(place), via),
             };
             matches!(news, News::Learnt(_))
@@ -532,7 +534,7 @@ mod tests {
         assert_eq!(table.forget(top, new), [top, middle, leaf]);
     }
 
-    /// News of its end may have gone the way that its parent has left, and come too late.
+    /// News of its end may have taken the route that its parent has left, and come too late.
     #[test]
     fn who_has_not_come_along_is_forgotten() {
         let (parent, gone, leaf) = (life(1, 1), life(2, 2), life(3, 3));
@@ -569,16 +571,19 @@ mod tests {
     fn who_has_moved_has_left_its_way_with_all_below_it() {
         let (top, leaf) = (life(1, 1), life(2, 2));
         let mut table = table(&[top, leaf]);
-        assert_eq!(table.take_in(proved(place(top, 0)), HERE), News::Learnt(vec![]));
+        assert_eq!(table.learn_child(proved(place(top, 0)), HERE), News::Learnt(vec![]));
         assert_eq!(table.learn(proved(below(leaf, top, 0)), HERE), News::Learnt(vec![]));
         let left = vec![(top, HERE), (leaf, HERE)];
-        assert_eq!(table.take_in(proved(place(top, 1)), HERE), News::Learnt(left));
+        assert_eq!(table.learn_child(proved(place(top, 1)), HERE), News::Learnt(left));
         assert_eq!(
-            table.take_in(proved(place(top, 1)), THERE),
+            table.learn_child(proved(place(top, 1)), THERE),
             News::Nothing,
             "it is where it was"
         );
-        assert_eq!(table.take_in(proved(place(top, 2)), THERE), News::Learnt(vec![(top, HERE)]));
+        assert_eq!(
+            table.learn_child(proved(place(top, 2)), THERE),
+            News::Learnt(vec![(top, HERE)])
+        );
     }
 
     #[test]

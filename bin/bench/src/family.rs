@@ -92,7 +92,7 @@ impl Family {
             let reading = self.tree.driver().node().wants_line();
             self.wait(if reading { Patience::Look } else { Patience::Wait })?;
             let read = if reading { self.feed(&mut left) } else { None };
-            self.tree.driver().settle();
+            self.tree.driver().end_turn();
             if let Some(read) = read {
                 break read;
             }
@@ -107,7 +107,7 @@ impl Family {
                 return Ok(Trip { held, took });
             }
             self.wait(Patience::Wait)?;
-            self.tree.driver().settle();
+            self.tree.driver().end_turn();
         }
     }
 
@@ -120,7 +120,7 @@ impl Family {
     pub fn catch_up(&mut self) -> Result<usize, Failure> {
         while self.flood.unanswered > 0 {
             self.wait(Patience::Wait)?;
-            self.tree.driver().settle();
+            self.tree.driver().end_turn();
             self.take_replies()?;
         }
         Ok(std::mem::take(&mut self.flood.refused))

@@ -66,7 +66,7 @@ impl Roll {
                 tree.driver().feed(Input::Line(line.as_bytes()));
                 self.asked.push_back(node);
             }
-            tree.driver().settle();
+            tree.driver().end_turn();
             let printed = mem::take(tree.driver().printed());
             for reply in String::from_utf8_lossy(&printed).lines() {
                 self.take(reply)?;

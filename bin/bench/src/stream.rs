@@ -71,7 +71,7 @@ impl Stream {
                     }
                 }
             }
-            driver.settle();
+            driver.end_turn();
             answered += replies.expect(driver.printed())?;
             driver.printed().clear();
             feeding = feeding && start.elapsed() < time;

@@ -93,10 +93,10 @@ impl Tree {
         self.driver.wait(Patience::Look).map_err(Failure::doing("go on"))?;
         let start = Instant::now();
         self.driver.feed(Input::Line(ask.line.as_bytes()));
-        self.driver.settle();
+        self.driver.end_turn();
         while is_part(self.driver.printed(), ask.reply.as_bytes()) {
             self.driver.wait(Patience::Wait).map_err(Failure::doing("go on"))?;
-            self.driver.settle();
+            self.driver.end_turn();
         }
         let took = start.elapsed();
         if self.driver.printed() != ask.reply.as_bytes() {
@@ -146,7 +146,7 @@ impl Tree {
         if let Some(line) = line {
             self.driver.feed(Input::Line(line.as_bytes()));
         }
-        self.driver.settle();
+        self.driver.end_turn();
         Ok(())
     }
 
@@ -182,7 +182,7 @@ impl Tree {
                 self.driver.feed(Input::Line(lines[fed].as_bytes()));
                 fed += 1;
             }
-            self.driver.settle();
+            self.driver.end_turn();
             started += self.take_processes(&lines[started..])?;
             if started < lines.len() {
                 self.driver.wait(Patience::Wait).map_err(Failure::doing("go on"))?;

@@ -18,7 +18,7 @@ use crate::signals::Signals;
 /// when they are for one node and a large frame has come of them.
 pub const LINES_PER_TURN_MAX: usize = 1_024;
 
-/// How many children are started in one turn, so that the transport can take in those that connect
+/// How many children are started in one turn, so that the transport can accept those that connect
 /// before more do than fit in its listen backlog.
 const SPAWNS_PER_TURN_MAX: usize = 8;
 
@@ -42,7 +42,7 @@ const FINISH_TIME_MAX: Duration = Duration::from_millis(500);
 /// A node with all that surrounds it. What goes in beside what happens to links and processes, such
 /// as lines, is fed by whoever has the driver, and what the node prints is left for them to take.
 ///
-/// A turn is [`Driver::wait`], any number of [`Driver::feed`], and [`Driver::settle`].
+/// A turn is [`Driver::wait`], any number of [`Driver::feed`], and [`Driver::end_turn`].
 pub struct Driver<N> {
     node: N,
     transport: Box<dyn Transport>,
@@ -164,7 +164,7 @@ impl<N: Node> Driver<N> {
 
     /// Ends a turn: tells the node that its deadline has come, if so, and does what it wants done.
     /// Does not block.
-    pub fn settle(&mut self) {
+    pub fn end_turn(&mut self) {
         if self.is_due() {
             self.feed(Input::Timeout);
         }
@@ -435,7 +435,7 @@ mod tests {
 
     fn turn(driver: &mut Driver<Recorder>) {
         driver.wait(Patience::Look).unwrap();
-        driver.settle();
+        driver.end_turn();
     }
 
     #[test]

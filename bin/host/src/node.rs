@@ -81,7 +81,7 @@ fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<ExitCode, F
     let mut driver = Driver::new(worker, transport, ChildProcesses::new(heritage), signals);
     while !driver.is_done() {
         driver.wait(Patience::Wait).map_err(Failure::doing("go on"))?;
-        driver.settle();
+        driver.end_turn();
     }
     if !driver.node().has_joined() {
         let why = driver.refusal().unwrap_or_else(|| "nobody has answered".to_owned());

@@ -17,7 +17,7 @@ const NICENESS: i32 = 10;
 
 /// The work of one node. There are no threads as long as there is nothing to do.
 pub struct Offload {
-    desk: Arc<Desk>,
+    pool: Arc<Pool>,
     is_paused: bool,
 }
 
@@ -26,7 +26,7 @@ pub struct Offload {
 static THREADS_MAX: LazyLock<usize> =
     LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
 
-struct Desk {
+struct Pool {
     work: Mutex<Work>,
     /// Whether anything is done that was not taken.
     is_done: AtomicBool,
@@ -51,12 +51,12 @@ impl Offload {
     /// No work yet. The waker is used whenever some is done.
     pub fn new(waker: Waker) -> Offload {
         let (work, is_done) = (Mutex::default(), AtomicBool::new(false));
-        Offload { desk: Arc::new(Desk { work, is_done, waker }), is_paused: false }
+        Offload { pool: Arc::new(Pool { work, is_done, waker }), is_paused: false }
     }
 
     /// Has a job done, now or when a thread is free.
     pub fn begin(&self, job: Job) {
-        let mut work = self.desk.lock();
+        let mut work = self.pool.lock();
         work.waiting.push_back(job);
         self.start_threads(&mut work, 1);
     }
@@ -64,7 +64,7 @@ impl Offload {
     /// Whether to begin no further job for now. Those under way go on.
     pub fn pause(&mut self, is_paused: bool) {
         if std::mem::replace(&mut self.is_paused, is_paused) != is_paused {
-            let mut work = self.desk.lock();
+            let mut work = self.pool.lock();
             work.is_paused = is_paused;
             let wanted = work.waiting.len();
             self.start_threads(&mut work, wanted);
@@ -76,7 +76,7 @@ impl Offload {
     fn start_threads(&self, work: &mut Work, wanted: usize) {
         let allowed = if work.is_paused { 0 } else { THREADS_MAX.saturating_sub(work.threads) };
         for _ in 0..wanted.min(allowed) {
-            match start(&self.desk) {
+            match start(&self.pool) {
                 Ok(()) => work.threads += 1,
                 Err(_) if work.threads > 0 => return,
                 Err(error) => {
@@ -84,8 +84,8 @@ impl Offload {
                         Failure(format!("can't start a thread: {}", explain_thread(&error)));
                     let calls = work.waiting.drain(..).map(|job| job.call());
                     work.done.extend(calls.map(|call| (call, Err(failure.clone()))));
-                    self.desk.is_done.store(true, Ordering::Release);
-                    return self.desk.waker.wake();
+                    self.pool.is_done.store(true, Ordering::Release);
+                    return self.pool.waker.wake();
                 }
             }
         }
@@ -93,26 +93,26 @@ impl Offload {
 
     /// What has been done since this was last called.
     pub fn take_done(&self) -> Vec<Done> {
-        if !self.desk.is_done.swap(false, Ordering::Acquire) {
+        if !self.pool.is_done.swap(false, Ordering::Acquire) {
             return Vec::new();
         }
-        let mut work = self.desk.lock();
+        let mut work = self.pool.lock();
         std::mem::take(&mut work.done)
     }
 }
 
-fn start(desk: &Arc<Desk>) -> io::Result<()> {
-    let desk = Arc::clone(desk);
-    named("work").spawn(move || desk.serve()).map(drop)
+fn start(pool: &Arc<Pool>) -> io::Result<()> {
+    let pool = Arc::clone(pool);
+    named("work").spawn(move || pool.run_jobs()).map(drop)
 }
 
-impl Desk {
+impl Pool {
     fn lock(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does what there is, and returns when nothing waits.
-    fn serve(&self) {
+    fn run_jobs(&self) {
         if let Err(error) = rustix::process::nice(NICENESS) {
             log::debug!("work has the node's own priority: {error}");
         }
@@ -173,7 +173,7 @@ mod tests {
         done.sort();
         assert_eq!(done[0], (RequestId(0), Ok("released".to_owned())));
         assert_eq!(done[49], (RequestId(49), Ok("49".to_owned())));
-        while offload.desk.work.lock().unwrap().threads > 0 {
+        while offload.pool.work.lock().unwrap().threads > 0 {
             thread::yield_now();
         }
     }
@@ -196,7 +196,7 @@ mod tests {
         for call in 0..10 {
             offload.begin(job(call, move || Ok(call.to_string())));
         }
-        assert_eq!(offload.desk.lock().threads, 0);
+        assert_eq!(offload.pool.lock().threads, 0);
         offload.pause(false);
         let mut done = Vec::new();
         while done.len() < 10 {

@@ -165,7 +165,7 @@ impl Links {
         self.wake_by(Some(now + HELLO_WITHIN));
     }
 
-    /// Takes in a frame of a child, or of a peer that may become one.
+    /// Receives a frame of a child, or of a peer that may become one.
     pub fn received(
         &mut self,
         now: Time,

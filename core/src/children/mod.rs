@@ -1,4 +1,4 @@
-//! A node's side towards its children: their links, the way to all below them, and what is pending
+//! A node's side towards its children: their links, the routes to all below them, and what is pending
 //! on them. Control node and compute nodes have it in common.
 
 mod arrivals;
@@ -55,7 +55,7 @@ impl Children {
     }
 
     /// Notes how far this node is from the control node, and who is above it, and tells all below.
-    /// They are told though it may be nothing new: the way up is.
+    /// They are told even if nothing is new in it: the route up is.
     pub fn set_place(&mut self, depth: u32, ancestors: Vec<Ancestor>) {
         self.links.set_place(depth, ancestors);
     }
@@ -87,7 +87,7 @@ impl Children {
         self.links.count()
     }
 
-    /// How many nodes there is a way to.
+    /// How many nodes there is a route to.
     pub fn below(&self) -> usize {
         self.links.relay().routes().len()
     }
@@ -97,12 +97,12 @@ impl Children {
         self.links.holdings()
     }
 
-    /// The link towards a life below, if there is a way to it.
+    /// The link towards a life below, if there is a route to it.
     pub fn link_to(&self, life: Life) -> Option<LinkId> {
         self.links.relay().link_to(life)
     }
 
-    /// Passes a request on towards its node, or answers that there is no way to it.
+    /// Passes a request on towards its node, or answers that there is no route to it.
     pub fn forward(&mut self, message: &Message<'_>, up: &mut Up<'_>) {
         self.links.forward(message, up);
     }
@@ -113,13 +113,13 @@ impl Children {
     }
 
     /// Passes on a request for each of several nodes, as one message on each link, and answers for
-    /// those to which there is no way.
+    /// those to which there is no route.
     pub fn forward_fan(&mut self, fan: Fan<'_>, up: &mut Up<'_>) {
         self.links.forward_fan(fan, up);
     }
 
     /// Does what a request asks of this node as a parent.
-    pub fn serve(
+    pub fn handle_request(
         &mut self,
         now: Time,
         message: &Message<'_>,
@@ -198,7 +198,7 @@ impl Children {
         self.overdue_at = earliest(self.overdue_at, Some(kill_at));
     }
 
-    /// Takes in what happened to links and processes of children.
+    /// Handles what happened to links and processes of children.
     pub fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>, up: &mut Up<'_>) {
         match input {
             Input::Up(link) => self.links.connected(now, link, out),

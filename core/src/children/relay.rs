@@ -10,7 +10,7 @@ use crate::router::{Hop, News, RouteTable, Router};
 use crate::wire::{Create, Fan, Kind, Malformed, Message, Messages, NO_REQUEST, Status, Up};
 use crate::{Life, LinkId, Place, Proof, Proved};
 
-/// The children of one node, and the way to all below them.
+/// The children of one node, and the routes to all below them.
 #[derive(Debug)]
 pub(super) struct Relay {
     /// Those whose hello was accepted.
@@ -29,7 +29,7 @@ impl Relay {
         self.children.len()
     }
 
-    /// The way to all below.
+    /// The routes to all below.
     pub fn routes(&self) -> &RouteTable {
         &self.routes
     }
@@ -60,7 +60,7 @@ impl Relay {
         links.find(|(_, other)| other.life() == child).map(|(link, _)| *link)
     }
 
-    /// The link towards a life below, if there is a way to it.
+    /// The link towards a life below, if there is a route to it.
     pub fn link_to(&self, life: Life) -> Option<LinkId> {
         match self.routes.route(life) {
             Hop::Link(link) => Some(link),
@@ -72,7 +72,7 @@ impl Relay {
     pub fn add(&mut self, child: Child, proof: Proof, up: &mut Up<'_>) {
         let (link, at) = (child.link().id(), Proved { place: child.place(), proof });
         self.children.insert(link, child);
-        if let News::Learnt(rerouted) = self.routes.take_in(at, link) {
+        if let News::Learnt(rerouted) = self.routes.learn_child(at, link) {
             self.give_up_pending(rerouted, up);
         }
     }
@@ -90,11 +90,11 @@ impl Relay {
         Some(child.place())
     }
 
-    /// Passes a request on towards its node, or answers that there is no way to it.
+    /// Passes a request on towards its node, or answers that there is no route to it.
     pub fn forward(&mut self, message: &Message<'_>, turn: &mut Turn, up: &mut Up<'_>) {
         let begins = message.flags.is_first() && message.kind != Kind::Take;
         let child = self.link_to(message.life).and_then(|link| self.children.get_mut(&link));
-        // What belongs to an earlier message goes where that went, or nowhere: by another way there
+        // What belongs to an earlier message goes where that went, or nowhere: by another route there
         // would be a hole in it.
         match child.filter(|child| begins || child.link().is_pending(message.request)) {
             Some(child) => {
@@ -117,7 +117,7 @@ impl Relay {
     }
 
     /// Passes on a request for each of several nodes, as one message on each link, and answers for
-    /// those to which there is no way.
+    /// those to which there is no route.
     pub fn forward_fan(&mut self, fan: Fan<'_>, turn: &mut Turn, up: &mut Up<'_>) {
         let mut by_link: BTreeMap<LinkId, Vec<_>> = BTreeMap::new();
         for (life, request) in fan.parts {
@@ -151,7 +151,7 @@ impl Relay {
     }
 
     /// Answers what is pending for lives that are not reached any more by these links. The node
-    /// that has seen the way break does so too, but what is cut in pieces may not have reached it.
+    /// that has seen the route break does so too, but what is cut in pieces may not have reached it.
     fn give_up_pending(&mut self, mut rerouted: Vec<(Life, LinkId)>, up: &mut Up<'_>) {
         rerouted.sort_unstable();
         let links: BTreeSet<_> = rerouted.iter().map(|(_, link)| *link).collect();

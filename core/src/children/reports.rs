@@ -131,10 +131,10 @@ impl<'a, 'u> Reports<'a, 'u> {
         }
     }
 
-    /// There is no way to these any more by way of the child, since the link to `lost` is gone.
+    /// There is no route to these any more by way of the child, since the link to `lost` is gone.
     fn forget(&mut self, lost: Life, lives: &[Life]) {
         let link = self.child.link().id();
-        // To those that have moved there is another way by now, here and further up.
+        // To those that have moved there is another route by now, here and further up.
         let gone: Vec<_> = lives.iter().flat_map(|life| self.routes.forget(*life, link)).collect();
         self.rerouted.extend(gone.iter().map(|life| (*life, link)));
         forgotten(lost, &gone, self.up);
@@ -180,7 +180,7 @@ pub(super) fn state(kind: Kind, place: Place, up: &mut Up<'_>) {
     up(Message::new(kind, place.life, NO_REQUEST, &wire::body(&place)));
 }
 
-/// Tells those above to whom there is no way any more, since the link to `lost` is gone.
+/// Tells those above to whom there is no route any more, since the link to `lost` is gone.
 pub(super) fn forgotten(lost: Life, lives: &[Life], up: &mut Up<'_>) {
     for lives in lives.chunks(LIVES_PER_MESSAGE) {
         up(Message::new(Kind::Forget, lost, NO_REQUEST, &wire::body(&lives)));
@@ -211,7 +211,7 @@ mod tests {
         let place = Place { life: life(id), parent: Life::CONTROL, moves: 0 };
         let link = LinkId(id.into());
         routes.expect(place.life, place.parent, seed(id).mark());
-        assert_eq!(routes.take_in(proved(place), link), News::Learnt(Vec::new()));
+        assert_eq!(routes.learn_child(proved(place), link), News::Learnt(Vec::new()));
         Child::new(place, 9, Link::new(link, Time::ZERO))
     }
 

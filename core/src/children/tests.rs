@@ -35,7 +35,7 @@ fn ask(children: &mut Children, kind: Kind, request: u64) -> (Vec<Output>, Told)
     };
     let message = Message::new(kind, Life::CONTROL, RequestId(request), &body);
     let up = &mut |message: Message<'_>| told.push((message.kind, message.flags.status()));
-    children.serve(NOW, &message, &mut out, up);
+    children.handle_request(NOW, &message, &mut out, up);
     (out, told)
 }
 
@@ -140,7 +140,7 @@ fn the_rest_of_a_request_goes_nowhere_but_where_its_beginning_went() {
     assert_eq!([pieces(true, false), pieces(false, true)], [1, 1]);
 }
 
-/// Or a line would be run with a hole in it: the way to a node breaks further down, and heals.
+/// Or a line would be run with a hole in it: the route to a node breaks further down, and heals.
 #[test]
 fn what_is_pending_for_one_whose_way_was_lost_is_answered_though_it_is_found_again() {
     let leaf = leaf();

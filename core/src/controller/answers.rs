@@ -4,8 +4,8 @@ use super::desk::Desk;
 use super::desk::abandoned::Leftover;
 use super::desk::gather::TOO_LONG;
 use super::desk::intake::{Offer, Pieces};
+use super::desk::pending::Operation;
 use super::desk::reply::{OUT_OF_MEMORY, Reply};
-use super::desk::task::Work;
 use super::desk::windows::Charge;
 use super::outcomes;
 use crate::memory;
@@ -23,14 +23,14 @@ pub(crate) fn arrived(desk: &mut Desk, now: Time, message: &Message<'_>) {
         }
         return outcomes::answered(desk, now, request, flags.status(), message.body);
     }
-    let Some(task) = desk.replies.task(request) else {
+    let Some(pending) = desk.replies.pending(request) else {
         // Nobody waits for it any more, but its end gives back what it took of the windows.
         if flags.is_last() {
             outcomes::answered(desk, now, request, flags.status(), &[]);
         }
         return;
     };
-    if let Some(Charge { target, link, .. }) = &task.charge {
+    if let Some(Charge { target, link, .. }) = &pending.charge {
         let (target, link) = (*target, *link);
         desk.heard(now, target, Some(link));
     }
@@ -38,8 +38,8 @@ pub(crate) fn arrived(desk: &mut Desk, now: Time, message: &Message<'_>) {
     match desk.intake.piece(request, flags, message.body, bytes_max) {
         Pieces::Partial => {
             // As long as it is coming it is not late.
-            if let Some(task) = desk.replies.task_mut(request) {
-                task.sent = Some(now);
+            if let Some(pending) = desk.replies.pending_mut(request) {
+                pending.sent = Some(now);
             }
         }
         Pieces::Headless => {}
@@ -51,7 +51,7 @@ pub(crate) fn arrived(desk: &mut Desk, now: Time, message: &Message<'_>) {
 
 /// How long the answer to a request may be, in bytes: what it may have unasked, or what was taken.
 fn bytes_max(desk: &Desk, request: RequestId) -> usize {
-    let charge = desk.replies.task(request).and_then(|task| task.charge.as_ref());
+    let charge = desk.replies.pending(request).and_then(|pending| pending.charge.as_ref());
     let allowance = charge.and_then(|charge| charge.allowance).unwrap_or(Allowance::Large);
     allowance.bytes().max(desk.intake.taken(request))
 }
@@ -71,11 +71,11 @@ fn begun_again(desk: &mut Desk, now: Time, request: RequestId) {
 /// A node offers a long answer.
 pub(crate) fn offered(desk: &mut Desk, message: &Message<'_>, bytes: u64) {
     let (life, request) = (message.life, message.request);
-    let Some(task) = desk.replies.task(request) else {
+    let Some(pending) = desk.replies.pending(request) else {
         return take(desk, life, request, false);
     };
     let bytes = usize::try_from(bytes).map_or(VALUE_BYTES_MAX, |bytes| bytes.min(VALUE_BYTES_MAX));
-    if task.charge.is_some() {
+    if pending.charge.is_some() {
         desk.intake.offer(request, Offer { life, bytes });
     }
 }
@@ -103,9 +103,11 @@ fn take(desk: &mut Desk, from: Life, request: RequestId, is_wanted: bool) {
 
 /// An answer is not taken, for the reason in `why`.
 fn decline(desk: &mut Desk, request: RequestId, why: &[u8]) {
-    let Some(task) = desk.replies.task_mut(request) else { return };
-    let (Work::Exec { node, .. } | Work::Part { node, .. }) = task.work else { return };
-    let charge = task.charge.take();
+    let Some(pending) = desk.replies.pending_mut(request) else { return };
+    let (Operation::Exec { node, .. } | Operation::Part { node, .. }) = pending.operation else {
+        return;
+    };
+    let charge = pending.charge.take();
     if let Some(charge) = charge {
         take(desk, charge.target, request, false);
         desk.abandon(request, Leftover { charge: Some(charge), removed: None });

@@ -1,7 +1,7 @@
 //! `create`: a node has a new life, started by its parent.
 
+use super::desk::pending::{CreateStage, GiveUpReason, Operation, Pending};
 use super::desk::reply::{Reply, TOO_MANY, no_answer};
-use super::desk::task::{CreateStage, GiveUpReason, Task, Work};
 use super::desk::windows::{Admission, Charge};
 use super::desk::{Desk, towards};
 use crate::children::Children;
@@ -15,7 +15,8 @@ const PARENT_UNAVAILABLE: &str = "Parent is unavailable";
 /// Takes in the command. It waits for its turn, both of the node and of its parent.
 pub(crate) fn begin(desk: &mut Desk, node: NodeId, parent: NodeId, transport: Option<&str>) {
     let transport = transport.map(str::to_owned);
-    let request = desk.open(Work::Create { node, parent, transport, stage: CreateStage::Waiting });
+    let request =
+        desk.open(Operation::Create { node, parent, transport, stage: CreateStage::Waiting });
     if is_coming(desk, node) {
         return desk.answer(request, Reply::Error(ALREADY_EXISTS));
     }
@@ -31,7 +32,7 @@ pub(crate) fn begin(desk: &mut Desk, node: NodeId, parent: NodeId, transport: Op
 
 /// Whether a node is on its way, and nothing typed so far is about to end it.
 fn is_coming(desk: &Desk, node: NodeId) -> bool {
-    matches!(desk.last_change(node), Some(Work::Create { stage, .. })
+    matches!(desk.last_change(node), Some(Operation::Create { stage, .. })
         if *stage != CreateStage::Asking)
 }
 
@@ -89,7 +90,7 @@ pub(crate) fn advance(
 
 /// Whether the node is known not to live.
 fn is_cleared(desk: &Desk, request: RequestId) -> bool {
-    matches!(desk.work(request), Some(Work::Create { stage: CreateStage::Cleared, .. }))
+    matches!(desk.operation(request), Some(Operation::Create { stage: CreateStage::Cleared, .. }))
 }
 
 fn start(
@@ -102,8 +103,8 @@ fn start(
     let life = desk.tree.new_life(node);
     hold(desk, request, (node, parent.node), CreateStage::Starting { life, parent });
     desk.sent_with(now, request, charge);
-    let transport = match desk.work(request) {
-        Some(Work::Create { transport, .. }) => transport.clone(),
+    let transport = match desk.operation(request) {
+        Some(Operation::Create { transport, .. }) => transport.clone(),
         _ => None,
     };
     let seed = Seed::of(desk.own_secret, life);
@@ -118,8 +119,8 @@ fn hold(
     (node, parent): (NodeId, NodeId),
     new_stage: CreateStage,
 ) {
-    let task = desk.replies.task_mut(request);
-    if let Some(Task { work: Work::Create { stage, .. }, .. }) = task {
+    let pending = desk.replies.pending_mut(request);
+    if let Some(Pending { operation: Operation::Create { stage, .. }, .. }) = pending {
         *stage = new_stage;
     }
     desk.turns.release(request, [node, parent]);
@@ -134,8 +135,10 @@ pub(crate) fn probed(desk: &mut Desk, request: RequestId, lives: bool) {
 /// The node that seemed to exist is gone, so its id may have a new life after all: the command
 /// waits for its turn again.
 fn resume(desk: &mut Desk, request: RequestId) {
-    let task = desk.replies.task_mut(request);
-    let Some(Task { work: Work::Create { node, parent, stage, .. }, sent, .. }) = task else {
+    let pending = desk.replies.pending_mut(request);
+    let Some(Pending { operation: Operation::Create { node, parent, stage, .. }, sent, .. }) =
+        pending
+    else {
         return;
     };
     (*stage, *sent) = (CreateStage::Cleared, None);
@@ -152,13 +155,15 @@ fn resume(desk: &mut Desk, request: RequestId) {
 pub(crate) fn joined(desk: &mut Desk, now: Time, request: RequestId, joined: Joined) {
     let Joined { at: Proved { place, .. }, pid } = joined;
     let life = place.life;
-    let parent = match desk.work(request) {
-        Some(Work::Create {
-            parent, stage: CreateStage::Starting { life: awaited, .. }, ..
+    let parent = match desk.operation(request) {
+        Some(Operation::Create {
+            parent,
+            stage: CreateStage::Starting { life: awaited, .. },
+            ..
         }) if *awaited == life => *parent,
         _ => return joined_late(desk, now, request, place),
     };
-    let charge = desk.replies.task_mut(request).and_then(|task| task.charge.take());
+    let charge = desk.replies.pending_mut(request).and_then(|pending| pending.charge.take());
     desk.give_back(now, charge, Status::Ok);
     end_earlier_life(desk, life.node);
     desk.tree.join(place, pid, now);
@@ -208,8 +213,8 @@ pub(crate) fn gave_up(desk: &mut Desk, request: RequestId, stage: CreateStage, w
 }
 
 fn fail(desk: &mut Desk, request: RequestId, text: &str) {
-    if let Some(task) = desk.replies.answer(request, Reply::Error(text))
-        && let Work::Create { node, parent, .. } = task.work
+    if let Some(pending) = desk.replies.answer(request, Reply::Error(text))
+        && let Operation::Create { node, parent, .. } = pending.operation
     {
         end(desk, request, (node, parent));
     }

@@ -1,7 +1,7 @@
 //! Deadlines: a node that does not answer is asked whether it lives, then given up.
 
 use super::desk::Desk;
-use super::desk::task::GiveUpReason;
+use super::desk::pending::GiveUpReason;
 use super::outcomes;
 use crate::time::earliest;
 use crate::{NodeId, RequestId, Time};
@@ -23,9 +23,10 @@ pub(crate) fn timeout(desk: &mut Desk, now: Time) {
         return;
     }
     desk.wake = None;
-    let tasks = desk.replies.tasks();
-    let mut waiting: Vec<_> =
-        tasks.filter_map(|(request, task)| Some((request, task.sent?, task.asked()))).collect();
+    let pending = desk.replies.all_pending();
+    let mut waiting: Vec<_> = pending
+        .filter_map(|(request, pending)| Some((request, pending.sent?, pending.asked())))
+        .collect();
     waiting.sort_unstable();
     for (request, sent, asked) in waiting {
         check(desk, now, request, sent, asked);

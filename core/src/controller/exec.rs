@@ -1,7 +1,7 @@
 //! `exec ID`: a line for one node.
 
+use super::desk::pending::{GiveUpReason, Operation};
 use super::desk::reply::{OUT_OF_MEMORY, Reply};
-use super::desk::task::{GiveUpReason, Work};
 use super::desk::windows::Admission;
 use super::desk::{Desk, towards};
 use crate::children::Children;
@@ -54,7 +54,7 @@ pub(crate) fn begin(
     node: NodeId,
     line: &[u8],
 ) -> Option<Admitted> {
-    let request = desk.open(Work::Exec { node, line: Vec::new() });
+    let request = desk.open(Operation::Exec { node, line: Vec::new() });
     if desk.tree.record(node).is_none() {
         desk.answer(request, Reply::NotFoundOf(node));
         return None;

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::desk::Desk;
-use super::desk::gather::{Gather, Gathered, Told};
+use super::desk::gather::{Gather, Gathered, ModuleAnswers};
 use super::desk::outbox::Part;
+use super::desk::pending::{Operation, Pending};
 use super::desk::reply::Reply;
-use super::desk::task::{Task, Work};
 use super::exec::{self, Admitted, Turn, Wanted};
 use super::node_set::NodeSet;
 use super::selection;
@@ -26,11 +26,11 @@ pub(crate) fn begin(
     let nodes = match selection::select(desk, set) {
         Ok(nodes) => nodes,
         Err(wrong) => {
-            let request = desk.replies.open(Task::verb(now));
+            let request = desk.replies.open(Pending::verb(now));
             return desk.answer(request, Reply::Error(&format!("exec: {wrong}")));
         }
     };
-    let command = desk.open(Work::Many(Box::new(Gather::lines(&nodes))));
+    let command = desk.open(Operation::Many(Box::new(Gather::lines(&nodes))));
     let part = Part { command, kind: Kind::Exec, body: line.as_bytes().into() };
     fan_out(desk, children, now, nodes, &part);
 }
@@ -44,15 +44,15 @@ pub(crate) fn ask_all(
     call: RequestId,
     module: &'static str,
     question: Vec<u8>,
-) -> Option<Told> {
+) -> Option<ModuleAnswers> {
     let nodes: BTreeSet<_> = desk.tree.nodes().filter(|node| !desk.is_ending(*node)).collect();
-    let task = desk.replies.task_mut(call)?;
+    let pending = desk.replies.pending_mut(call)?;
     let mut gather = Gather::module(module, &nodes);
     if let Some(Gathered::Module(..)) = gather.take() {
-        return Some(Told { call, module, answers: Vec::new() });
+        return Some(ModuleAnswers { call, module, answers: Vec::new() });
     }
     // Each node has a deadline of its own.
-    (task.work, task.sent) = (Work::Many(Box::new(gather)), None);
+    (pending.operation, pending.sent) = (Operation::Many(Box::new(gather)), None);
     let body = wire::body(&Published { module: module.to_owned(), value: question });
     let part = Part { command: call, kind: Kind::Ask, body: body.into() };
     fan_out(desk, children, now, nodes, &part);
@@ -64,7 +64,8 @@ pub(crate) fn ask_all(
 fn fan_out(desk: &mut Desk, children: &Children, now: Time, nodes: BTreeSet<NodeId>, part: &Part) {
     for node in nodes {
         let Part { command, kind, body } = part.clone();
-        let request = desk.replies.open_part(Task::new(Work::Part { command, node, kind, body }));
+        let request =
+            desk.replies.open_part(Pending::new(Operation::Part { command, node, kind, body }));
         let is_free = desk.turns.is_free(node);
         if !(is_free && advance(desk, children, now, request, node, part.clone())) {
             desk.enqueue(node, request);

@@ -33,9 +33,9 @@ use std::sync::Arc;
 pub use config::{ControllerConfig, Order};
 use desk::Desk;
 use desk::outbox::{Outgoing, Part};
+use desk::pending::{Operation, Pending};
 use desk::replies::Replies;
 use desk::reply::Reply;
-use desk::task::{Task, Work};
 use exec::Turn;
 use language::Line;
 use reading::Reading;
@@ -97,7 +97,7 @@ impl Controller {
         }
     }
 
-    /// Whether it can take in another line; may change with every input, and with a flush, since
+    /// Whether it can accept another line; may change with every input, and with a flush, since
     /// what has been asked of one node must leave before too much has come together.
     #[must_use]
     pub fn wants_line(&self) -> bool {
@@ -173,7 +173,7 @@ impl Controller {
     }
 
     fn answer_at_once(&mut self, now: Time, reply: Reply<'_>) {
-        let request = self.desk.replies.open(Task::verb(now));
+        let request = self.desk.replies.open(Pending::verb(now));
         self.desk.answer(request, reply);
     }
 
@@ -187,7 +187,7 @@ impl Controller {
                     Outgoing::Message { kind, flags, to, request, body } => {
                         let message = Message { flags, ..Message::new(kind, to, request, &body) };
                         if to == Life::CONTROL {
-                            self.children.serve(now, &message, out, up);
+                            self.children.handle_request(now, &message, out, up);
                         } else {
                             self.children.forward(&message, up);
                         }
@@ -227,9 +227,9 @@ impl Controller {
     /// Lets a command take effect. False when it must wait all the same.
     fn take_turn(&mut self, now: Time, request: RequestId, node: NodeId) -> bool {
         let (desk, children) = (&mut self.desk, &self.children);
-        match desk.work(request) {
-            None | Some(Work::Verb | Work::Many(_)) => true,
-            Some(Work::Exec { .. }) => {
+        match desk.operation(request) {
+            None | Some(Operation::Verb | Operation::Many(_)) => true,
+            Some(Operation::Exec { .. }) => {
                 let line = desk.replies.take_line(request);
                 match exec::advance(desk, children, now, request, node, line.len()) {
                     Turn::Send(admitted) => self.send(now, &admitted.message(&line)),
@@ -241,19 +241,19 @@ impl Controller {
                 }
                 true
             }
-            Some(Work::Part { command, kind, body, .. }) => {
+            Some(Operation::Part { command, kind, body, .. }) => {
                 let part = Part { command: *command, kind: *kind, body: Arc::clone(body) };
                 exec_many::advance(desk, children, now, request, node, part)
             }
-            Some(Work::Ping { .. }) => {
+            Some(Operation::Ping { .. }) => {
                 ping::advance(desk, now, request, node);
                 true
             }
-            Some(Work::Create { node, parent, .. }) => {
+            Some(Operation::Create { node, parent, .. }) => {
                 let nodes = (*node, *parent);
                 create::advance(desk, children, now, request, nodes)
             }
-            Some(Work::Remove { node, .. }) => {
+            Some(Operation::Remove { node, .. }) => {
                 let node = *node;
                 remove::advance(desk, now, request, node)
             }

@@ -3,9 +3,9 @@
 
 use super::desk::Desk;
 use super::desk::abandoned::Leftover;
+use super::desk::pending::{CreateStage, GiveUpReason, Operation, Pending, RemoveStage};
 use super::desk::probes::Probe;
 use super::desk::reply::{Reply, no_answer};
-use super::desk::task::{CreateStage, GiveUpReason, RemoveStage, Task, Work};
 use super::{create, exec, ping, remove};
 use crate::wire::Status;
 use crate::{Change, NodeId, RequestId, Time};
@@ -21,21 +21,21 @@ pub(crate) fn answered(
     if let Some(probe) = desk.probes.answered(request) {
         return probed(desk, now, probe, status);
     }
-    let Some(task) = desk.replies.task_mut(request) else {
+    let Some(pending) = desk.replies.pending_mut(request) else {
         return answered_late(desk, now, request, status);
     };
-    let charge = task.charge.take();
+    let charge = pending.charge.take();
     desk.intake.forget(request);
     desk.give_back(now, charge, status);
     // Only an honest node sends nothing else.
     let text = String::from_utf8_lossy(body);
-    match desk.work(request) {
-        Some(Work::Exec { node, .. } | Work::Part { node, .. }) => {
+    match desk.operation(request) {
+        Some(Operation::Exec { node, .. } | Operation::Part { node, .. }) => {
             let node = *node;
             exec::answered(desk, request, node, status, &text);
         }
-        Some(Work::Create { .. }) => create::answered(desk, request, status, &text),
-        Some(Work::Remove { node, .. }) => {
+        Some(Operation::Create { .. }) => create::answered(desk, request, status, &text),
+        Some(Operation::Remove { node, .. }) => {
             let node = *node;
             if status == Status::Failed {
                 // Its process has not ended, but its link is gone all the same.
@@ -43,7 +43,7 @@ pub(crate) fn answered(
             }
             remove::answered(desk, request, node, status, &text);
         }
-        Some(Work::Ping { .. } | Work::Verb | Work::Many(_)) | None => {}
+        Some(Operation::Ping { .. } | Operation::Verb | Operation::Many(_)) | None => {}
     }
 }
 
@@ -53,12 +53,12 @@ fn probed(desk: &mut Desk, now: Time, Probe { life, asker }: Probe, status: Stat
         desk.heard(now, life, None);
     }
     let Some(request) = asker else { return };
-    match desk.work(request) {
-        Some(Work::Ping { .. }) => ping::probed(desk, request, lives),
-        Some(Work::Create { stage: CreateStage::Asking, .. }) => {
+    match desk.operation(request) {
+        Some(Operation::Ping { .. }) => ping::probed(desk, request, lives),
+        Some(Operation::Create { stage: CreateStage::Asking, .. }) => {
             create::probed(desk, request, lives);
         }
-        Some(Work::Remove { stage: RemoveStage::Asking, .. }) => {
+        Some(Operation::Remove { stage: RemoveStage::Asking, .. }) => {
             remove::probed(desk, now, request, life, lives);
         }
         _ => {}
@@ -78,19 +78,19 @@ fn answered_late(desk: &mut Desk, now: Time, request: RequestId, status: Status)
 
 /// Answers a request whose node does not.
 pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: GiveUpReason) {
-    let Some(task) = desk.replies.task_mut(request) else { return };
-    let mut leftover = Leftover { charge: task.charge.take(), removed: None };
+    let Some(pending) = desk.replies.pending_mut(request) else { return };
+    let mut leftover = Leftover { charge: pending.charge.take(), removed: None };
     desk.intake.forget_pieces(request);
-    match task.work {
-        Work::Exec { node, .. } | Work::Part { node, .. } => {
+    match pending.operation {
+        Operation::Exec { node, .. } | Operation::Part { node, .. } => {
             exec::gave_up(desk, request, node, why);
         }
-        Work::Ping { .. } => ping::probed(desk, request, false),
-        Work::Create { stage, .. } => create::gave_up(desk, request, stage, why),
-        Work::Remove { node, stage } => {
+        Operation::Ping { .. } => ping::probed(desk, request, false),
+        Operation::Create { stage, .. } => create::gave_up(desk, request, stage, why),
+        Operation::Remove { node, stage } => {
             leftover.removed = remove::gave_up(desk, request, node, stage);
         }
-        Work::Verb | Work::Many(_) => {
+        Operation::Verb | Operation::Many(_) => {
             desk.answer(request, Reply::Error(&no_answer(desk.timeout)));
         }
     }
@@ -107,15 +107,18 @@ pub(crate) fn lost(desk: &mut Desk, now: Time, node: NodeId) {
 /// A node can't be reached any more, nor can those below it: gives up what is under way to them.
 pub(crate) fn lose(desk: &mut Desk, now: Time, root: NodeId, change: Change) {
     let lost = desk.cut_off(now, root, change);
-    let concerned = |task: &Task| match task.work {
-        Work::Remove { node, stage: RemoveStage::Ending } => {
+    let concerned = |pending: &Pending| match pending.operation {
+        Operation::Remove { node, stage: RemoveStage::Ending } => {
             let parent = desk.tree.record(node).map(|record| record.parent);
             parent.is_some_and(|parent| lost.binary_search(&parent).is_ok())
         }
-        _ => task.asked().is_some_and(|node| lost.binary_search(&node).is_ok()),
+        _ => pending.asked().is_some_and(|node| lost.binary_search(&node).is_ok()),
     };
-    let tasks = desk.replies.tasks().filter(|(_, task)| task.sent.is_some() && concerned(task));
-    let mut requests: Vec<_> = tasks.map(|(request, _)| request).collect();
+    let pending = desk
+        .replies
+        .all_pending()
+        .filter(|(_, pending)| pending.sent.is_some() && concerned(pending));
+    let mut requests: Vec<_> = pending.map(|(request, _)| request).collect();
     requests.sort_unstable();
     for request in requests {
         give_up(desk, request, GiveUpReason::Lost);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::desk::Desk;
-use super::desk::task::Work;
+use super::desk::pending::Operation;
 use super::desk::tree::{Record, State};
 use crate::{NodeId, Time};
 
@@ -48,9 +48,9 @@ fn parent_to_be(desk: &Desk, node: NodeId) -> Option<NodeId> {
         return Some(record.parent);
     }
     let requests = desk.turns.commands(node);
-    let mut works = requests.filter_map(|request| desk.work(request));
-    works.find_map(|work| match work {
-        Work::Create { node: other, parent, .. } if *other == node => Some(*parent),
+    let mut works = requests.filter_map(|request| desk.operation(request));
+    works.find_map(|operation| match operation {
+        Operation::Create { node: other, parent, .. } if *other == node => Some(*parent),
         _ => None,
     })
 }

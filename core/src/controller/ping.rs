@@ -1,14 +1,14 @@
 //! `ping`: whether a node can be reached.
 
 use super::desk::Desk;
+use super::desk::pending::Operation;
 use super::desk::reply::{NOT_FOUND, Reply};
-use super::desk::task::Work;
 use super::desk::tree::State;
 use crate::{NodeId, RequestId, Time};
 
 /// Takes in the command, which takes effect when it is its turn.
 pub(crate) fn begin(desk: &mut Desk, now: Time, node: NodeId) {
-    let request = desk.open(Work::Ping { node });
+    let request = desk.open(Operation::Ping { node });
     if desk.tree.record(node).is_none() {
         desk.answer(request, Reply::Error(NOT_FOUND));
     } else if desk.turns.is_free(node) {

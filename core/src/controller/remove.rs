@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::desk::Desk;
+use super::desk::pending::{Operation, Pending, RemoveStage};
 use super::desk::reply::{NOT_FOUND, Reply, UNAVAILABLE};
-use super::desk::task::{RemoveStage, Task, Work};
 use super::desk::tree::{Record, State};
 use crate::children::{END_GRACE, END_GRACE_STEP};
 use crate::wire::{self, Kind, Status};
@@ -12,7 +12,7 @@ use crate::{Change, Life, NodeId, RequestId, Time};
 
 /// Takes in the command. It waits for its turn of every node that it ends.
 pub(crate) fn begin(desk: &mut Desk, node: NodeId) {
-    let request = desk.open(Work::Remove { node, stage: RemoveStage::Waiting });
+    let request = desk.open(Operation::Remove { node, stage: RemoveStage::Waiting });
     if desk.tree.record(node).is_none() {
         return desk.answer(request, Reply::Error(NOT_FOUND));
     }
@@ -62,8 +62,8 @@ pub(crate) fn advance(desk: &mut Desk, now: Time, request: RequestId, node: Node
 }
 
 fn set_stage(desk: &mut Desk, request: RequestId, new_stage: RemoveStage) {
-    let task = desk.replies.task_mut(request);
-    if let Some(Task { work: Work::Remove { stage, .. }, .. }) = task {
+    let pending = desk.replies.pending_mut(request);
+    if let Some(Pending { operation: Operation::Remove { stage, .. }, .. }) = pending {
         *stage = new_stage;
     }
 }

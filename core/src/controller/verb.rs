@@ -1,9 +1,9 @@
 //! The console commands of modules: answered at once, or later, when their modules say so.
 
 use super::desk::Desk;
-use super::desk::gather::Told;
+use super::desk::gather::ModuleAnswers;
+use super::desk::pending::{Operation, Pending};
 use super::desk::reply::Reply;
-use super::desk::task::{Task, Work};
 use super::language;
 use crate::modules::Modules;
 use crate::{Facts, Failure, Outcome, RequestId, Time};
@@ -26,7 +26,7 @@ pub(crate) fn begin(
     rest: &str,
 ) {
     let Moment { now, real, ref facts } = *moment;
-    let request = desk.replies.open(Task::verb(now));
+    let request = desk.replies.open(Pending::verb(now));
     match modules.verb(real, facts, request, verb, rest) {
         Some(outcome) => answered(desk, now, request, outcome),
         None => {
@@ -37,10 +37,15 @@ pub(crate) fn begin(
 }
 
 /// Tells a module what it has asked for on behalf of a call.
-pub(crate) fn gathered(desk: &mut Desk, modules: &mut Modules, moment: &Moment, told: Told) {
-    let Told { call, module, answers } = told;
-    if let Some(task) = desk.replies.task_mut(call) {
-        task.work = Work::Verb;
+pub(crate) fn gathered(
+    desk: &mut Desk,
+    modules: &mut Modules,
+    moment: &Moment,
+    asked: ModuleAnswers,
+) {
+    let ModuleAnswers { call, module, answers } = asked;
+    if let Some(pending) = desk.replies.pending_mut(call) {
+        pending.operation = Operation::Verb;
     }
     let outcome = modules.gathered(moment.real, &moment.facts, call, module, answers);
     answered(desk, moment.now, call, outcome);

@@ -118,7 +118,7 @@ impl Link {
         pending
     }
 
-    /// Takes in a frame: its acknowledgement is noted, its messages are the caller's.
+    /// Receives a frame: its acknowledgement is noted, its messages are the caller's.
     pub fn receive<'f>(&mut self, now: Time, frame: &'f [u8]) -> Result<Messages<'f>, Malformed> {
         let (ack, messages) = wire::open(frame)?;
         self.in_flight.acknowledge(ack)?;

@@ -102,7 +102,7 @@ impl Answers {
         self.offers.offer_again(now);
     }
 
-    /// Throws away what is offered: the way is gone by which it was asked for.
+    /// Throws away what is offered: the route is gone by which it was asked for.
     pub fn forget_offers(&mut self) {
         self.offers.clear();
     }

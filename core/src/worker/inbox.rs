@@ -24,7 +24,7 @@ pub(super) struct OutOfMemory;
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     /// The request of which some pieces are still to come. There is one at most, since pieces for
-    /// one life keep their order; when another begins, the way of the rest has broken.
+    /// one life keep their order; when another begins, the route of the rest has broken.
     partial: Option<(RequestId, Vec<u8>)>,
     /// Requests that wait until there is room for answers. Bounded by the control node's window.
     waiting: VecDeque<Request>,

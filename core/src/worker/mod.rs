@@ -172,7 +172,7 @@ impl Worker {
             Kind::Ask => self.run_or_wait(now, message),
             Kind::Take => self.answers.give(now, message, parent),
             Kind::Ping => up(Message::answer(message.life, message.request, Status::Ok, &[])),
-            _ => self.children.serve(now, message, out, up),
+            _ => self.children.handle_request(now, message, out, up),
         }
     }
 
@@ -287,14 +287,14 @@ impl Worker {
     fn welcomed(&mut self, now: Time, Welcome { pid, depth, ancestors, .. }: Welcome) {
         let of_children = self.parent.welcomed(pid, ancestors);
         self.children.set_place(depth, of_children);
-        // There may be another way up, and what was on the old one may be lost: nobody may wait any
+        // There may be another route up, and what was on the old one may be lost: nobody may wait any
         // more for what is offered.
         self.answers.offer_again(now);
         let parent = &mut self.parent;
         self.children.report_silent(&mut |message| parent.send(&message));
     }
 
-    /// The way is gone by which requests have come: the node that saw it go has answered them.
+    /// The route is gone by which requests have come: the node that saw it go has answered them.
     fn forget_requests(&mut self) {
         self.inbox.clear();
         self.answers.forget_offers();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::wire::Status;
 use crate::{RequestId, Time};
 
-/// How often they are offered again: a node that has taken notice may have lost the way here.
+/// How often they are offered again: a node that has taken notice may have lost the route here.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Answers that were offered. Bounded: while there are many bytes of them, no request is run and no

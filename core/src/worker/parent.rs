@@ -12,7 +12,7 @@ use crate::{Ancestor, Inspection, LinkId, NodeId, Output, Proved, Seed, Time, Wa
 /// How many places one message about those below names at most; keeps it below a piece.
 const PLACES_PER_MESSAGE: usize = 400;
 
-/// How many bytes of answers and news may wait for the parent before this node takes in no more:
+/// How many bytes of answers and news may wait for the parent before this node receives no more:
 /// children get no new credit, and its own requests wait. As many may wait to be taken before those
 /// do.
 pub(crate) const ANSWERS_WAITING_BYTES: usize = 256 * 1024;
@@ -99,7 +99,7 @@ impl Parent {
     }
 
     /// Passes a message on towards the control node. Without a parent that is in vain: the one that
-    /// was to have it knows that the way is gone, and will learn of those below when there is
+    /// was to have it knows that the route is gone, and will learn of those below when there is
     /// another.
     pub fn send(&mut self, message: &Message<'_>) {
         if !self.is_up {

@@ -107,7 +107,7 @@ fn requests_run_in_the_order_in_which_they_came_also_in_a_jam() {
     assert_eq!(short, (13..=30).collect::<Vec<_>>());
 }
 
-/// Its beginning is worth nothing when the way of the rest has broken.
+/// Its beginning is worth nothing when the route of the rest has broken.
 #[test]
 fn a_line_whose_rest_does_not_come_is_not_run() {
     let mut worker = worker(Vec::new());

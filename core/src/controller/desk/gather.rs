@@ -37,7 +37,7 @@ enum Answers {
 
 /// What a module has asked on behalf of a call is answered.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct ModuleAnswers {
     pub call: RequestId,
     pub module: &'static str,
     pub answers: Vec<(NodeId, Answer)>,

@@ -8,12 +8,12 @@ pub(super) mod deferred;
 pub(super) mod gather;
 pub(super) mod intake;
 pub(super) mod outbox;
+pub(super) mod pending;
 pub(super) mod printer;
 pub(super) mod probes;
 pub(super) mod replies;
 pub(super) mod reply;
 pub(super) mod requests;
-pub(super) mod task;
 pub(super) mod tree;
 pub(super) mod turns;
 pub(super) mod windows;
@@ -29,10 +29,10 @@ use abandoned::{Abandoned, Leftover};
 use deferred::Deferred;
 use intake::Intake;
 use outbox::Outbox;
+use pending::{Operation, Pending};
 use probes::{Probe, Probes};
 use replies::Replies;
 use reply::Reply;
-use task::{Task, Work};
 use tree::Tree;
 use turns::Turns;
 use windows::{Admission, Charge, Claim, Windows};
@@ -79,14 +79,14 @@ impl Desk {
         }
     }
 
-    /// Takes in a command, which waits for its answer from now on.
-    pub fn open(&mut self, work: Work) -> RequestId {
-        self.replies.open(Task::new(work))
+    /// Notes a command, which waits for its answer from now on.
+    pub fn open(&mut self, operation: Operation) -> RequestId {
+        self.replies.open(Pending::new(operation))
     }
 
     /// What a command does, or a part of one, that waits for its answer.
-    pub fn work(&self, request: RequestId) -> Option<&Work> {
-        self.replies.task(request).map(|task| &task.work)
+    pub fn operation(&self, request: RequestId) -> Option<&Operation> {
+        self.replies.pending(request).map(|pending| &pending.operation)
     }
 
     /// Answers a command, or a part of one.
@@ -106,10 +106,13 @@ impl Desk {
         self.turns.hold(node, request);
     }
 
-    /// The nodes that a command holds, or is queued for, in no particular order. They may hang
+    /// The nodes that a command holds, or is queued for, in ascending order. They may hang
     /// elsewhere by now than when it began.
     pub fn concerned_by(&self, request: RequestId) -> Vec<NodeId> {
-        self.tree.nodes().filter(|node| self.turns.concerns(*node, request)).collect()
+        let concerned = self.tree.nodes().filter(|node| self.turns.concerns(*node, request));
+        let mut nodes: Vec<_> = concerned.collect();
+        nodes.sort_unstable();
+        nodes
     }
 
     /// A node and all below it, with the nodes that commands will create there.
@@ -126,18 +129,18 @@ impl Desk {
     }
 
     /// The last creation or removal of a node that has not taken effect.
-    pub fn last_change(&self, node: NodeId) -> Option<&Work> {
+    pub fn last_change(&self, node: NodeId) -> Option<&Operation> {
         let requests = self.turns.commands(node).rev();
-        requests.filter_map(|request| self.work(request)).find(|work| match work {
-            Work::Create { node: other, .. } => *other == node,
-            Work::Remove { .. } => true,
+        requests.filter_map(|request| self.operation(request)).find(|operation| match operation {
+            Operation::Create { node: other, .. } => *other == node,
+            Operation::Remove { .. } => true,
             _ => false,
         })
     }
 
     /// Whether what was typed so far ends a node.
     pub fn is_ending(&self, node: NodeId) -> bool {
-        matches!(self.last_change(node), Some(Work::Remove { .. }))
+        matches!(self.last_change(node), Some(Operation::Remove { .. }))
     }
 
     /// Forgets a node that is not there and that no command names.
@@ -168,16 +171,16 @@ impl Desk {
 
     /// Notes that a request is under way, and what it takes of the windows.
     pub fn sent_with(&mut self, now: Time, request: RequestId, charge: Option<Charge>) {
-        if let Some(task) = self.replies.task_mut(request) {
-            task.charge = charge;
+        if let Some(pending) = self.replies.pending_mut(request) {
+            pending.charge = charge;
         }
         self.sent(now, request);
     }
 
     /// Notes that a request is under way.
     pub fn sent(&mut self, now: Time, request: RequestId) {
-        if let Some(task) = self.replies.task_mut(request) {
-            task.sent = Some(now);
+        if let Some(pending) = self.replies.pending_mut(request) {
+            pending.sent = Some(now);
             self.wake_by(now + self.timeout / 2);
         }
     }

@@ -1,10 +1,10 @@
 //! The commands that wait to be answered or printed, and the replies to them.
 
-use super::gather::{Gather, Gathered, Told};
+use super::gather::{Gather, Gathered, ModuleAnswers};
+use super::pending::{Operation, Pending};
 use super::printer::Printer;
 use super::reply::Reply;
 use super::requests::Requests;
-use super::task::{Task, Work};
 use crate::wire::Kind;
 use crate::{Order, RequestId};
 
@@ -19,7 +19,7 @@ pub(crate) struct Replies {
     /// How many bytes of replies wait for those of other nodes.
     gathered_bytes: usize,
     /// What to tell modules.
-    gathered: Vec<Told>,
+    gathered: Vec<ModuleAnswers>,
 }
 
 impl Replies {
@@ -59,17 +59,17 @@ impl Replies {
     /// The request whose answer must come before anything else can be printed.
     pub fn first_awaited(&self) -> Option<RequestId> {
         let oldest = self.oldest()?;
-        match &self.task(oldest)?.work {
-            Work::Many(gather) => gather.first_awaited(),
+        match &self.pending(oldest)?.operation {
+            Operation::Many(gather) => gather.first_awaited(),
             _ => Some(oldest),
         }
     }
 
     /// Where the answer to a part is gathered.
     fn gather_of(&self, part: RequestId) -> Option<&Gather> {
-        let Work::Part { command, .. } = self.task(part)?.work else { return None };
-        match &self.task(command)?.work {
-            Work::Many(gather) => Some(gather),
+        let Operation::Part { command, .. } = self.pending(part)?.operation else { return None };
+        match &self.pending(command)?.operation {
+            Operation::Many(gather) => Some(gather),
             _ => None,
         }
     }
@@ -99,59 +99,62 @@ impl Replies {
         self.requests.detached()
     }
 
-    /// Takes in a command, which waits for its answer from now on.
-    pub fn open(&mut self, task: Task) -> RequestId {
-        let request = self.requests.open(task);
+    /// Notes a command, which waits for its answer from now on.
+    pub fn open(&mut self, pending: Pending) -> RequestId {
+        let request = self.requests.open(pending);
         self.printer.expect(request);
         request
     }
 
-    /// Takes in a part of a command, which waits for its answer from now on.
-    pub fn open_part(&mut self, task: Task) -> RequestId {
-        let asked = match task.work {
-            Work::Part { command, node, .. } => Some((command, node)),
+    /// Notes a part of a command, which waits for its answer from now on.
+    pub fn open_part(&mut self, pending: Pending) -> RequestId {
+        let asked = match pending.operation {
+            Operation::Part { command, node, .. } => Some((command, node)),
             _ => None,
         };
-        let request = self.requests.open_part(task);
+        let request = self.requests.open_part(pending);
         if let Some((command, node)) = asked
-            && let Some(Task { work: Work::Many(gather), .. }) = self.task_mut(command)
+            && let Some(Pending { operation: Operation::Many(gather), .. }) =
+                self.pending_mut(command)
         {
             gather.ask(node, request);
         }
         request
     }
 
-    /// As [`Requests::task`].
-    pub fn task(&self, request: RequestId) -> Option<&Task> {
-        self.requests.task(request)
+    /// As [`Requests::pending`].
+    pub fn pending(&self, request: RequestId) -> Option<&Pending> {
+        self.requests.pending(request)
     }
 
-    /// As [`Requests::task`].
-    pub fn task_mut(&mut self, request: RequestId) -> Option<&mut Task> {
-        self.requests.task_mut(request)
+    /// As [`Requests::pending`].
+    pub fn pending_mut(&mut self, request: RequestId) -> Option<&mut Pending> {
+        self.requests.pending_mut(request)
     }
 
-    /// As [`Requests::tasks`].
-    pub fn tasks(&self) -> impl Iterator<Item = (RequestId, &Task)> {
-        self.requests.tasks()
+    /// As [`Requests::all_pending`].
+    pub fn all_pending(&self) -> impl Iterator<Item = (RequestId, &Pending)> {
+        self.requests.all_pending()
     }
 
-    /// Answers a command, or a part of one, and returns its task. Does nothing when it does not
+    /// Answers a command, or a part of one, and returns its state. Does nothing when it does not
     /// wait for an answer.
-    pub fn answer(&mut self, request: RequestId, reply: Reply<'_>) -> Option<Task> {
+    pub fn answer(&mut self, request: RequestId, reply: Reply<'_>) -> Option<Pending> {
         if let Some(part) = self.requests.close_part(request) {
             self.answer_part(&part, reply);
             return Some(part);
         }
-        let task = self.requests.close(request)?;
+        let pending = self.requests.close(request)?;
         let requests = &mut self.requests;
         self.printer.reply(request, reply, |printed| requests.free(printed));
-        Some(task)
+        Some(pending)
     }
 
-    fn answer_part(&mut self, part: &Task, reply: Reply<'_>) {
-        let Work::Part { command, node, kind, .. } = part.work else { return };
-        let Some(Task { work: Work::Many(gather), .. }) = self.requests.task_mut(command) else {
+    fn answer_part(&mut self, part: &Pending, reply: Reply<'_>) {
+        let Operation::Part { command, node, kind, .. } = part.operation else { return };
+        let Some(Pending { operation: Operation::Many(gather), .. }) =
+            self.requests.pending_mut(command)
+        else {
             return;
         };
         let before = gather.bytes();
@@ -171,7 +174,7 @@ impl Replies {
                 }
             }
             Some(Gathered::Module(module, answers)) => {
-                self.gathered.push(Told { call: command, module, answers });
+                self.gathered.push(ModuleAnswers { call: command, module, answers });
             }
             Some(Gathered::Lines(lines)) => {
                 self.requests.close(command);
@@ -183,7 +186,9 @@ impl Replies {
 
     /// Prints those lines of the oldest command that need not wait, if they are many.
     fn print_ready(&mut self, command: RequestId) {
-        let Some(Task { work: Work::Many(gather), .. }) = self.requests.task_mut(command) else {
+        let Some(Pending { operation: Operation::Many(gather), .. }) =
+            self.requests.pending_mut(command)
+        else {
             return;
         };
         let before = gather.bytes();
@@ -193,7 +198,7 @@ impl Replies {
     }
 
     /// What to tell modules since the last call.
-    pub fn take_gathered(&mut self) -> Vec<Told> {
+    pub fn take_gathered(&mut self) -> Vec<ModuleAnswers> {
         std::mem::take(&mut self.gathered)
     }
 
@@ -220,33 +225,33 @@ mod tests {
     #[test]
     fn nothing_is_answered_twice() {
         let mut replies = Replies::new(Order::Input);
-        let first = replies.open(Task::verb(Time::ZERO));
+        let first = replies.open(Pending::verb(Time::ZERO));
         for text in ["once", "twice"] {
             replies.answer(first, Reply::Ok(text));
         }
-        let second = replies.open(Task::verb(Time::ZERO));
+        let second = replies.open(Pending::verb(Time::ZERO));
         replies.answer(first, Reply::Ok("late"));
         assert_eq!(printed(&mut replies), "Ok: once\n");
-        assert!(!replies.all_answered() && replies.task(second).is_some());
+        assert!(!replies.all_answered() && replies.pending(second).is_some());
     }
 
     #[test]
     fn a_reply_that_waits_for_an_earlier_one_keeps_its_place() {
         let mut replies = Replies::new(Order::Input);
-        let ids = [(); 2].map(|()| replies.open(Task::verb(Time::ZERO)));
+        let ids = [(); 2].map(|()| replies.open(Pending::verb(Time::ZERO)));
         replies.answer(ids[1], Reply::Error("second"));
         assert!(replies.any_failed() && replies.held_bytes() > 0);
         replies.answer(ids[0], Reply::Ok("first"));
         assert_eq!(printed(&mut replies), "Ok: first\nError: second\n");
         assert_eq!((replies.held_bytes(), replies.all_answered()), (0, true));
-        let again = [(); 2].map(|()| replies.open(Task::verb(Time::ZERO)));
+        let again = [(); 2].map(|()| replies.open(Pending::verb(Time::ZERO)));
         assert_eq!(again.map(|id| id.0 as u16), [ids[1], ids[0]].map(|id| id.0 as u16));
     }
 
     #[test]
     fn there_is_room_for_so_many_bytes_of_replies() {
         let mut replies = Replies::new(Order::Input);
-        let ids = [(); 2].map(|()| replies.open(Task::verb(Time::ZERO)));
+        let ids = [(); 2].map(|()| replies.open(Pending::verb(Time::ZERO)));
         replies.answer(ids[1], Reply::Ok(&"x".repeat(HELD_BYTES_MAX)));
         assert!(!replies.has_room());
         replies.answer(ids[0], Reply::Ok(""));
@@ -258,10 +263,10 @@ mod tests {
         let mut replies = Replies::new(Order::Completion);
         let nodes = [1, 2].map(|id| NodeId::compute(id).unwrap());
         let gather = Box::new(Gather::lines(&nodes.into_iter().collect()));
-        let command = replies.open(Task::new(Work::Many(gather)));
+        let command = replies.open(Pending::new(Operation::Many(gather)));
         let parts = nodes.map(|node| {
             let (kind, body) = (Kind::Exec, [].into());
-            replies.open_part(Task::new(Work::Part { command, node, kind, body }))
+            replies.open_part(Pending::new(Operation::Part { command, node, kind, body }))
         });
         assert_eq!(replies.first_awaited(), Some(parts[0]));
         replies.answer(parts[1], Reply::OkOf(nodes[1], b"two"));

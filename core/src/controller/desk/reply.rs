@@ -32,7 +32,7 @@ pub(crate) enum Reply<'a> {
     OkOf(NodeId, &'a [u8]),
     /// `Error:ID: TEXT`.
     ErrorOf(NodeId, &'a [u8]),
-    /// The node, or a request's way to it, is gone.
+    /// The node, or a request's route to it, is gone.
     UnavailableOf(NodeId),
     /// The node lives, and has not answered for this long.
     LateOf(NodeId, Duration),

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::task::{Task, Work};
+use super::pending::{Operation, Pending};
 use crate::RequestId;
 use crate::wire::NO_REQUEST;
 
@@ -27,7 +27,7 @@ pub(crate) struct Requests {
     slots: Vec<Slot>,
     free: Vec<u16>,
     /// Parts of commands for many nodes, until they are answered.
-    parts: FxHashMap<RequestId, Task>,
+    parts: FxHashMap<RequestId, Pending>,
     /// How many requests there were.
     count: u64,
     /// How many commands are open.
@@ -39,7 +39,7 @@ pub(crate) struct Requests {
 struct Slot {
     request: RequestId,
     /// `None` once the command is answered.
-    task: Option<Task>,
+    pending: Option<Pending>,
 }
 
 impl Requests {
@@ -60,68 +60,72 @@ impl Requests {
         self.next_id(u16::MAX)
     }
 
-    /// Takes in a command, which waits for its answer from now on.
-    pub fn open(&mut self, task: Task) -> RequestId {
+    /// Notes a command, which waits for its answer from now on.
+    pub fn open(&mut self, pending: Pending) -> RequestId {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { request: NO_REQUEST, task: None });
+            self.slots.push(Slot { request: NO_REQUEST, pending: None });
             u16::try_from(self.slots.len() - 1).expect("the bound on commands is kept")
         });
         let request = self.next_id(index);
-        self.slots[usize::from(index)] = Slot { request, task: Some(task) };
+        self.slots[usize::from(index)] = Slot { request, pending: Some(pending) };
         self.open += 1;
         request
     }
 
-    /// Takes in a part of a command, which waits for its answer from now on.
-    pub fn open_part(&mut self, task: Task) -> RequestId {
+    /// Notes a part of a command, which waits for its answer from now on.
+    pub fn open_part(&mut self, pending: Pending) -> RequestId {
         let request = self.detached();
-        self.parts.insert(request, task);
+        self.parts.insert(request, pending);
         request
     }
 
-    /// The task of a command, or of a part of one, that waits for its answer.
-    pub fn task(&self, request: RequestId) -> Option<&Task> {
+    /// The state of a command, or of a part of one, that waits for its answer.
+    pub fn pending(&self, request: RequestId) -> Option<&Pending> {
         match self.slots.get(index_of(request)) {
-            Some(Slot { request: other, task: Some(task) }) if *other == request => Some(task),
+            Some(Slot { request: other, pending: Some(pending) }) if *other == request => {
+                Some(pending)
+            }
             _ => self.parts.get(&request),
         }
     }
 
-    /// As [`Requests::task`].
-    pub fn task_mut(&mut self, request: RequestId) -> Option<&mut Task> {
+    /// As [`Requests::pending`].
+    pub fn pending_mut(&mut self, request: RequestId) -> Option<&mut Pending> {
         match self.slots.get_mut(index_of(request)) {
-            Some(Slot { request: other, task: Some(task) }) if *other == request => Some(task),
+            Some(Slot { request: other, pending: Some(pending) }) if *other == request => {
+                Some(pending)
+            }
             _ => self.parts.get_mut(&request),
         }
     }
 
     /// The commands and parts of commands that wait for their answers, in no particular order.
-    pub fn tasks(&self) -> impl Iterator<Item = (RequestId, &Task)> {
+    pub fn all_pending(&self) -> impl Iterator<Item = (RequestId, &Pending)> {
         let commands =
-            self.slots.iter().filter_map(|slot| Some((slot.request, slot.task.as_ref()?)));
-        commands.chain(self.parts.iter().map(|(request, task)| (*request, task)))
+            self.slots.iter().filter_map(|slot| Some((slot.request, slot.pending.as_ref()?)));
+        commands.chain(self.parts.iter().map(|(request, pending)| (*request, pending)))
     }
 
     /// The oldest command that waits for its answer.
     pub fn oldest(&self) -> Option<RequestId> {
-        let open = self.slots.iter().filter(|slot| slot.task.is_some());
+        let open = self.slots.iter().filter(|slot| slot.pending.is_some());
         open.map(|slot| slot.request).min()
     }
 
-    /// The task of a part of a command that is answered now.
-    pub fn close_part(&mut self, request: RequestId) -> Option<Task> {
+    /// The state of a part of a command that is answered now.
+    pub fn close_part(&mut self, request: RequestId) -> Option<Pending> {
         self.parts.remove(&request)
     }
 
-    /// The task of a command that is answered now. Its id is kept until it is [freed](Self::free).
-    pub fn close(&mut self, request: RequestId) -> Option<Task> {
+    /// The state of a command that is answered now. Its id is kept until it is [freed](Self::free).
+    pub fn close(&mut self, request: RequestId) -> Option<Pending> {
         let slot = self.slots.get_mut(index_of(request)).filter(|slot| slot.request == request)?;
-        let task = slot.task.take()?;
+        let pending = slot.pending.take()?;
         self.open -= 1;
-        if let Work::Exec { line, .. } = &task.work {
+        if let Operation::Exec { line, .. } = &pending.operation {
             self.unsent_bytes -= line.len();
         }
-        Some(task)
+        Some(pending)
     }
 
     /// A command that is answered has been printed, too.
@@ -131,7 +135,9 @@ impl Requests {
 
     /// Keeps the line of a command until it is sent.
     pub fn keep_line(&mut self, request: RequestId, text: &[u8]) {
-        if let Some(Task { work: Work::Exec { line, .. }, .. }) = self.task_mut(request) {
+        if let Some(Pending { operation: Operation::Exec { line, .. }, .. }) =
+            self.pending_mut(request)
+        {
             *line = text.to_vec();
             self.unsent_bytes += text.len();
         }
@@ -139,8 +145,8 @@ impl Requests {
 
     /// The line of a command that may be sent now; it is not kept any more.
     pub fn take_line(&mut self, request: RequestId) -> Vec<u8> {
-        let line = match self.task_mut(request) {
-            Some(Task { work: Work::Exec { line, .. }, .. }) => std::mem::take(line),
+        let line = match self.pending_mut(request) {
+            Some(Pending { operation: Operation::Exec { line, .. }, .. }) => std::mem::take(line),
             _ => Vec::new(),
         };
         self.unsent_bytes -= line.len();
@@ -166,14 +172,14 @@ mod tests {
     #[test]
     fn the_id_of_a_command_that_is_over_means_nothing_any_more() {
         let mut requests = Requests::default();
-        let first = requests.open(Task::verb(Time::ZERO));
+        let first = requests.open(Pending::verb(Time::ZERO));
         assert!(requests.close(first).is_some() && requests.close(first).is_none());
         assert!(requests.all_answered());
         requests.free(first);
-        let second = requests.open(Task::verb(Time::ZERO));
+        let second = requests.open(Pending::verb(Time::ZERO));
         assert_eq!(index_of(first), index_of(second));
-        assert!(requests.close(first).is_none() && requests.task(first).is_none());
-        assert!(first < second && requests.task(second).is_some());
+        assert!(requests.close(first).is_none() && requests.pending(first).is_none());
+        assert!(first < second && requests.pending(second).is_some());
         assert_eq!(requests.oldest(), Some(second));
     }
 
@@ -181,7 +187,7 @@ mod tests {
     fn a_command_takes_its_place_until_it_is_printed() {
         let mut requests = Requests::default();
         let ids: Vec<_> =
-            (0..COMMANDS_MAX).map(|_| requests.open(Task::verb(Time::ZERO))).collect();
+            (0..COMMANDS_MAX).map(|_| requests.open(Pending::verb(Time::ZERO))).collect();
         assert!(!requests.has_room());
         assert!(requests.close(ids[1]).is_some());
         assert!(!requests.has_room(), "answered, not printed");
@@ -193,8 +199,9 @@ mod tests {
     fn there_is_room_for_so_many_parts_and_no_more() {
         let mut requests = Requests::default();
         let (command, node) = (RequestId(1), NodeId::compute(1).unwrap());
-        let part = || Work::Part { command, node, kind: Kind::Exec, body: [].into() };
-        let parts: Vec<_> = (0..PARTS_MAX).map(|_| requests.open_part(Task::new(part()))).collect();
+        let part = || Operation::Part { command, node, kind: Kind::Exec, body: [].into() };
+        let parts: Vec<_> =
+            (0..PARTS_MAX).map(|_| requests.open_part(Pending::new(part()))).collect();
         assert!(!requests.has_room());
         assert!(requests.close_part(parts[0]).is_some());
         assert!(requests.has_room());
@@ -204,7 +211,7 @@ mod tests {
     fn lines_that_wait_to_be_sent_take_room() {
         let mut requests = Requests::default();
         let node = NodeId::compute(1).unwrap();
-        let exec = || Task::new(Work::Exec { node, line: Vec::new() });
+        let exec = || Pending::new(Operation::Exec { node, line: Vec::new() });
         let (sent, answered) = (requests.open(exec()), requests.open(exec()));
         let line = vec![b'x'; UNSENT_BYTES_MAX];
         requests.keep_line(sent, &line);

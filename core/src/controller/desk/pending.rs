@@ -9,8 +9,8 @@ use crate::{Life, NodeId, RequestId, Time};
 
 /// A command that waits for its answer.
 #[derive(Debug)]
-pub(crate) struct Task {
-    pub work: Work,
+pub(crate) struct Pending {
+    pub operation: Operation,
     /// When its request was sent; its deadline counts from here. `None` while it waits for others.
     pub sent: Option<Time>,
     /// What its request takes of the windows, until it is answered.
@@ -19,10 +19,10 @@ pub(crate) struct Task {
 
 /// What a command does.
 #[derive(Debug)]
-pub(crate) enum Work {
+pub(crate) enum Operation {
     /// A line for a node; empty once it has been sent.
     Exec { node: NodeId, line: Vec<u8> },
-    /// The same for many nodes: its parts are tasks of their own.
+    /// The same for many nodes: its parts are pending on their own.
     Many(Box<Gather>),
     /// What a command for many nodes, or a module's question to all, asks of one of them.
     Part { command: RequestId, node: NodeId, kind: Kind, body: Arc<[u8]> },
@@ -71,26 +71,26 @@ pub(crate) enum GiveUpReason {
     Slow,
 }
 
-impl Task {
-    pub fn new(work: Work) -> Task {
-        Task { work, sent: None, charge: None }
+impl Pending {
+    pub fn new(operation: Operation) -> Pending {
+        Pending { operation, sent: None, charge: None }
     }
 
     /// A console command that a module answers later, sent at `now`.
-    pub fn verb(now: Time) -> Task {
-        Task { work: Work::Verb, sent: Some(now), charge: None }
+    pub fn verb(now: Time) -> Pending {
+        Pending { operation: Operation::Verb, sent: Some(now), charge: None }
     }
 
     /// The node whose answer is waited for, once the request is sent.
     pub fn asked(&self) -> Option<NodeId> {
-        match self.work {
-            Work::Exec { node, .. }
-            | Work::Part { node, .. }
-            | Work::Ping { node }
-            | Work::Remove { node, .. } => Some(node),
-            Work::Create { node, stage: CreateStage::Asking, .. } => Some(node),
-            Work::Create { parent, .. } => Some(parent),
-            Work::Verb | Work::Many(_) => None,
+        match self.operation {
+            Operation::Exec { node, .. }
+            | Operation::Part { node, .. }
+            | Operation::Ping { node }
+            | Operation::Remove { node, .. } => Some(node),
+            Operation::Create { node, stage: CreateStage::Asking, .. } => Some(node),
+            Operation::Create { parent, .. } => Some(parent),
+            Operation::Verb | Operation::Many(_) => None,
         }
     }
 }
