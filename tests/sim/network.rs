@@ -5,6 +5,7 @@ mod agenda;
 mod faults;
 mod host;
 mod links;
+mod record;
 mod turns;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -27,6 +28,7 @@ use crate::watchdog;
 
 use agenda::Agenda;
 pub use agenda::Event;
+use record::Record;
 
 /// Virtual time in nanoseconds.
 pub type Moment = u64;
@@ -42,7 +44,21 @@ pub const TOKEN: Token = Token([7; 16]);
 /// How many events there may be at one moment.
 const EVENTS_AT_ONCE_MAX: u32 = 200_000;
 
+/// How a tree is, and how what is around it behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The deadline of a request.
+    pub timeout: Duration,
+    pub order: Order,
+    pub nodes_max: usize,
+    /// The same takes as long each time, and replies are recorded, not checked.
+    pub is_calm: bool,
+}
+
 pub struct Network {
+    settings: Settings,
+    pub record: Record,
+
     pub now: Moment,
     pub processes: Vec<Process>,
     /// The nodes whose processes run or are stopped, in no particular order.
@@ -78,7 +94,19 @@ pub struct Network {
 
 impl Network {
     pub fn new(seed: u64, registry: Registry) -> Network {
+        let settings = Settings {
+            timeout: TIMEOUT,
+            order: Order::Input,
+            nodes_max: usize::MAX,
+            is_calm: false,
+        };
+        Network::with(settings, seed, registry)
+    }
+
+    pub fn with(settings: Settings, seed: u64, registry: Registry) -> Network {
         let mut network = Network {
+            settings,
+            record: Record::default(),
             now: 0,
             processes: Vec::new(),
             living: Vec::new(),
@@ -106,9 +134,9 @@ impl Network {
             own_secret: Secret::new(&[7; KEY_BYTES]),
             pid: public(CONTROL),
             transport: "simulated",
-            timeout: TIMEOUT,
-            order: Order::Input,
-            nodes_max: usize::MAX,
+            timeout: settings.timeout,
+            order: settings.order,
+            nodes_max: settings.nodes_max,
             commands: network.registry.clone(),
         };
         let role = Role::Control(Box::new(Controller::new(Time::ZERO, config)));
@@ -118,13 +146,21 @@ impl Network {
 
     /// Lets everything happen until a moment, unless a check fails before.
     pub fn run_until(&mut self, end: Moment) {
-        while self.checks.hold()
+        while self.step(end) {}
+        self.now = self.now.max(end);
+        self.checks.now = self.now;
+    }
+
+    /// Lets the next thing happen, unless that is later than `end`, or a check has failed.
+    pub fn step(&mut self, end: Moment) -> bool {
+        if self.checks.hold()
             && let Some((at, pid, event)) = self.agenda.next_until(end)
         {
             self.still = if at == self.now { self.still + 1 } else { 0 };
             if self.still > EVENTS_AT_ONCE_MAX {
                 let name = name(&self.processes[pid]);
-                return self.checks.fail(format!("time stands still, last with {name}: {event:?}"));
+                self.checks.fail(format!("time stands still, last with {name}: {event:?}"));
+                return false;
             }
             self.now = at;
             self.events += 1;
@@ -140,9 +176,29 @@ impl Network {
             {
                 self.checks.fail(complaint);
             }
+            return true;
         }
-        self.now = self.now.max(end);
-        self.checks.now = self.now;
+        false
+    }
+
+    /// How long something takes.
+    fn time_between(&mut self, least: Moment, most: Moment) -> Moment {
+        if self.settings.is_calm { least.midpoint(most) } else { self.random.between(least, most) }
+    }
+
+    /// Types lines in one turn until the console does not read on, and says how many of them.
+    pub fn enter_in_one_turn<'a>(&mut self, mut lines: impl Iterator<Item = &'a str>) -> usize {
+        let (mut outputs, mut count) = (Vec::new(), 0);
+        while let Role::Control(controller) = &self.processes[CONTROL].role
+            && controller.wants_line()
+            && let Some(line) = lines.next()
+        {
+            self.feed(CONTROL, Input::Line(line.as_bytes()), &mut outputs);
+            count += 1;
+        }
+        self.carry_out_all(CONTROL, &mut outputs);
+        self.set_alarm(CONTROL);
+        count
     }
 
     pub fn run_for(&mut self, time: Moment) {

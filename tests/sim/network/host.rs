@@ -7,7 +7,7 @@ use hoptree_core::{
     WorkerConfig,
 };
 
-use super::{Event, MICROSECOND, MS, Network, TIMEOUT, TOKEN, name};
+use super::{Event, MICROSECOND, MS, Network, TOKEN, name};
 use crate::digest;
 use crate::process::{CONTROL, Pid, Process, Role, public};
 use crate::trace::{self, note};
@@ -64,7 +64,7 @@ impl Network {
             Output::Offload(job) => {
                 let call = job.call();
                 let outcome = job.run(|| ());
-                let time = self.random.between(MS, 20 * MS);
+                let time = self.time_between(MS, 20 * MS);
                 self.plan_in(time, pid, Event::JobDone(call, outcome));
             }
             Output::Print(text) => {
@@ -72,7 +72,11 @@ impl Network {
                 digest::add(format_args!("{text}"));
                 for line in text.lines() {
                     note!(self.now, "the console prints: {}", trace::cut(line));
-                    self.checks.printed(line);
+                    if self.settings.is_calm {
+                        self.record.printed.push(line.to_owned());
+                    } else {
+                        self.checks.printed(line);
+                    }
                 }
             }
             Output::Exit => self.end(pid, Exit::Status(0)),
@@ -121,7 +125,7 @@ impl Network {
         if self.is_suspect(spawner) {
             self.suspect(pid);
         }
-        let time = self.random.between(MS, 4 * MS);
+        let time = self.time_between(MS, 4 * MS);
         self.plan_in(time, pid, Event::Start(birth));
     }
 
@@ -144,7 +148,7 @@ impl Network {
             parent,
             parent_address,
             transport: "simulated",
-            timeout: TIMEOUT,
+            timeout: self.settings.timeout,
             commands: self.registry.clone(),
         };
         process.role = Role::Worker(Box::new(Worker::new(Time::ZERO, config)));
@@ -159,6 +163,7 @@ impl Network {
             }
             self.checks.fail(format!("{life} is killed by one who has nothing to do with it"));
         }
+        self.record.killed.push(life.node);
         self.end(pid, Exit::Signal(9));
     }
 
@@ -186,7 +191,7 @@ impl Network {
         if pid == CONTROL {
             return self.break_lifeline();
         }
-        let mut latency = self.random.between(20 * MICROSECOND, 2 * MS);
+        let mut latency = self.time_between(20 * MICROSECOND, 2 * MS);
         if self.random.chance(self.held_ends) {
             latency += 5_000 * MS;
         }

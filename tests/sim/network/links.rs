@@ -69,7 +69,7 @@ impl Network {
 
     /// Plans the arrival of something at the end of a link, after all that is on its way there.
     pub fn send_to(&mut self, link: LinkId, event: impl FnOnce(LinkId) -> Event) {
-        let latency = self.random.between(20 * MICROSECOND, 150 * MICROSECOND);
+        let latency = self.time_between(20 * MICROSECOND, 150 * MICROSECOND);
         let end = self.ends.end_mut(link);
         let at = (self.now + latency + end.delay).max(end.last_arrival);
         (end.last_arrival, end.delay) = (at, end.delay.saturating_sub(latency));
@@ -119,6 +119,7 @@ impl Network {
             return;
         }
         let is_right = end.receives(frame);
+        *self.record.frames.entry(pid).or_default() += 1;
         let sender = self.ends.peer_of(link).owner;
         let is_trusted = !self.is_suspect(sender) && !self.is_suspect(pid);
         if is_trusted && !is_right {
