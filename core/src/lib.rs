@@ -68,8 +68,6 @@ mod link;
 mod memory;
 mod milliseconds;
 mod modules;
-#[cfg(test)]
-mod network;
 mod node;
 mod nonce;
 mod offload;
@@ -83,8 +81,6 @@ mod seed;
 mod spelling;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
-#[cfg(test)]
-mod tests;
 mod time;
 mod transport;
 mod wire;

@@ -6,6 +6,7 @@
 //!
 //! Start reading at `story.rs`: what a run is. `network.rs` is the machine that it runs on,
 //! `checks.rs` what must always hold, `verdict.rs` what must hold in the end.
+//! `scenarios/` has trees to which only what is written there happens.
 
 #![allow(clippy::unwrap_used, reason = "in a test, whatever goes wrong is to end it")]
 #![allow(clippy::cast_possible_truncation, reason = "what is counted here is small")]
@@ -22,6 +23,7 @@ mod network;
 mod probe;
 mod process;
 mod random;
+mod scenarios;
 mod story;
 mod trace;
 mod treason;

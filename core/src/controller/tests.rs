@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use super::{Controller, ControllerConfig, Order};
 use crate::wire::{self, Allowance, Flags, Hello, Kind, Message, Status};
-use crate::{Input, KEY_BYTES, Life, LinkId, Node, Output, Registry, Secret, Time, Token};
+use crate::{
+    FRAME_BYTES_MAX, Incarnation, Input, KEY_BYTES, Life, LinkId, Node, Output, Registry, Secret,
+    Seed, Time, Token,
+};
 
 const LINK: LinkId = LinkId(1);
 const TOKEN: Token = Token([1; 16]);
+const OWN_SECRET: [u8; KEY_BYTES] = [2; KEY_BYTES];
 
 fn turn<'a>(
     controller: &mut Controller,
@@ -27,11 +31,17 @@ fn frame(message: &Message<'_>) -> Vec<u8> {
     frame
 }
 
+fn hello(version: u16, token: Token, life: Life) -> Vec<u8> {
+    let newborn = Seed::of(Secret::new(&OWN_SECRET), life).proof(0);
+    let hello = Hello { version, token, life, pid: 2, newborn };
+    frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)))
+}
+
 /// A control node whose node 1 has joined, and its life.
 fn parent() -> (Controller, Life) {
     let config = ControllerConfig {
         token: TOKEN,
-        own_secret: Secret::new(&[2; KEY_BYTES]),
+        own_secret: Secret::new(&OWN_SECRET),
         pid: 1,
         transport: "test",
         timeout: Duration::from_secs(5),
@@ -43,9 +53,7 @@ fn parent() -> (Controller, Life) {
     let out = turn(&mut controller, [Input::Line(b"create 1")]);
     let [Output::Spawn(birth, None)] = &*out else { panic!("{out:?}") };
     let life = birth.life;
-    let newborn = birth.seed.proof(0);
-    let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 2, newborn };
-    let hello = frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)));
+    let hello = hello(wire::VERSION, TOKEN, life);
     turn(&mut controller, [Input::Up(LINK), Input::Frame(LINK, &hello)]);
     (controller, life)
 }
@@ -129,4 +137,27 @@ fn a_node_that_does_not_answer_is_not_created_below_itself() {
     let lost = frame(&Message::answer(life, ping.request, Status::Unavailable, &[]));
     let out = turn(&mut controller, [Input::Frame(LINK, &lost)]);
     assert_eq!(out, [Output::Print(b"Error: Parent is unavailable\n".to_vec())]);
+}
+
+#[test]
+fn whoever_has_no_valid_hello_is_cut_off() {
+    const INTRUDER: LinkId = LinkId(2);
+    let (mut controller, joined) = parent();
+    let starting = Life { incarnation: Incarnation(u32::MAX), ..joined };
+    for frame in [
+        hello(wire::VERSION, Token([8; 16]), starting),
+        hello(wire::VERSION + 1, TOKEN, starting),
+        hello(wire::VERSION, TOKEN, starting),
+        hello(wire::VERSION, TOKEN, joined),
+        vec![0; 3],
+        vec![0; 4],
+        vec![0xff; FRAME_BYTES_MAX],
+    ] {
+        let out = turn(&mut controller, [Input::Up(INTRUDER), Input::Frame(INTRUDER, &frame)]);
+        assert!(out.contains(&Output::Close(INTRUDER)), "{frame:?}: {out:?}");
+    }
+    let out = turn(&mut controller, [Input::Line(b"ping 9")]);
+    assert_eq!(out, [Output::Print(b"Error: Not found\n".to_vec())]);
+    let out = turn(&mut controller, [Input::Line(b"exec 1 anything")]);
+    assert!(matches!(&*out, [Output::Send(LINK, _)]), "{out:?}");
 }

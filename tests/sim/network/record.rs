@@ -1,0 +1,17 @@
+//! What a scenario wants to see of what has happened.
+
+use std::collections::HashMap;
+
+use hoptree_core::NodeId;
+
+use crate::process::Pid;
+
+#[derive(Default)]
+pub struct Record {
+    /// What was printed and not read.
+    pub printed: Vec<String>,
+    /// How many frames came to each process.
+    pub frames: HashMap<Pid, usize>,
+    /// The nodes that were ended by those above them.
+    pub killed: Vec<NodeId>,
+}
