@@ -2,7 +2,7 @@
 //!
 //! [`Controller`] hands each input to those whom it concerns. Each command has a file of its own,
 //! from its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`ping`],
-//! [`picture`] (`tree`), [`help`], [`reading`] (`sleep`, `wait` and `exit`), and [`verb`] for those
+//! [`tree`], [`help`], [`reading`] (`sleep`, `wait` and `exit`), and [`module_verb`] for those
 //! of modules. [`upward`], [`answers`], [`news`], [`deadlines`] and [`outcomes`] tell them what
 //! became of their requests. All work on one [`desk`] of nouns, which know no command.
 
@@ -15,18 +15,18 @@ mod exec;
 mod exec_many;
 mod help;
 mod language;
+mod module_verb;
 mod news;
 mod node_set;
 mod outcomes;
-mod picture;
 mod ping;
 mod reading;
 mod remove;
 mod selection;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod upward;
-mod verb;
 
 use std::sync::Arc;
 
@@ -38,8 +38,8 @@ use desk::replies::Replies;
 use desk::reply::Reply;
 use exec::Turn;
 use language::Line;
+use module_verb::Moment;
 use reading::Reading;
-use verb::Moment;
 
 use crate::children::Children;
 use crate::clock::Clock;
@@ -141,7 +141,7 @@ impl Controller {
                 self.answer_at_once(now, Reply::Lines(&help));
             }
             Ok(Line::Tree) => {
-                let picture = picture::text(&self.desk, now);
+                let picture = tree::text(&self.desk, now);
                 self.answer_at_once(now, Reply::Lines(&picture));
             }
             Ok(Line::Exit) => self.reading.end(),
@@ -149,7 +149,7 @@ impl Controller {
             Ok(Line::Wait) => self.reading.wait(),
             Ok(Line::Other { verb, rest }) => {
                 let moment = self.moment(now);
-                verb::begin(&mut self.desk, &mut self.modules, &moment, verb, rest);
+                module_verb::begin(&mut self.desk, &mut self.modules, &moment, verb, rest);
             }
         }
     }
@@ -289,14 +289,14 @@ impl Controller {
         let gathered = self.desk.replies.take_gathered();
         let had_news = !changes.is_empty() || !gathered.is_empty();
         for told in gathered {
-            verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
+            module_verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
         }
         let effects = self.modules.take_effects();
         let had_work = had_news || !effects.is_empty();
         for effect in effects {
             match effect {
                 Effect::Answer(call, outcome) => {
-                    verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
+                    module_verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
                 }
                 Effect::Offload(job) => out.push(Output::Offload(job)),
                 Effect::AskAll(call, module, question) => {
@@ -304,7 +304,7 @@ impl Controller {
                     let told = exec_many::ask_all(desk, children, now, call, module, question);
                     if let Some(told) = told {
                         let moment = self.moment(now);
-                        verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
+                        module_verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
                     }
                 }
                 Effect::Publish(module, value) => self.children.publish(module, &value),
@@ -370,7 +370,7 @@ impl Node for Controller {
                 self.muted = true;
             }
             Input::JobDone(call, outcome) => {
-                verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
+                module_verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
             }
             Input::OrphanExited(pid, exit) => self.desk.tree.ended(pid, exit),
             Input::Timeout => self.timeout(now, out),
