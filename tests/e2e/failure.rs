@@ -98,11 +98,17 @@ fn the_tree_shows_who_is_where_and_why() {
     until_back(&mut console, 3);
     console.send("tree");
     let lines = console.lines(3);
-    assert!(lines[0].starts_with(&format!("1: pid {}, up for ", nodes[0].pid())), "{lines:?}");
+    assert!(
+        lines[0].starts_with(&format!("1: pid {}, available for ", nodes[0].pid())),
+        "{lines:?}"
+    );
     assert!(lines[1].starts_with(&format!("  2: pid {}, unavailable for ", nodes[1].pid())));
     assert!(lines[1].ends_with(": killed by signal 9"), "{lines:?}");
-    assert!(lines[2].starts_with(&format!("  3: pid {}, up for ", nodes[2].pid())), "{lines:?}");
-    assert!(lines[2].ends_with(", created below 2, moved 1 times"), "{lines:?}");
+    assert!(
+        lines[2].starts_with(&format!("  3: pid {}, available for ", nodes[2].pid())),
+        "{lines:?}"
+    );
+    assert!(lines[2].ends_with(", created below 2, moved once"), "{lines:?}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn nodes_that_are_just_being_created_are_in_a_set() {
 #[test]
 fn an_unknown_node_refuses_the_whole_set() {
     let mut console = Console::start(&[]);
-    console.ask("exec * echo x", "Error: exec: there is no node yet");
+    console.ask("exec * echo x", "Error: exec: there is no node");
     tree(&mut console);
     console.ask("exec 1,14,2 start", "Error: exec: there is no node 14");
     console.ask("exec 99.. start", "Error: exec: there is no node 99");

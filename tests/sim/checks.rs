@@ -299,7 +299,7 @@ impl Checks {
     fn answer(&mut self, line: &str) {
         let is_of_node = line.split_once(':').is_some_and(|(_, rest)| !rest.starts_with(' '));
         if let Some(Pending { command: Command::TaskOnAll(_), .. }) = self.pending.front() {
-            let is_refused = line == "Error: exec: there is no node yet"
+            let is_refused = line == "Error: exec: there is no node"
                 || line == "Error: exec: the set '*' is empty: no node is in it now";
             if is_of_node {
                 return self.answer_of_one(line);

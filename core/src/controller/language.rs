@@ -17,8 +17,8 @@ pub(crate) const CONSOLE_HELP: [(&str, &str); 9] = [
         "start a node below PARENT, or below the control node (-1)",
     ),
     (
-        "exec ID WORD [ARG ...]",
-        "run a command on a node; 1,5 names several, 1.. and all below, * all",
+        "exec IDS WORD [ARG ...]",
+        "run a command on a node, or on several: 1,4-9, 1.. (and all below), *, @up, @2, !5",
     ),
     ("exit", "wait for the answers that are due, end the tree and leave"),
     ("help", "show this"),

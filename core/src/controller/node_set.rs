@@ -76,6 +76,9 @@ fn term(text: &str, word: &str) -> Result<Term, String> {
     if let Some(id) = text.strip_suffix("..") {
         return node_id("ID", Some(id)).map(Term::Below);
     }
+    if text.contains('.') {
+        return Err(wrong());
+    }
     match text.split_once('-') {
         Some((first, last)) if !first.is_empty() && !last.is_empty() => {
             let (first, last) = (node_id("ID", Some(first))?, node_id("ID", Some(last))?);
@@ -130,6 +133,7 @@ mod tests {
             ("-1", "not '-1'"),
             ("1-", "not '1-'"),
             ("1-2-3", "not '2-3'"),
+            ("1..3", "several: 3-9, 1.., *, @up, @down, @2, or !5 for all but 5, not '1..3'"),
             ("9-3", "the range 9-3 ends before it begins"),
             ("3-2147483648", "not '2147483648'"),
             ("5x", "integer from 0 to 2147483647, not '5x'"),

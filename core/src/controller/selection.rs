@@ -30,7 +30,7 @@ pub(crate) fn select(desk: &Desk, set: &NodeSet<'_>) -> Result<BTreeSet<NodeId>,
         return Ok(nodes);
     }
     Err(match desk.tree.nodes().next() {
-        None => "there is no node yet".to_owned(),
+        None => "there is no node".to_owned(),
         Some(_) => format!("the set '{}' is empty: no node is in it now", shown(set.text)),
     })
 }

@@ -60,13 +60,14 @@ fn line(desk: &Desk, now: Time, record: &Record) -> String {
         return "starting".to_owned();
     }
     let (pid, time) = (record.pid, shown(now.since(record.since)));
-    let moved = if record.moves > 0 {
-        format!(", created below {}, moved {} times", record.birthplace, record.moves)
-    } else {
-        String::new()
+    let birthplace = record.birthplace;
+    let moved = match record.moves {
+        0 => String::new(),
+        1 => format!(", created below {birthplace}, moved once"),
+        moves => format!(", created below {birthplace}, moved {moves} times"),
     };
     if record.reachable {
-        return format!("pid {pid}, up for {time}{moved}");
+        return format!("pid {pid}, available for {time}{moved}");
     }
     format!("pid {pid}, unavailable for {time}: {}{moved}", reason(desk, record))
 }

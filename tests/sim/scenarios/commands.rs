@@ -108,14 +108,14 @@ fn the_picture_of_the_tree_says_why_a_node_is_unavailable() {
     tree.replies("create 6 2");
     tree.enter("create 5 2\ntree");
     let picture = tree.printed();
-    assert!(picture[0].starts_with("1: pid 1001, up for 3."), "{picture:?}");
-    assert!(picture[1].starts_with("  2: pid 1002, up for 3."));
+    assert!(picture[0].starts_with("1: pid 1001, available for 3."), "{picture:?}");
+    assert!(picture[1].starts_with("  2: pid 1002, available for 3."));
     assert!(picture[2].starts_with("    3: pid 1003, unavailable for 3."));
     assert!(picture[2].ends_with(" s: killed by signal 9"));
     assert!(picture[3].starts_with("    4: pid 1004, unavailable for 6"));
-    assert!(picture[3].ends_with(" ms: silent, created below 3, moved 1 times"));
+    assert!(picture[3].ends_with(" ms: silent, created below 3, moved once"));
     assert_eq!(picture[4], "    5: starting");
-    assert!(picture[5].starts_with("    6: pid 1005, up for "));
+    assert!(picture[5].starts_with("    6: pid 1005, available for "));
     assert_eq!(Tree::new(Order::Input).replies("tree"), ["there are no nodes"]);
 }
 
