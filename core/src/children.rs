@@ -265,6 +265,11 @@ impl Children {
             return;
         }
         self.links.timeout(now, out);
+        for life in self.processes.still_linked(now) {
+            log::info!("{life} has ended, and its link has not");
+            self.links.hang_up(life, out, up);
+            self.processes.ended(life, up);
+        }
         for (life, request) in self.processes.end_overdue(now, out) {
             self.leave_behind(life, request, out, up);
         }

@@ -54,6 +54,9 @@ struct Ending {
     /// It has ended, or that will not be told since it was adopted; the end of its link is still to
     /// come.
     exited: bool,
+    /// It has ended. Its link should have ended with it, but may be held by a process that it was
+    /// just starting.
+    is_gone: bool,
     /// What it says that it has left behind.
     left: Option<String>,
 }
@@ -112,7 +115,8 @@ impl Processes {
         };
         let (kill_at, gone_by) = (Some(kill_at), Some(kill_at + GONE_WITHIN));
         let request = Some(request);
-        *process = Process::Ending(Ending { kill_at, gone_by, request, exited, left: None });
+        *process =
+            Process::Ending(Ending { kill_at, gone_by, request, exited, ..Ending::default() });
         true
     }
 
@@ -194,8 +198,8 @@ impl Processes {
                 self.by_life.remove(&life);
             }
             Some(Process::Ending(ending)) => {
-                ending.exited = true;
-                (ending.kill_at, ending.gone_by) = (None, None);
+                (ending.exited, ending.is_gone) = (true, true);
+                ending.kill_at = None;
                 ending.left = words.filter(|_| exit == LEFT_BEHIND).map(str::to_owned);
                 if !is_linked {
                     self.ended(life, up);
@@ -244,8 +248,8 @@ impl Processes {
         true
     }
 
-    /// A life that had to end has ended.
-    fn ended(&mut self, life: Life, up: &mut Up<'_>) {
+    /// A life that had to end has ended, and so has its link.
+    pub fn ended(&mut self, life: Life, up: &mut Up<'_>) {
         let Some(Process::Ending(Ending { request, left, .. })) = self.by_life.remove(&life) else {
             return;
         };
@@ -271,6 +275,20 @@ impl Processes {
         self.left.as_deref()
     }
 
+    /// The lives that have ended as they had to, while their links have not in all the time that they
+    /// had for both.
+    pub fn still_linked(&self, now: Time) -> Vec<Life> {
+        let is_overdue = |process: &Process| match process {
+            Process::Ending(ending) => ending.is_gone && is_due(ending.gone_by, now),
+            _ => false,
+        };
+        self.by_life
+            .iter()
+            .filter(|(_, process)| is_overdue(process))
+            .map(|(life, _)| *life)
+            .collect()
+    }
+
     /// Kills those that have not ended in time, and gives up those that are not gone even so. Says
     /// which these are, with the requests that wait for their end.
     pub fn end_overdue(
@@ -278,10 +296,9 @@ impl Processes {
         now: Time,
         out: &mut Vec<Output>,
     ) -> Vec<(Life, Option<RequestId>)> {
-        let is_due = |time: Option<Time>| time.is_some_and(|time| time <= now);
         for (life, process) in &mut self.by_life {
             if let Process::Ending(ending) = process
-                && is_due(ending.kill_at)
+                && is_due(ending.kill_at, now)
             {
                 log::info!("{life} did not end when it was asked to, and is killed");
                 ending.kill_at = None;
@@ -289,7 +306,7 @@ impl Processes {
             }
         }
         let left = self.by_life.extract_if(.., |_, process| match process {
-            Process::Ending(ending) => is_due(ending.gone_by),
+            Process::Ending(ending) => !ending.is_gone && is_due(ending.gone_by, now),
             _ => false,
         });
         let request = |process| match process {
@@ -315,4 +332,9 @@ impl Processes {
         });
         endings.min()
     }
+}
+
+/// Whether a time, if there is one, has come.
+fn is_due(time: Option<Time>, now: Time) -> bool {
+    time.is_some_and(|time| time <= now)
 }

@@ -323,6 +323,32 @@ fn who_was_killed_and_does_not_end_is_not_waited_for_for_ever() {
     }
 }
 
+/// A process that it was just starting, and that is stopped, may hold its link open for ever.
+#[test]
+fn who_has_ended_is_not_waited_for_though_its_link_stays_open() {
+    for is_end in [false, true] {
+        let mut children = parent();
+        if is_end {
+            children.end(NOW, END_GRACE, &mut Vec::new());
+        } else {
+            ask(&mut children, Kind::Remove, 2);
+        }
+        let exit = Input::ChildExited(life(), Exit::Status(0), None);
+        assert_eq!(happen(&mut children, exit), (vec![], vec![]), "its last frames may be to come");
+        let (mut out, mut told) = (Vec::new(), Vec::new());
+        let mut up = |message: Message<'_>| told.push((message.kind, message.flags.status()));
+        while let Some(time) = children.deadline()
+            && time < NOW + Duration::from_secs(60)
+        {
+            children.timeout(time, &mut out, &mut up);
+        }
+        assert_eq!(out, [Output::Close(LINK)]);
+        let answer = [(Kind::Forget, Status::Ok), (Kind::Answer, Status::Ok)];
+        assert_eq!(told, answer[..if is_end { 1 } else { 2 }]);
+        assert!(children.is_empty() && children.left().is_none());
+    }
+}
+
 #[test]
 fn what_a_removed_child_has_left_behind_is_told() {
     let words = "has ended and left node 2, which was killed and has not ended";
