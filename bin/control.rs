@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use hoptree_core::{Controller, ControllerConfig, Registry, Time, TransportSpec};
 use hoptree_host::process::{
-    ChildProcesses, DirectoryLock, Heritage, Lifeline, random_secret, remove_abandoned,
-    remove_directory, temporary_directory,
+    ChildProcesses, DirectoryLock, Heritage, Lifeline, hold_signals, random_secret,
+    remove_abandoned, remove_directory, temporary_directory,
 };
 use hoptree_host::{Driver, Ending, Failure, Signals, logging, transports};
 
@@ -34,8 +34,11 @@ pub fn run(options: &Options) -> Result<Ending, Failure> {
     let (heritage, lifeline) =
         Heritage::found(transport.name, options.insecure, options.timeout, logs)?;
     let directory = heritage.directory.clone();
+    // One that came before it can be handled would leave the directory behind.
+    let held = hold_signals();
     let (console, signals, _lock) = set_up(options, commands, transport, heritage, source)
         .inspect_err(|_| remove_directory(&directory))?;
+    drop(held);
     let done = run_to_the_end(console, lifeline, options.strict);
     logging::finish();
     match signals.interrupt() {

@@ -5,6 +5,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use crate::console::Console;
 use crate::deadline::{PATIENCE, eventually};
@@ -111,6 +115,24 @@ fn what_a_killed_tree_has_left_the_next_one_removes() {
             assert_eq!(scratch.names().len(), 1, "{}, {depth} nodes", spec.name);
             check_works(scratch.path(), spec.name);
             assert_eq!(scratch.names(), [""; 0], "{}, {depth} nodes", spec.name);
+        }
+    }
+}
+
+/// Whether it has been handled yet or not, no signal that asks for an end leaves a directory.
+#[test]
+fn a_signal_just_after_the_start_leaves_nothing() {
+    for spec in transport::with_socket_files() {
+        let scratch = Scratch::new();
+        for turn in 0..60 {
+            let mut console = start_in(scratch.path(), spec.name);
+            let until = Instant::now() + Duration::from_micros(250 * turn);
+            while Instant::now() < until {
+                thread::yield_now();
+            }
+            console.process().signal([Signal::INT, Signal::TERM, Signal::HUP][turn as usize % 3]);
+            console.wait_exit();
+            assert_eq!(scratch.names(), [""; 0], "{}, turn {turn}", spec.name);
         }
     }
 }

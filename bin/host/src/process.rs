@@ -23,7 +23,7 @@ pub use boot::{example_boot, read_boot};
 pub use child_processes::{ChildProcesses, Reaped};
 pub use detach::detach;
 pub use directory::{DirectoryLock, make_directory, remove_directory, temporary_directory};
-pub use dispositions::{is_ignored, reset_signals};
+pub use dispositions::{Held, hold_signals, is_ignored, reset_signals, unblock_all};
 pub use farewell::say as say_farewell;
 pub use inspection::inspect;
 pub use lifeline::Lifeline;

@@ -16,7 +16,7 @@ use signal_hook::iterator::exfiltrator::SignalOnly;
 use signal_hook::low_level;
 
 use crate::ending::die_by;
-use crate::process::{is_ignored, remove_directory};
+use crate::process::{is_ignored, remove_directory, unblock_all};
 use crate::threads::named;
 
 /// A second request to end that comes sooner is taken for an echo of the first: some programs
@@ -110,6 +110,8 @@ struct Watcher {
 
 impl Watcher {
     fn run(mut self) {
+        // It takes the signals also while other threads hold them back.
+        unblock_all();
         loop {
             self.wait();
             for signal in self.delivery.pending() {

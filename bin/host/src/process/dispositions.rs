@@ -3,7 +3,7 @@
 use std::mem::{self, MaybeUninit};
 use std::ptr;
 
-use signal_hook::consts::{SIGCHLD, SIGXFSZ};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 
 /// Parts with what the parent process has set for signals and would keep this one from working. To
 /// be called first of all: threads inherit the mask.
@@ -23,6 +23,31 @@ pub fn reset_signals() {
     set(SIGXFSZ, libc::SIG_IGN);
 }
 
+/// Signals that ask for an end wait, in this thread and in those that it starts, until this is dropped.
+#[must_use]
+pub struct Held(libc::sigset_t);
+
+/// Holds them back, while there is something to clean up and nobody yet who would.
+pub fn hold_signals() -> Held {
+    let (mut ends, mut before) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+    // SAFETY: both sets are filled in before they are used, and only this thread's mask changes.
+    unsafe {
+        libc::sigemptyset(ends.as_mut_ptr());
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            libc::sigaddset(ends.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, ends.as_ptr(), before.as_mut_ptr());
+        Held(before.assume_init())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // SAFETY: the set is valid, and only this thread's mask changes.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
+    }
+}
+
 /// Whether a signal does nothing at the moment.
 pub fn is_ignored(signal: i32) -> bool {
     // SAFETY: all zeros is a valid value of this plain structure, and without a new disposition the
@@ -35,7 +60,8 @@ pub fn is_ignored(signal: i32) -> bool {
     current.is_some_and(|current| current.sa_sigaction == libc::SIG_IGN)
 }
 
-fn unblock_all() {
+/// Has this thread get every signal.
+pub fn unblock_all() {
     let mut none = MaybeUninit::uninit();
     // SAFETY: the set is filled in before it is used, and only this thread's mask changes.
     unsafe {
