@@ -13,8 +13,7 @@ const PARENT_NOT_FOUND: &str = "Parent not found";
 const PARENT_UNAVAILABLE: &str = "Parent is unavailable";
 
 /// Takes in the command. It waits for its turn, both of the node and of its parent.
-pub(crate) fn begin(desk: &mut Desk, node: NodeId, parent: NodeId, transport: Option<&str>) {
-    let transport = transport.map(str::to_owned);
+pub(crate) fn begin(desk: &mut Desk, node: NodeId, parent: NodeId, transport: Option<String>) {
     let request =
         desk.open(Operation::Create { node, parent, transport, stage: CreateStage::Waiting });
     if is_coming(desk, node) {

@@ -4,8 +4,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::node_set::NodeSet;
+use crate::args::Words;
 use crate::modules::split_word;
-use crate::{CONSOLE_VERBS, Milliseconds, NodeId, Registry, nearest, shown};
+use crate::{Args, CONSOLE_VERBS, Failure, Milliseconds, NodeId, Registry, nearest, shown};
 
 /// The longest pause that `sleep` takes, in milliseconds: a day.
 const SLEEP_MS_MAX: u32 = 86_400_000;
@@ -37,7 +38,7 @@ pub(crate) enum Line<'a> {
     Create {
         node: NodeId,
         parent: NodeId,
-        transport: Option<&'a str>,
+        transport: Option<String>,
     },
     Exec {
         node: NodeId,
@@ -73,19 +74,12 @@ pub(crate) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
     if verb.is_empty() || verb.starts_with('#') {
         return Ok(Line::Blank);
     }
-    let command = match verb {
-        "create" => create(rest),
-        "exec" => return exec(rest),
-        "ping" => only(rest, "ID", node_id).map(Line::Ping),
-        "remove" => only(rest, "ID", node_id).map(Line::Remove),
-        "sleep" => only(rest, "MS", pause).map(Line::Sleep),
-        "help" => nothing(rest).map(|()| Line::Help),
-        "tree" => nothing(rest).map(|()| Line::Tree),
-        "exit" => nothing(rest).map(|()| Line::Exit),
-        "wait" => nothing(rest).map(|()| Line::Wait),
-        _ => return Ok(Line::Other { verb, rest }),
-    };
-    command.map_err(|wrong| explain(verb, &wrong))
+    match verb {
+        "exec" => exec(rest),
+        _ if CONSOLE_VERBS.contains(&verb) => own(verb, rest),
+        _ => Ok(Line::Other { verb, rest }),
+    }
+    .map_err(|wrong| explain(verb, &wrong))
 }
 
 /// The error text for an unknown verb.
@@ -98,8 +92,25 @@ pub(crate) fn unknown_verb(verb: &str, registry: &Registry) -> String {
     }
 }
 
-fn create(rest: &str) -> Result<Line<'_>, String> {
-    let mut words = rest.split_ascii_whitespace().peekable();
+/// Reads what follows one of the console's own verbs, other than `exec`.
+fn own<'a>(verb: &'a str, rest: &'a str) -> Result<Line<'a>, String> {
+    let args = Args::parse(rest).map_err(|Failure(wrong)| wrong)?;
+    let words = args.iter();
+    match verb {
+        "create" => create(words),
+        "ping" => only(words, "ID", node_id).map(Line::Ping),
+        "remove" => only(words, "ID", node_id).map(Line::Remove),
+        "sleep" => only(words, "MS", pause).map(Line::Sleep),
+        "help" => nothing(words).map(|()| Line::Help),
+        "tree" => nothing(words).map(|()| Line::Tree),
+        "exit" => nothing(words).map(|()| Line::Exit),
+        "wait" => nothing(words).map(|()| Line::Wait),
+        _ => Ok(Line::Other { verb, rest }),
+    }
+}
+
+fn create(words: Words<'_>) -> Result<Line<'static>, String> {
+    let mut words = words.peekable();
     let node = node_id("ID", words.next())?;
     let parent = match words.next_if(|word| *word != TRANSPORT_OPTION) {
         None | Some("-1") => NodeId::CONTROL,
@@ -108,7 +119,9 @@ fn create(rest: &str) -> Result<Line<'_>, String> {
     };
     let transport = match words.next_if_eq(&TRANSPORT_OPTION) {
         None => None,
-        Some(_) => Some(words.next().ok_or("NAME is missing: expected that of a transport")?),
+        Some(_) => {
+            Some(words.next().ok_or("NAME is missing: expected that of a transport")?.to_owned())
+        }
     };
     surplus(words.next())?;
     Ok(Line::Create { node, parent, transport })
@@ -117,13 +130,12 @@ fn create(rest: &str) -> Result<Line<'_>, String> {
 fn exec(rest: &str) -> Result<Line<'_>, String> {
     let (ids, line) = split_word(rest);
     let is_one = ids.bytes().all(|byte| byte.is_ascii_digit());
-    let parsed = if is_one {
+    if is_one {
         let id = Some(ids).filter(|ids| !ids.is_empty());
         node_id("ID", id).map(|node| Line::Exec { node, line })
     } else {
         NodeSet::parse(ids).map(|set| Line::ExecMany { set, line })
-    };
-    parsed.map_err(|wrong| explain("exec", &wrong))
+    }
 }
 
 /// Puts a node, and by default what is below it, on another transport.
@@ -168,19 +180,18 @@ fn quoted(word: Option<&str>) -> &str {
     shown(word.unwrap_or_default())
 }
 
-fn only<'a, T>(
-    rest: &'a str,
+fn only<T>(
+    mut words: Words<'_>,
     name: &str,
-    read: impl Fn(&str, Option<&'a str>) -> Result<T, String>,
+    read: impl Fn(&str, Option<&str>) -> Result<T, String>,
 ) -> Result<T, String> {
-    let mut words = rest.split_ascii_whitespace();
     let value = read(name, words.next())?;
     surplus(words.next())?;
     Ok(value)
 }
 
-fn nothing(rest: &str) -> Result<(), String> {
-    surplus(rest.split_ascii_whitespace().next())
+fn nothing(mut words: Words<'_>) -> Result<(), String> {
+    surplus(words.next())
 }
 
 fn surplus(word: Option<&str>) -> Result<(), String> {
@@ -209,7 +220,7 @@ mod tests {
     fn lines_are_understood() {
         let exec = |id, line| Line::Exec { node: node(id), line };
         let create = |id, parent| Line::Create { node: node(id), parent, transport: None };
-        let zeromq = Some("zeromq");
+        let zeromq = || Some("zeromq".to_owned());
         for (line, meaning) in [
             ("", Line::Blank),
             (" \t ", Line::Blank),
@@ -220,11 +231,11 @@ mod tests {
             ("create 2147483647", create(2_147_483_647, NodeId::CONTROL)),
             (
                 "create 5 --transport zeromq",
-                Line::Create { node: node(5), parent: NodeId::CONTROL, transport: zeromq },
+                Line::Create { node: node(5), parent: NodeId::CONTROL, transport: zeromq() },
             ),
             (
                 "create 5 1 --transport zeromq",
-                Line::Create { node: node(5), parent: node(1), transport: zeromq },
+                Line::Create { node: node(5), parent: node(1), transport: zeromq() },
             ),
             ("exec 10", exec(10, "")),
             ("exec 10 3 1 2 3", exec(10, "3 1 2 3")),
@@ -233,7 +244,10 @@ mod tests {
                 "exec 5,1..,!7 time",
                 Line::ExecMany { set: NodeSet::parse("5,1..,!7").unwrap(), line: "time" },
             ),
+            ("create 5 1 # below 1", create(5, node(1))),
             ("ping 0", Line::Ping(node(0))),
+            ("ping \"0\" # twice", Line::Ping(node(0))),
+            ("wait # for it", Line::Wait),
             ("remove 7", Line::Remove(node(7))),
             ("sleep 1500", Line::Sleep(Duration::from_millis(1_500))),
             ("sleep 2m", Line::Sleep(Duration::from_secs(120))),
@@ -263,6 +277,8 @@ mod tests {
             ("exec x echo", "exec: ID must be a node such as 5, or several: "),
             ("exec -1 echo", "not '-1'"),
             ("ping", "ping: ID is missing"),
+            ("ping # 1", "ping: ID is missing"),
+            ("ping '1", "ping: a quotation is not closed"),
             ("ping 1 2", "unexpected argument '2'"),
             ("sleep -1", "MS must be an integer from 0 to 86400000, not '-1'"),
             ("sleep 86400001", "not '86400001'"),
