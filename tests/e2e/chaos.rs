@@ -160,7 +160,7 @@ impl Chaos {
                 return nodes;
             };
             let (pid, state) = rest.split_once(", ").unwrap();
-            nodes.insert(pid.parse().unwrap(), state.starts_with("up "));
+            nodes.insert(pid.parse().unwrap(), state.starts_with("available "));
         }
     }
 }

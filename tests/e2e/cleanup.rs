@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::console::Console;
+use crate::console::{Console, heed_signals};
 use crate::deadline::{AT_ONCE, OUTLIVING_MAX, PATIENCE, eventually, pass};
 use crate::lines::Lines;
 use crate::load;
@@ -148,7 +148,9 @@ fn an_interrupt_stops_a_loop_in_a_shell() {
     let script = scratch.file("script", "create 1\nsleep 60000\n");
     let hoptree = env!("CARGO_BIN_EXE_hoptree");
     let command = format!("for run in 1 2; do '{hoptree}' '{script}'; done");
-    let mut shell = Command::new("bash")
+    let mut bash = Command::new("bash");
+    heed_signals(&mut bash);
+    let mut shell = bash
         .args(["-c", &command])
         .env("TMPDIR", scratch.path())
         .stdin(Stdio::null())

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{Write as _, empty};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use crate::deadline::{LONG_PATIENCE, PATIENCE, holds_within};
 use crate::lines::{Line, Lines};
@@ -59,6 +61,20 @@ impl Finished {
     }
 }
 
+/// Has a program end by signals, as by default. Whoever runs the tests may ignore some, as with nohup,
+/// and what a program ignores, those that it starts ignore as well.
+pub fn heed_signals(command: &mut Command) {
+    let heed = || {
+        for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+            // SAFETY: it changes nothing but what this signal does.
+            unsafe { libc::signal(signal.as_raw(), libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: it makes no more than system calls, which may be made between fork and exec.
+    unsafe { command.pre_exec(heed) };
+}
+
 impl Console {
     /// Starts `hoptree` with these arguments.
     pub fn start(args: &[&str]) -> Console {
@@ -100,6 +116,7 @@ impl Console {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        heed_signals(&mut command);
         prepare(&mut command);
         let mut child = command.spawn().unwrap();
         Console {
