@@ -43,6 +43,19 @@ pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(2);
 /// [`END_GRACE_STEP`](crate::children::END_GRACE_STEP).
 const LEFT_WITHIN: Duration = Duration::from_millis(75);
 
+/// What is known of the end of a process that must end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    /// It will be told.
+    #[default]
+    Awaited,
+    /// It will not be told, since the process was adopted. It is over when its link is.
+    Untold,
+    /// It was told. Its link should have ended with it, but may be held by a process that it was just
+    /// starting.
+    Told,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Ending {
     /// When it is killed, if it has not ended by itself.
@@ -51,12 +64,8 @@ struct Ending {
     gone_by: Option<Time>,
     /// The request that wants to know of its end.
     request: Option<RequestId>,
-    /// It has ended, or that will not be told since it was adopted; the end of its link is still to
-    /// come.
-    exited: bool,
-    /// It has ended. Its link should have ended with it, but may be held by a process that it was
-    /// just starting.
-    is_gone: bool,
+    /// What is known of its end.
+    end: End,
     /// What it says that it has left behind.
     left: Option<String>,
 }
@@ -108,15 +117,15 @@ impl Processes {
     /// answered. Says whether there is one.
     pub fn end(&mut self, life: Life, kill_at: Time, request: RequestId) -> bool {
         let Some(process) = self.by_life.get_mut(&life) else { return false };
-        let exited = match process {
-            Process::Adopted => true,
-            Process::Ending(earlier) => earlier.exited,
-            Process::Starting(_) | Process::Running => false,
+        let end = match process {
+            Process::Adopted => End::Untold,
+            Process::Ending(earlier) => earlier.end,
+            Process::Starting(_) | Process::Running => End::Awaited,
         };
-        let (kill_at, gone_by) = (Some(kill_at), Some(kill_at + GONE_WITHIN));
+        let gone_by = Some(kill_at + GONE_WITHIN);
+        let kill_at = (end != End::Told).then_some(kill_at);
         let request = Some(request);
-        *process =
-            Process::Ending(Ending { kill_at, gone_by, request, exited, ..Ending::default() });
+        *process = Process::Ending(Ending { kill_at, gone_by, request, end, left: None });
         true
     }
 
@@ -143,8 +152,9 @@ impl Processes {
                 }
                 Process::Running | Process::Adopted => {
                     to_ask.push(*life);
-                    let exited = matches!(process, Process::Adopted);
-                    Ending { kill_at: Some(kill_at), exited, ..Ending::default() }
+                    let is_adopted = matches!(process, Process::Adopted);
+                    let end = if is_adopted { End::Untold } else { End::Awaited };
+                    Ending { kill_at: Some(kill_at), end, ..Ending::default() }
                 }
             };
             ending.gone_by = earliest(ending.gone_by, Some(kill_at + LEFT_WITHIN));
@@ -160,7 +170,7 @@ impl Processes {
             Some(Process::Adopted) => {
                 self.by_life.remove(&life);
             }
-            Some(Process::Ending(ending)) if ending.exited => self.ended(life, up),
+            Some(Process::Ending(ending)) if ending.end != End::Awaited => self.ended(life, up),
             Some(Process::Ending(ending)) => ending.kill_at = None,
             Some(process) => {
                 if let Process::Starting(request) = *process {
@@ -198,7 +208,7 @@ impl Processes {
                 self.by_life.remove(&life);
             }
             Some(Process::Ending(ending)) => {
-                (ending.exited, ending.is_gone) = (true, true);
+                ending.end = End::Told;
                 ending.kill_at = None;
                 ending.left = words.filter(|_| exit == LEFT_BEHIND).map(str::to_owned);
                 if !is_linked {
@@ -231,7 +241,7 @@ impl Processes {
                 if self.is_end {
                     ending.gone_by = earliest(ending.gone_by, Some(now + LEFT_WITHIN));
                 }
-                if ending.exited {
+                if ending.end != End::Awaited {
                     // One that was adopted may have found another parent before it was asked to
                     // end.
                     out.push(Output::Kill(life));
@@ -279,7 +289,7 @@ impl Processes {
     /// had for both.
     pub fn still_linked(&self, now: Time) -> Vec<Life> {
         let is_overdue = |process: &Process| match process {
-            Process::Ending(ending) => ending.is_gone && is_due(ending.gone_by, now),
+            Process::Ending(ending) => ending.end == End::Told && is_due(ending.gone_by, now),
             _ => false,
         };
         self.by_life
@@ -306,7 +316,7 @@ impl Processes {
             }
         }
         let left = self.by_life.extract_if(.., |_, process| match process {
-            Process::Ending(ending) => !ending.is_gone && is_due(ending.gone_by, now),
+            Process::Ending(ending) => ending.end != End::Told && is_due(ending.gone_by, now),
             _ => false,
         });
         let request = |process| match process {

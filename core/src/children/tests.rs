@@ -298,24 +298,36 @@ fn an_adopted_child_may_be_removed_twice() {
     assert!(children.is_empty());
 }
 
+/// A node whose child must end: all must, or the child is removed.
+fn ending_parent(is_end: bool) -> Children {
+    let mut children = parent();
+    if is_end {
+        children.end(NOW, END_GRACE, &mut Vec::new());
+    } else {
+        ask(&mut children, Kind::Remove, 2);
+    }
+    children
+}
+
+/// What follows until no deadline is left.
+fn wait_out(children: &mut Children) -> (Vec<Output>, Told) {
+    let (mut out, mut told) = (Vec::new(), Told::new());
+    let mut up = |message: Message<'_>| told.push((message.kind, message.flags.status()));
+    let mut times = 0;
+    while let Some(time) = children.deadline() {
+        children.timeout(time, &mut out, &mut up);
+        times += 1;
+        assert!(times < 10, "{children:?}");
+    }
+    (out, told)
+}
+
 /// A debugger that does not wait for it may keep it for ever.
 #[test]
 fn who_was_killed_and_does_not_end_is_not_waited_for_for_ever() {
     for is_end in [false, true] {
-        let mut children = parent();
-        if is_end {
-            children.end(NOW, END_GRACE, &mut Vec::new());
-        } else {
-            ask(&mut children, Kind::Remove, 2);
-        }
-        let (mut out, mut told) = (Vec::new(), Vec::new());
-        let mut up = |message: Message<'_>| told.push((message.kind, message.flags.status()));
-        let mut times = 0;
-        while let Some(time) = children.deadline() {
-            children.timeout(time, &mut out, &mut up);
-            times += 1;
-            assert!(times < 10, "{children:?}");
-        }
+        let mut children = ending_parent(is_end);
+        let (out, told) = wait_out(&mut children);
         assert_eq!(out, [Output::Kill(life()), Output::Close(LINK)]);
         let answer = [(Kind::Forget, Status::Ok), (Kind::Answer, Status::Failed)];
         assert_eq!(told, answer[..if is_end { 1 } else { 2 }]);
@@ -326,22 +338,14 @@ fn who_was_killed_and_does_not_end_is_not_waited_for_for_ever() {
 /// A process that it was just starting, and that is stopped, may hold its link open for ever.
 #[test]
 fn who_has_ended_is_not_waited_for_though_its_link_stays_open() {
-    for is_end in [false, true] {
-        let mut children = parent();
-        if is_end {
-            children.end(NOW, END_GRACE, &mut Vec::new());
-        } else {
-            ask(&mut children, Kind::Remove, 2);
-        }
+    for (is_end, is_removed_again) in [(false, false), (false, true), (true, false)] {
+        let mut children = ending_parent(is_end);
         let exit = Input::ChildExited(life(), Exit::Status(0), None);
         assert_eq!(happen(&mut children, exit), (vec![], vec![]), "its last frames may be to come");
-        let (mut out, mut told) = (Vec::new(), Vec::new());
-        let mut up = |message: Message<'_>| told.push((message.kind, message.flags.status()));
-        while let Some(time) = children.deadline()
-            && time < NOW + Duration::from_secs(60)
-        {
-            children.timeout(time, &mut out, &mut up);
+        if is_removed_again {
+            ask(&mut children, Kind::Remove, 3);
         }
+        let (out, told) = wait_out(&mut children);
         assert_eq!(out, [Output::Close(LINK)]);
         let answer = [(Kind::Forget, Status::Ok), (Kind::Answer, Status::Ok)];
         assert_eq!(told, answer[..if is_end { 1 } else { 2 }]);
