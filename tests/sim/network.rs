@@ -92,6 +92,7 @@ pub struct Network {
 }
 
 impl Network {
+    /// A network with faults, and a control node without nodes below it.
     pub fn new(seed: u64, registry: Registry) -> Network {
         let settings = Settings {
             timeout: TIMEOUT,
@@ -102,6 +103,7 @@ impl Network {
         Network::with(settings, seed, registry)
     }
 
+    /// As [`Network::new`], with these settings.
     pub fn with(settings: Settings, seed: u64, registry: Registry) -> Network {
         let mut network = Network {
             settings,

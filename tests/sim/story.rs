@@ -446,7 +446,7 @@ impl Story {
         self.enter(format!("remove {node}"));
     }
 
-    /// A node that hangs, and lives, is to be removed, which can't be while it is silent.
+    /// The user removes a node that hangs, and lives. That is refused as long as it is silent.
     fn remove_silent(&mut self) {
         let Some(pid) = self.anybody() else { return };
         let node = self.network.processes[pid].life.node;

@@ -23,8 +23,8 @@ const FLOOD_FRAMES: usize = 60;
 /// How long news of a process may be under way at most when it has ended.
 const NEWS_LASTS: Moment = 2_000 * MS;
 
-/// One in so many times that one lies, it begins more links than a node has room for: some that have said
-/// nothing, and more that have said hello.
+/// One lie in this many begins more links than a node has room for: on some it says nothing, and on more
+/// it says hello.
 const CROWD_ONCE_IN: u64 = 1_500;
 const CROWD: usize = 4_700;
 

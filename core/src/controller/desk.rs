@@ -115,14 +115,23 @@ impl Desk {
         nodes
     }
 
+    /// The nodes right below a node, or the control node, with those that commands will create there.
+    pub fn children_and_coming(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+        self.tree.children(node).chain(self.turns.coming(node))
+    }
+
+    /// The nodes that exist, or are about to, and that nothing typed so far ends.
+    pub fn staying(&self) -> impl Iterator<Item = NodeId> {
+        self.tree.nodes().filter(|node| !self.is_ending(*node))
+    }
+
     /// A node and all below it, with the nodes that commands will create there.
     pub fn subtree_and_coming(&self, node: NodeId) -> BTreeSet<NodeId> {
         let mut nodes = BTreeSet::new();
         let mut next = vec![node];
         while let Some(node) = next.pop() {
             if nodes.insert(node) {
-                next.extend(self.tree.children(node));
-                next.extend(self.turns.coming(node));
+                next.extend(self.children_and_coming(node));
             }
         }
         nodes

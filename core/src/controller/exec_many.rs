@@ -45,7 +45,7 @@ pub(crate) fn ask_all(
     module: &'static str,
     question: Vec<u8>,
 ) -> Option<ModuleAnswers> {
-    let nodes: BTreeSet<_> = desk.tree.nodes().filter(|node| !desk.is_ending(*node)).collect();
+    let nodes: BTreeSet<_> = desk.staying().collect();
     let pending = desk.replies.pending_mut(call)?;
     let mut gather = Gather::module(module, &nodes);
     if let Some(Gathered::Module(..)) = gather.take() {

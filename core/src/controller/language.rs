@@ -74,12 +74,20 @@ pub(crate) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
     if verb.is_empty() || verb.starts_with('#') {
         return Ok(Line::Blank);
     }
-    match verb {
-        "exec" => exec(rest),
-        _ if CONSOLE_VERBS.contains(&verb) => own(verb, rest),
-        _ => Ok(Line::Other { verb, rest }),
-    }
-    .map_err(|wrong| explain(verb, &wrong))
+    let read: fn(Words<'_>) -> Result<Line<'static>, String> = match verb {
+        "exec" => return exec(rest).map_err(|wrong| explain(verb, &wrong)),
+        "create" => create,
+        "ping" => |words| only(words, "ID", node_id).map(Line::Ping),
+        "remove" => |words| only(words, "ID", node_id).map(Line::Remove),
+        "sleep" => |words| only(words, "MS", pause).map(Line::Sleep),
+        "help" => |words| nothing(words).map(|()| Line::Help),
+        "tree" => |words| nothing(words).map(|()| Line::Tree),
+        "exit" => |words| nothing(words).map(|()| Line::Exit),
+        "wait" => |words| nothing(words).map(|()| Line::Wait),
+        _ => return Ok(Line::Other { verb, rest }),
+    };
+    let args = Args::parse(rest).map_err(|Failure(wrong)| explain(verb, &wrong))?;
+    read(args.iter()).map_err(|wrong| explain(verb, &wrong))
 }
 
 /// The error text for an unknown verb.
@@ -89,23 +97,6 @@ pub(crate) fn unknown_verb(verb: &str, registry: &Registry) -> String {
     match nearest {
         Some(known) => format!("unknown command '{verb}': did you mean '{known}'?"),
         None => format!("unknown command '{verb}': 'help' lists what there is"),
-    }
-}
-
-/// Reads what follows one of the console's own verbs, other than `exec`.
-fn own<'a>(verb: &'a str, rest: &'a str) -> Result<Line<'a>, String> {
-    let args = Args::parse(rest).map_err(|Failure(wrong)| wrong)?;
-    let words = args.iter();
-    match verb {
-        "create" => create(words),
-        "ping" => only(words, "ID", node_id).map(Line::Ping),
-        "remove" => only(words, "ID", node_id).map(Line::Remove),
-        "sleep" => only(words, "MS", pause).map(Line::Sleep),
-        "help" => nothing(words).map(|()| Line::Help),
-        "tree" => nothing(words).map(|()| Line::Tree),
-        "exit" => nothing(words).map(|()| Line::Exit),
-        "wait" => nothing(words).map(|()| Line::Wait),
-        _ => Ok(Line::Other { verb, rest }),
     }
 }
 

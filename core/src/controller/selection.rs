@@ -48,24 +48,21 @@ fn unknown(desk: &Desk, term: Term) -> Option<u32> {
 
 /// The nodes that a term means. Those that it names need not exist.
 fn meant(desk: &Desk, term: Term) -> BTreeSet<NodeId> {
-    let staying = |nodes: BTreeSet<NodeId>| -> BTreeSet<NodeId> {
-        nodes.into_iter().filter(|node| !desk.is_ending(*node)).collect()
-    };
-    let all = || staying(desk.tree.nodes().collect());
+    let is_staying = |node: &NodeId| !desk.is_ending(*node);
     match term {
         Term::One(node) => BTreeSet::from([node]),
         Term::Range(first, last) => {
             desk.tree.nodes().filter(|node| (first..=last).contains(node)).collect()
         }
         Term::Below(node) => {
-            let mut nodes = staying(desk.subtree_and_coming(node));
-            nodes.insert(node);
+            let mut nodes = desk.subtree_and_coming(node);
+            nodes.retain(|below| *below == node || is_staying(below));
             nodes
         }
-        Term::All => all(),
-        Term::Up => all().into_iter().filter(|node| !is_down(desk, *node)).collect(),
-        Term::Down => all().into_iter().filter(|node| is_down(desk, *node)).collect(),
-        Term::Depth(depth) => staying(level(desk, depth)),
+        Term::All => desk.staying().collect(),
+        Term::Up => desk.staying().filter(|node| !is_down(desk, *node)).collect(),
+        Term::Down => desk.staying().filter(|node| is_down(desk, *node)).collect(),
+        Term::Depth(depth) => level(desk, depth).into_iter().filter(is_staying).collect(),
     }
 }
 
@@ -79,8 +76,7 @@ fn is_down(desk: &Desk, node: NodeId) -> bool {
 fn level(desk: &Desk, depth: u32) -> BTreeSet<NodeId> {
     let mut level = BTreeSet::from([NodeId::CONTROL]);
     for _ in 0..depth {
-        let below = |node: NodeId| desk.tree.children(node).chain(desk.turns.coming(node));
-        level = level.into_iter().flat_map(below).collect();
+        level = level.into_iter().flat_map(|node| desk.children_and_coming(node)).collect();
         if level.is_empty() {
             break;
         }

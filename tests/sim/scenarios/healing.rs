@@ -106,11 +106,11 @@ fn silence_is_told_every_time() {
 fn a_node_that_did_not_run_takes_nobody_for_silent() {
     let mut tree = Tree::chain(3);
     tree.replies("watch 100");
-    for who in [None, Some(tree.life(1))] {
+    for stopped in [None, Some(tree.life(1))] {
         tree.pass(1_000 * MS);
-        tree.stop(who);
+        tree.stop(stopped);
         tree.pass(250 * MS);
-        tree.go_on(who);
+        tree.go_on(stopped);
         tree.pass(1_000 * MS);
         assert_eq!(tree.printed(), [""; 0]);
     }
@@ -184,7 +184,7 @@ fn the_children_of_a_node_that_hangs_move_and_stay_when_it_wakes() {
     assert_eq!(tree.alive(), [1, 2, 3, 4].into());
 }
 
-/// Nobody above can be told of the silence at the time when it is noticed, or broken.
+/// The orphan notices a silence, and its end, while it has no parent whom it could tell.
 #[test]
 fn what_an_orphan_has_noticed_is_told_when_it_has_a_parent() {
     let mut tree = Tree::chain(4);
