@@ -35,14 +35,14 @@ pub(crate) fn arrived(desk: &mut Desk, now: Time, message: &Message<'_>) {
         desk.heard(now, target, Some(link));
     }
     let bytes_max = bytes_max(desk, request);
-    match desk.intake.piece(request, flags, message.body, bytes_max) {
+    match desk.intake.piece(now, request, flags, message.body, bytes_max) {
         Pieces::Partial => {
-            // As long as it is coming it is not late.
+            // As long as it is coming, and not slowly, it is not late.
             if let Some(pending) = desk.replies.pending_mut(request) {
                 pending.sent = Some(now);
             }
         }
-        Pieces::Headless => {}
+        Pieces::Slow | Pieces::Headless => {}
         Pieces::Whole(body) => outcomes::answered(desk, now, request, flags.status(), &body),
         Pieces::TooLong => too_long(desk, now, request),
         Pieces::BegunAgain => begun_again(desk, now, request),

@@ -113,6 +113,32 @@ fn an_answer_that_never_comes_to_its_end_is_late() {
     }
 }
 
+/// Or a compromised node could hold up for hours what is printed behind a long one.
+#[test]
+fn an_answer_that_comes_too_slowly_is_late() {
+    let (whole, piece) = (Flags::new(Status::Ok), vec![b'x'; wire::PIECE_BYTES_MAX]);
+    let (mut controller, life) = parent();
+    let out = turn(&mut controller, [Input::Line(b"exec 1 anything")]);
+    let [Output::Send(LINK, asked)] = &*out else { panic!("{out:?}") };
+    let request = wire::open(asked).unwrap().1.next().unwrap().unwrap().request;
+    let mut out = Vec::new();
+    let offer = wire::body(&(VALUE_BYTES_MAX as u64));
+    let offer = frame(&Message::new(Kind::Offer, life, request, &offer));
+    controller.handle(Time::ZERO, Input::Frame(LINK, &offer), &mut out);
+    let answer = Message::answer(life, request, Status::Ok, &piece);
+    for step in 0..1_000 {
+        let now = Time::ZERO + step * Duration::from_millis(10);
+        if step % 100 == 0 {
+            let answer = frame(&Message { flags: whole.piece(step == 0, false), ..answer });
+            controller.handle(now, Input::Frame(LINK, &answer), &mut out);
+        }
+        controller.handle(now, Input::Timeout, &mut out);
+        controller.flush(now, &mut out);
+    }
+    out.retain(|output| matches!(output, Output::Print(_)));
+    assert_eq!(out, [Output::Print("Error:1: No answer within 5000 ms\n".into())]);
+}
+
 /// Nor is it more than a line.
 #[test]
 fn what_is_printed_is_utf_8_whatever_a_node_sends() {

@@ -3,11 +3,12 @@
 //! the other. What comes in pieces is put together here.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
 use crate::wire::{Allowance, Flags};
-use crate::{Life, RequestId};
+use crate::{Life, RequestId, Time};
 
 /// Up to how many bytes of answers that may come unasked requests are given [`Allowance::Large`],
 /// and up to how many [`Allowance::Medium`]. Those beyond have [`Allowance::Small`]: with as many
@@ -18,6 +19,11 @@ const MEDIUM_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How many bytes of long answers may be on their way, or wait to be printed or gathered. The
 /// answer that all others wait for to be printed comes even so, so this is exceeded by one of them.
 const LONG_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How many bytes a second an answer in pieces must bring since it began, to be waited for beyond its
+/// deadline. A slow link between machines carries more; a compromised node that sends less would hold up
+/// for hours whatever is printed after it.
+const BYTES_PER_SECOND_MIN: u64 = 64 * 1024;
 
 /// What may come, and what was offered.
 #[derive(Debug, Default)]
@@ -30,7 +36,22 @@ pub(crate) struct Intake {
     taken: FxHashMap<RequestId, usize>,
     taken_bytes: usize,
     /// Answers in pieces, of which some are still to come. None is longer than it may be.
-    partial: FxHashMap<RequestId, Vec<u8>>,
+    partial: FxHashMap<RequestId, Partial>,
+}
+
+/// What has come of an answer in pieces.
+#[derive(Debug)]
+struct Partial {
+    begun: Time,
+    body: Vec<u8>,
+}
+
+impl Partial {
+    /// Whether it has come too slowly so far.
+    fn is_slow(&self, now: Time) -> bool {
+        let allowed = self.body.len() as u64 * 1_000 / BYTES_PER_SECOND_MIN;
+        now.since(self.begun) > Duration::from_millis(allowed)
+    }
 }
 
 /// What an answer is after one more piece of it.
@@ -38,6 +59,8 @@ pub(crate) struct Intake {
 pub(crate) enum Pieces {
     /// More of it is still to come.
     Partial,
+    /// As [`Pieces::Partial`], but it comes so slowly that it does not delay its deadline.
+    Slow,
     /// Its beginning has not come, so the rest is worth nothing.
     Headless,
     /// It has begun before.
@@ -129,28 +152,30 @@ impl Intake {
     /// Takes in a piece of an answer that may have this many bytes.
     pub fn piece(
         &mut self,
+        now: Time,
         request: RequestId,
         flags: Flags,
         piece: &[u8],
         bytes_max: usize,
     ) -> Pieces {
         if flags.is_first() {
-            let body = Vec::with_capacity(self.taken(request));
-            if self.partial.insert(request, body).is_some() {
+            let partial = Partial { begun: now, body: Vec::with_capacity(self.taken(request)) };
+            if self.partial.insert(request, partial).is_some() {
                 self.partial.remove(&request);
                 return Pieces::BegunAgain;
             }
         }
-        let Some(body) = self.partial.get_mut(&request) else { return Pieces::Headless };
-        if body.len() + piece.len() > bytes_max {
+        let Some(partial) = self.partial.get_mut(&request) else { return Pieces::Headless };
+        if partial.body.len() + piece.len() > bytes_max {
             self.partial.remove(&request);
             return Pieces::TooLong;
         }
-        body.extend_from_slice(piece);
+        partial.body.extend_from_slice(piece);
         if !flags.is_last() {
-            return Pieces::Partial;
+            return if partial.is_slow(now) { Pieces::Slow } else { Pieces::Partial };
         }
-        self.partial.remove(&request).map_or(Pieces::Headless, Pieces::Whole)
+        let whole = self.partial.remove(&request);
+        whole.map_or(Pieces::Headless, |partial| Pieces::Whole(partial.body))
     }
 
     /// Forgets the pieces of an answer, which was cut off or is not waited for.
@@ -213,7 +238,7 @@ mod tests {
         let [first, middle, last] = [(true, false), (false, false), (false, true)]
             .map(|(first, last)| whole.piece(first, last));
         let mut piece = |request, flags, text: &str| {
-            intake.piece(RequestId(request), flags, text.as_bytes(), 6)
+            intake.piece(Time::ZERO, RequestId(request), flags, text.as_bytes(), 6)
         };
         assert_eq!(piece(1, first, "ab"), Pieces::Partial);
         assert_eq!(piece(2, first, "xy"), Pieces::Partial);
@@ -226,5 +251,23 @@ mod tests {
         assert_eq!(piece(4, first, "ab"), Pieces::BegunAgain);
         assert_eq!(piece(4, middle, "cd"), Pieces::Headless);
         assert!(intake.partial.is_empty());
+    }
+
+    /// Or a compromised node could hold up for hours whatever is printed after it.
+    #[test]
+    fn an_answer_is_slow_until_it_has_made_up_for_a_pause() {
+        let mut intake = Intake::default();
+        let whole = Flags::new(Status::Ok);
+        let second = vec![0; BYTES_PER_SECOND_MIN as usize];
+        let mut piece = |now_ms, is_first| {
+            let (now, flags) =
+                (Time::ZERO + Duration::from_millis(now_ms), whole.piece(is_first, false));
+            intake.piece(now, RequestId(1), flags, &second, usize::MAX)
+        };
+        assert_eq!(piece(5_000, true), Pieces::Partial);
+        assert_eq!(piece(7_000, false), Pieces::Partial);
+        assert_eq!(piece(9_000, false), Pieces::Slow);
+        assert_eq!(piece(9_000, false), Pieces::Partial);
+        assert_eq!(piece(9_001, false), Pieces::Partial);
     }
 }
