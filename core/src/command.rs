@@ -6,8 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::offload::{Job, Stop};
-use crate::{Args, NodeId, RequestId, Time};
+use crate::offload::{Job, JobContext, JobKind};
+use crate::{Args, NodeId, RequestId, Stream, Time};
 
 /// A linked command module, as it registers itself. All text is shown to users.
 ///
@@ -155,6 +155,12 @@ pub trait Command {
         let _ = (cx, value);
     }
 
+    /// Nobody waits for the answer to an open call any more: its deadline has come, or it was cancelled.
+    /// What it does must end; work that was offloaded for it is told by itself.
+    fn cancelled(&mut self, cx: &mut Context<'_>, call: RequestId) {
+        let _ = (cx, call);
+    }
+
     /// Something changed about a compute node. Called at the control node only.
     fn node_changed(&mut self, cx: &mut Context<'_>, node: NodeId, change: Change) {
         let _ = (cx, node, change);
@@ -234,7 +240,8 @@ pub struct Call<'a> {
     pub word: &'a str,
     /// What followed it.
     pub args: Args<'a>,
-    /// When nobody waits for the answer any more.
+    /// When nobody waits for the answer any more; so far away that it never comes when it is waited for
+    /// until the call is cancelled.
     pub deadline: Time,
 }
 
@@ -328,6 +335,7 @@ pub struct Context<'a> {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
     Answer(RequestId, Result<String, Failure>),
+    Emit(RequestId, Stream, Vec<u8>),
     Offload(Job),
     /// On behalf of this call, of the module with this name.
     AskAll(RequestId, &'static str, Vec<u8>),
@@ -335,6 +343,13 @@ pub(crate) enum Effect {
     Publish(&'static str, Vec<u8>),
     Watch(Option<Watch>),
     Notice(String),
+}
+
+impl Effect {
+    /// Whether it is output of this call.
+    pub fn emits_for(&self, call: RequestId) -> bool {
+        matches!(self, Effect::Emit(other, ..) if *other == call)
+    }
 }
 
 impl<'a> Context<'a> {
@@ -365,20 +380,44 @@ impl<'a> Context<'a> {
         &self.facts
     }
 
-    /// Has `work` run beside the node, in a thread of less priority, and returns what the call is to
-    /// return meanwhile: the outcome of the work is that of the call. For whatever blocks or
-    /// computes for longer than about a millisecond.
+    /// Has `work` run beside the node, in a thread of less priority, and returns what the call must
+    /// return meanwhile: the outcome of the work is that of the call. For whatever computes for longer
+    /// than about a millisecond.
     ///
-    /// The work is told by its [`Stop`] when nobody waits for its outcome any more, and is to look
-    /// often: its thread is not ended, and other work of the node waits for it. A node runs as
+    /// The work is told by its [`Stop`](crate::Stop) when nobody waits for its outcome any more, and must
+    /// look often: its thread is not ended, and other work of the node waits for it. A node runs as
     /// much at a time as the machine has cores.
     #[must_use]
     pub fn offload<W>(&mut self, call: RequestId, work: W) -> Reply
     where
-        W: FnOnce(&Stop) -> Result<String, Failure> + Send + 'static,
+        W: FnOnce(&JobContext<'_>) -> Result<String, Failure> + Send + 'static,
     {
-        self.effects.push(Effect::Offload(Job::new(call, work)));
+        self.effects.push(Effect::Offload(Job::new(call, JobKind::Computing, work)));
         Reply::Later
+    }
+
+    /// As [`Context::offload`], for work that waits rather than computes: it has a thread of its own.
+    /// There may be [`BLOCKING_JOBS_MAX`](crate::BLOCKING_JOBS_MAX) at a time on one node; more are
+    /// answered with an error. A node that ends in order tells it by its [`Stop`](crate::Stop), and waits
+    /// until it has returned.
+    #[must_use]
+    pub fn offload_blocking<W>(&mut self, call: RequestId, work: W) -> Reply
+    where
+        W: FnOnce(&JobContext<'_>) -> Result<String, Failure> + Send + 'static,
+    {
+        self.effects.push(Effect::Offload(Job::new(call, JobKind::Blocking, work)));
+        Reply::Later
+    }
+
+    /// Emits output of a call of one of the module's words, which reaches the console before the answer,
+    /// in this order. To be used until the call is answered; afterwards, it does nothing. A call that has
+    /// offloaded work leaves this to [`JobContext::emit`].
+    ///
+    /// What the console has not read waits here. A call of which more than
+    /// [`OUTPUT_WAITING_BYTES_MAX`](crate::OUTPUT_WAITING_BYTES_MAX) wait is ended with an error: offloaded
+    /// work can be held up, this thread can't.
+    pub fn emit(&mut self, call: RequestId, stream: Stream, bytes: impl Into<Vec<u8>>) {
+        self.effects.push(Effect::Emit(call, stream, bytes.into()));
     }
 
     /// Asks the module's instance on every compute node, those included that are just being

@@ -1,12 +1,13 @@
 //! The control node's state machine.
 //!
 //! [`Controller`] hands each input to those whom it concerns. Each command has a file of its own,
-//! from its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`ping`],
+//! from its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`cancel`], [`ping`],
 //! [`tree`], [`help`], [`reading`] (`sleep`, `wait` and `exit`), and [`module_verb`] for those
-//! of modules. [`upward`], [`answers`], [`news`], [`deadlines`] and [`outcomes`] tell them what
-//! became of their requests. All work on one [`desk`] of nouns, which know no command.
+//! of modules. [`upward`], [`answers`], [`output`], [`news`], [`deadlines`] and [`outcomes`] tell them
+//! what became of their requests. All work on one [`desk`] of nouns, which know no command.
 
 mod answers;
+mod cancel;
 mod config;
 mod create;
 mod deadlines;
@@ -19,6 +20,7 @@ mod module_verb;
 mod news;
 mod node_set;
 mod outcomes;
+mod output;
 mod ping;
 mod reading;
 mod remove;
@@ -107,6 +109,12 @@ impl Controller {
             && !self.children.has_enough_to_send()
     }
 
+    /// Whether there is anything for [`Input::Cancel`] to stop.
+    #[must_use]
+    pub fn can_cancel(&self) -> bool {
+        self.reading.can_interrupt() || cancel::is_under_way(&self.desk)
+    }
+
     /// Whether any command so far was answered with an error.
     #[must_use]
     pub fn any_failed(&self) -> bool {
@@ -124,16 +132,17 @@ impl Controller {
                 let wrong = format!("WORD is missing: expected {}", self.modules.words());
                 self.answer_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
             }
-            Ok(Line::Exec { node, line }) => {
+            Ok(Line::Exec { node, line, patience }) => {
                 let (desk, children) = (&mut self.desk, &self.children);
-                let line = line.as_bytes();
-                if let Some(admitted) = exec::begin(desk, children, now, node, line) {
-                    self.send(now, &admitted.message(line));
+                let line = exec::with_terms(patience, line.as_bytes());
+                if let Some(admitted) = exec::begin(desk, children, now, node, &line, patience) {
+                    self.send(now, &admitted.message(&line));
                 }
             }
-            Ok(Line::ExecMany { set, line }) => {
-                exec_many::begin(&mut self.desk, &self.children, now, &set, line);
+            Ok(Line::ExecMany { set, line, patience }) => {
+                exec_many::begin(&mut self.desk, &self.children, now, &set, line, patience);
             }
+            Ok(Line::Cancel(set)) => cancel::begin(&mut self.desk, now, set.as_ref()),
             Ok(Line::Ping(node)) => ping::begin(&mut self.desk, now, node),
             Ok(Line::Remove(node)) => remove::begin(&mut self.desk, node),
             Ok(Line::Help) => {
@@ -265,6 +274,7 @@ impl Controller {
         loop {
             if !self.holds_back() {
                 answers::take_offers(&mut self.desk, now);
+                output::grant(&mut self.desk);
             }
             self.send_outbox(now, out);
             if let Some(node) = self.desk.turns.next_ready() {
@@ -310,6 +320,7 @@ impl Controller {
                 Effect::Publish(module, value) => self.children.publish(module, &value),
                 Effect::Watch(watch) => self.children.watch(now, watch),
                 Effect::Notice(line) => self.desk.replies.notice(&line),
+                Effect::Emit(..) => log::error!("a module emits output of a verb: ignored"),
             }
         }
         had_work
@@ -369,6 +380,11 @@ impl Node for Controller {
                 self.reading.end();
                 self.muted = true;
             }
+            Input::Cancel => {
+                cancel::all(&mut self.desk);
+                self.reading.interrupt();
+            }
+            Input::JobOutput(..) => log::error!("a job emits output of a verb: ignored"),
             Input::JobDone(call, outcome) => {
                 module_verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
             }

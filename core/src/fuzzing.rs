@@ -52,9 +52,9 @@ fn read_body(message: &Message<'_>) -> bool {
         Kind::Ended => survives::<(Life, Exit)>(message),
         Kind::Forget => survives::<Vec<Life>>(message),
         Kind::Fan => fan_survives(message),
-        Kind::Offer => survives::<u64>(message),
+        Kind::Offer | Kind::Grant => survives::<u64>(message),
         Kind::Take => survives::<bool>(message),
-        Kind::Beat | Kind::Exec | Kind::Ping | Kind::Answer => true,
+        Kind::Beat | Kind::Exec | Kind::Ping | Kind::Answer | Kind::Output | Kind::Cancel => true,
     }
 }
 
@@ -118,11 +118,11 @@ fn example_body(kind: Kind) -> Vec<u8> {
         Kind::Forget => wire::body(&vec![life; 2]),
         Kind::Fan => {
             let (allowance, parts) = (Allowance::Large, vec![(life, RequestId(65_536)); 2]);
-            Fan { kind: Kind::Exec, allowance, parts, body: b"time" }.encode()
+            Fan { kind: Kind::Exec, allowance, has_terms: false, parts, body: b"time" }.encode()
         }
-        Kind::Offer => wire::body(&100_000_u64),
+        Kind::Offer | Kind::Grant => wire::body(&100_000_u64),
         Kind::Take => wire::body(&true),
-        Kind::Exec | Kind::Answer => b"echo one".to_vec(),
-        Kind::Beat | Kind::Ping => Vec::new(),
+        Kind::Exec | Kind::Answer | Kind::Output => b"echo one".to_vec(),
+        Kind::Beat | Kind::Ping | Kind::Cancel => Vec::new(),
     }
 }

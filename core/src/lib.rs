@@ -61,6 +61,7 @@ mod children;
 mod clock;
 mod command;
 mod controller;
+mod credit;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod id;
@@ -79,6 +80,7 @@ mod router;
 mod secret;
 mod seed;
 mod spelling;
+mod stream;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 mod time;
@@ -99,13 +101,14 @@ pub use node::{
     Node, Output,
 };
 pub use nonce::{NONCE_BYTES, Nonce};
-pub use offload::{Job, Stop};
+pub use offload::{BLOCKING_JOBS_MAX, Job, JobContext, JobKind, Stop, Stopped};
 pub use recurrence::Recurrence;
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, News, RouteTable, Router};
 pub use secret::{KEY_BYTES, Secret};
 pub use seed::{Proof, Seed};
 pub use spelling::nearest;
+pub use stream::Stream;
 pub use time::Time;
 pub use transport::{
     Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkIds, Opening, Reach, SEAL_BYTES,
@@ -122,6 +125,10 @@ pub const LINE_BYTES_MAX: usize = VALUE_BYTES_MAX + 64 * 1024;
 
 /// The longest value that a module may publish, in bytes.
 pub const PUBLISHED_BYTES_MAX: usize = 1024;
+
+/// How much output of one call may wait on its node until the console has read what came before, in
+/// bytes; see [`Context::emit`].
+pub const OUTPUT_WAITING_BYTES_MAX: usize = 256 * 1024;
 
 /// What the page shows compiles.
 #[cfg(doctest)]

@@ -7,15 +7,17 @@
 
 mod fan;
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use fan::{FAN_BODY_BYTES_MAX, Fan};
 
-use crate::{Ancestor, Incarnation, Life, NodeId, Proof, Proved, RequestId, Seed, Token};
+use crate::{Ancestor, Incarnation, Life, NodeId, Proof, Proved, RequestId, Seed, Stream, Token};
 
 /// Changes with every change of what travels; two ends with different versions do not talk.
-pub(crate) const VERSION: u16 = 6;
+pub(crate) const VERSION: u16 = 7;
 
 /// The acknowledgement that every frame begins with, in bytes.
 pub(crate) const FRAME_HEADER_BYTES: usize = 4;
@@ -81,10 +83,17 @@ pub(crate) enum Kind {
     /// Down: whether the node must send the answer that it has offered, a `bool`; else it is thrown away, and
     /// a short one takes its place.
     Take,
+    /// Up: some bytes of a request's output, before its answer. Nothing, to ask whether the answer is
+    /// still waited for.
+    Output,
+    /// Down: how many bytes of output a request may have sent in all, a `u64`.
+    Grant,
+    /// Down: nobody waits for the answer to a request any more: stop what it does, and answer.
+    Cancel,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 27] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Beat,
@@ -109,11 +118,19 @@ impl Kind {
         Kind::Fan,
         Kind::Offer,
         Kind::Take,
+        Kind::Output,
+        Kind::Grant,
+        Kind::Cancel,
     ];
 
     /// Whether a body may be so long that it travels in pieces.
     fn may_be_long(self) -> bool {
         matches!(self, Kind::Exec | Kind::Answer)
+    }
+
+    /// Whether it belongs to a request that was sent before, and goes where that went or nowhere.
+    pub fn follows_request(self) -> bool {
+        matches!(self, Kind::Take | Kind::Grant | Kind::Cancel)
     }
 
     fn from_wire(byte: u8) -> Option<Kind> {
@@ -156,8 +173,9 @@ impl Allowance {
     }
 }
 
-/// The flags of a message: whether it is the first and the last piece of its body, and the status
-/// of an answer, or what the answer to a request is allowed.
+/// The flags of a message: whether it is the first and the last piece of its body; the status of an
+/// answer, the stream of output, or what the answer to a request is allowed; and whether the line of a
+/// request has its [`Terms`] in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flags(u8);
 
@@ -165,6 +183,8 @@ impl Flags {
     const FIRST: u8 = 1;
     const LAST: u8 = 2;
     const STATUS_SHIFT: u8 = 2;
+    const STATUS_MASK: u8 = 3;
+    const TERMS: u8 = 16;
 
     pub fn new(status: Status) -> Flags {
         Flags(Self::FIRST | Self::LAST | ((status as u8) << Self::STATUS_SHIFT))
@@ -173,6 +193,16 @@ impl Flags {
     /// The flags of a request.
     pub fn request(allowance: Allowance) -> Flags {
         Flags(Self::FIRST | Self::LAST | ((allowance as u8) << Self::STATUS_SHIFT))
+    }
+
+    /// The flags of output.
+    pub fn output(stream: Stream) -> Flags {
+        Flags(Self::FIRST | Self::LAST | ((stream as u8) << Self::STATUS_SHIFT))
+    }
+
+    /// These, of a line that has its [`Terms`] in front if `has_terms`.
+    pub fn with_terms(self, has_terms: bool) -> Flags {
+        Flags(if has_terms { self.0 | Self::TERMS } else { self.0 })
     }
 
     /// The flags of a piece of a message that has these.
@@ -200,7 +230,7 @@ impl Flags {
     }
 
     pub fn allowance(self) -> Allowance {
-        match self.0 >> Self::STATUS_SHIFT {
+        match self.status_bits() {
             0 => Allowance::Large,
             1 => Allowance::Medium,
             _ => Allowance::Small,
@@ -208,11 +238,26 @@ impl Flags {
     }
 
     pub fn status(self) -> Status {
-        match self.0 >> Self::STATUS_SHIFT {
+        match self.status_bits() {
             0 => Status::Ok,
             1 => Status::Failed,
             _ => Status::Unavailable,
         }
+    }
+
+    pub fn stream(self) -> Stream {
+        match self.status_bits() {
+            0 => Stream::Out,
+            _ => Stream::Err,
+        }
+    }
+
+    pub fn has_terms(self) -> bool {
+        self.0 & Self::TERMS != 0
+    }
+
+    fn status_bits(self) -> u8 {
+        (self.0 >> Self::STATUS_SHIFT) & Self::STATUS_MASK
     }
 }
 
@@ -240,6 +285,11 @@ impl<'a> Message<'a> {
 
     pub fn answer(life: Life, request: RequestId, status: Status, body: &'a [u8]) -> Message<'a> {
         Message { kind: Kind::Answer, flags: Flags::new(status), life, request, body }
+    }
+
+    /// Some output of a request that `life` runs.
+    pub fn output(life: Life, request: RequestId, stream: Stream, body: &'a [u8]) -> Message<'a> {
+        Message { kind: Kind::Output, flags: Flags::output(stream), life, request, body }
     }
 
     /// A message between neighbours that concerns nobody else.
@@ -393,6 +443,13 @@ pub(crate) struct Hello {
     pub newborn: Option<Proof>,
 }
 
+/// What holds for one request in place of what holds for all, in front of its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Terms {
+    /// How long its answer is waited for; for ever without.
+    pub timeout: Option<Duration>,
+}
+
 /// What life to start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Create {
@@ -461,17 +518,23 @@ mod tests {
     }
 
     #[test]
-    fn flags_keep_status_and_piece_apart() {
-        for status in [Status::Ok, Status::Failed, Status::Unavailable] {
-            let whole = Flags::new(status);
+    fn flags_keep_status_terms_and_piece_apart() {
+        for (status, has_terms) in [
+            (Status::Ok, true),
+            (Status::Failed, false),
+            (Status::Failed, true),
+            (Status::Unavailable, true),
+        ] {
+            let whole = Flags::new(status).with_terms(has_terms);
             assert!(whole.is_whole());
             for (first, last) in [(true, false), (false, false), (false, true)] {
                 let piece = whole.piece(first, last);
-                assert_eq!(
-                    (piece.is_first(), piece.is_last(), piece.status()),
-                    (first, last, status)
-                );
+                assert_eq!((piece.is_first(), piece.is_last()), (first, last));
+                assert_eq!((piece.status(), piece.has_terms()), (status, has_terms));
             }
+        }
+        for stream in [Stream::Out, Stream::Err] {
+            assert_eq!(Flags::output(stream).stream(), stream);
         }
     }
 

@@ -8,7 +8,7 @@ mod parent_search;
 
 use std::time::Duration;
 
-use answers::{Answers, OUT_OF_MEMORY};
+use answers::{Answers, CANCELLED, OUT_OF_MEMORY};
 use inbox::{Inbox, OutOfMemory, Request};
 use parent::{Found, Parent};
 
@@ -16,14 +16,14 @@ use crate::children::{Children, END_GRACE};
 use crate::clock::Clock;
 use crate::command::Effect;
 use crate::memory;
-use crate::modules::Modules;
+use crate::modules::{Finished, Modules};
 use crate::time::earliest;
 use crate::wire::{
-    self, Allowance, Fan, Hello, Kind, Malformed, Message, Published, Status, Welcome,
+    self, Fan, Flags, Hello, Kind, Malformed, Message, Published, Status, Terms, Welcome,
 };
 use crate::{
-    Address, Ancestor, Birth, Facts, Failure, Holdings, Input, Life, LinkId, Node, Output,
-    Registry, Reply, RequestId, Time, Token, Traffic,
+    Address, Ancestor, Birth, Facts, Failure, Holdings, Input, Life, LinkId, Node, Outcome, Output,
+    Registry, Reply, RequestId, Stream, Time, Token, Traffic,
 };
 
 pub(crate) use parent::ANSWERS_WAITING_BYTES;
@@ -145,19 +145,27 @@ impl Worker {
                 | Kind::Create
                 | Kind::Remove
                 | Kind::Discard
-                | Kind::Take => self.request(now, &message, out),
+                | Kind::Take
+                | Kind::Grant
+                | Kind::Cancel => self.request(now, &message, out)?,
                 _ => return Err(Malformed("a message that goes the other way")),
             }
         }
         Ok(())
     }
 
-    fn request(&mut self, now: Time, message: &Message<'_>, out: &mut Vec<Output>) {
+    fn request(
+        &mut self,
+        now: Time,
+        message: &Message<'_>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Malformed> {
         let parent = &mut self.parent;
         let up = &mut |message: Message<'_>| parent.send(&message);
         if message.life != self.life {
             self.traffic.passed_on += 1;
-            return self.children.forward(message, up);
+            self.children.forward(message, up);
+            return Ok(());
         }
         match message.kind {
             Kind::Exec => match self.inbox.line(message) {
@@ -171,9 +179,15 @@ impl Worker {
             },
             Kind::Ask => self.run_or_wait(now, message),
             Kind::Take => self.answers.give(now, message, parent),
+            Kind::Grant => {
+                let granted = message.read()?;
+                self.granted(now, message.request, granted);
+            }
+            Kind::Cancel => self.cancelled(now, message.request),
             Kind::Ping => up(Message::answer(message.life, message.request, Status::Ok, &[])),
             _ => self.children.handle_request(now, message, out, up),
         }
+        Ok(())
     }
 
     /// Takes in a request for each of several nodes, of which this may be one.
@@ -191,34 +205,24 @@ impl Worker {
     }
 
     fn run_or_wait(&mut self, now: Time, message: &Message<'_>) {
-        let Message { kind, request: id, body, .. } = *message;
-        let allowance = message.flags.allowance();
         // What waits already was typed before.
         if self.inbox.is_empty() && self.has_room_for_outcomes() {
-            self.run(now, kind, id, allowance, body);
+            let Message { kind, request, flags, body, .. } = *message;
+            self.run(now, kind, request, flags, body);
         } else {
-            self.inbox.push(Request { kind, id, allowance, body: body.to_vec() });
+            self.inbox.push(Request::new(message));
         }
     }
 
-    fn run(&mut self, now: Time, kind: Kind, id: RequestId, allowance: Allowance, body: &[u8]) {
-        let real = self.clock.real(now);
+    fn run(&mut self, now: Time, kind: Kind, id: RequestId, flags: Flags, body: &[u8]) {
         self.traffic.run += 1;
-        let facts = self.facts();
+        let allowance = flags.allowance();
         let outcome = if !memory::has_room_for(body.len()) {
             Err(Failure::from(OUT_OF_MEMORY))
         } else if kind == Kind::Ask {
-            match postcard::from_bytes::<Published>(body) {
-                Ok(Published { module, value }) => {
-                    self.modules.asked(real, &facts, id, &module, &value)
-                }
-                Err(_) => Err(Failure::from("a malformed question")),
-            }
+            self.question(now, id, body)
         } else {
-            match std::str::from_utf8(body) {
-                Ok(line) => self.modules.exec(real, &facts, id, line),
-                Err(_) => Err(Failure::from("the command is not UTF-8")),
-            }
+            self.command(now, id, flags, body)
         };
         let outcome = match outcome {
             Ok(Reply::Now(result)) => Ok(result),
@@ -226,6 +230,26 @@ impl Worker {
             Err(failure) => Err(failure),
         };
         self.answers.send(now, id, allowance, outcome, &mut self.parent);
+    }
+
+    /// Answers a question of a module at the control node.
+    fn question(&mut self, now: Time, id: RequestId, body: &[u8]) -> Outcome {
+        let Published { module, value } = postcard::from_bytes(body)
+            .map_err(|_| Failure::from("a question that names no module"))?;
+        let (real, facts) = (self.clock.real(now), self.facts());
+        self.modules.asked(real, &facts, id, &module, &value)
+    }
+
+    /// Runs the line of an exec.
+    fn command(&mut self, now: Time, id: RequestId, flags: Flags, body: &[u8]) -> Outcome {
+        let (terms, line) = match flags.has_terms() {
+            false => (Terms { timeout: Some(self.modules.timeout_default()) }, body),
+            true => postcard::take_from_bytes::<Terms>(body)
+                .map_err(|_| Failure::from("a command without its terms"))?,
+        };
+        let line = str::from_utf8(line).map_err(|_| Failure::from("the command is not UTF-8"))?;
+        let (real, facts) = (self.clock.real(now), self.facts());
+        self.modules.exec(real, &facts, id, line, terms.timeout)
     }
 
     fn facts(&self) -> Facts {
@@ -245,8 +269,61 @@ impl Worker {
     /// Answers a call that was open; one that is not (any more) is not answered.
     fn finish(&mut self, now: Time, id: RequestId, outcome: Result<String, Failure>) {
         match self.modules.finish(id, outcome) {
-            Some(outcome) => self.answers.send_later(now, id, outcome, &mut self.parent),
-            None => self.traffic.answers_dropped += 1,
+            Finished::Answered(outcome) => {
+                self.answers.send_later(now, id, outcome, &mut self.parent);
+            }
+            Finished::Waits => {}
+            Finished::Unknown => self.traffic.answers_dropped += 1,
+        }
+    }
+
+    /// Sends output that a job has emitted, which there was credit for.
+    fn send_output(&mut self, id: RequestId, stream: Stream, bytes: &[u8]) {
+        if self.modules.is_open(id) {
+            self.parent.send(&Message::output(self.life, id, stream, bytes));
+        }
+    }
+
+    /// A module has emitted output in this thread.
+    fn emit(&mut self, now: Time, id: RequestId, stream: Stream, bytes: Vec<u8>) {
+        let (life, parent) = (self.life, &mut self.parent);
+        let send = &mut |stream, bytes: &[u8]| {
+            parent.send(&Message::output(life, id, stream, bytes));
+        };
+        if let Err(failure) = self.modules.emit(id, stream, bytes, send) {
+            self.answers.send_later(now, id, Err(failure), &mut self.parent);
+        }
+    }
+
+    /// The control node has read output of a request: more may leave.
+    fn granted(&mut self, now: Time, id: RequestId, granted: u64) {
+        let (life, parent) = (self.life, &mut self.parent);
+        let send = &mut |stream, bytes: &[u8]| {
+            parent.send(&Message::output(life, id, stream, bytes));
+        };
+        let real = self.clock.real(now);
+        if let Some(outcome) = self.modules.grant(real, id, granted, send) {
+            self.answers.send_later(now, id, outcome, &mut self.parent);
+        }
+    }
+
+    /// Nobody waits for the answer to a request any more. Those on the way count it until there is one.
+    fn cancelled(&mut self, now: Time, id: RequestId) {
+        let (real, facts) = (self.clock.real(now), self.facts());
+        let failure = Err(Failure::from(CANCELLED));
+        if let Some(request) = self.inbox.cancel(id) {
+            let allowance = request.flags.allowance();
+            self.answers.send(now, id, allowance, failure, &mut self.parent);
+        } else if self.modules.cancel(real, &facts, id) {
+            self.answers.send_later(now, id, failure, &mut self.parent);
+        }
+    }
+
+    /// Asks whether the answers to all open calls are still waited for: the route may have broken by which
+    /// they have come.
+    fn ask_after_calls(&mut self) {
+        for id in self.modules.open_calls() {
+            self.parent.send(&Message::output(self.life, id, Stream::Out, &[]));
         }
     }
 
@@ -265,6 +342,7 @@ impl Worker {
         for effect in self.modules.take_effects() {
             match effect {
                 Effect::Answer(id, outcome) => self.finish(now, id, outcome),
+                Effect::Emit(id, stream, bytes) => self.emit(now, id, stream, bytes),
                 Effect::Offload(job) => out.push(Output::Offload(job)),
                 Effect::Watch(watch) => {
                     self.parent.watch(now, watch);
@@ -288,8 +366,9 @@ impl Worker {
         let of_children = self.parent.welcomed(pid, ancestors);
         self.children.set_place(depth, of_children);
         // There may be another route up, and what was on the old one may be lost: nobody may wait any
-        // more for what is offered.
+        // more for what is offered or under way.
         self.answers.offer_again(now);
+        self.ask_after_calls();
         let parent = &mut self.parent;
         self.children.report_silent(&mut |message| parent.send(&message));
     }
@@ -386,12 +465,14 @@ impl Node for Worker {
             }
             Input::Timeout => self.timeout(now, out),
             Input::Interrupt => self.end(now, END_GRACE, out),
+            Input::JobOutput(id, stream, bytes) => self.send_output(id, stream, bytes),
             Input::JobDone(id, outcome) => self.finish(now, id, outcome),
             Input::Line(_)
             | Input::LineTooLong
             | Input::LineRefused(_)
             | Input::EndOfInput
             | Input::OutputBlocked(_)
+            | Input::Cancel
             | Input::OrphanExited(..) => {
                 debug_assert!(false, "a compute node has no console, and inherits nobody");
             }
@@ -411,9 +492,9 @@ impl Node for Worker {
     fn flush(&mut self, now: Time, out: &mut Vec<Output>) {
         let now = self.clock.read(now, self.own_deadline());
         while self.has_room_for_outcomes()
-            && let Some(Request { kind, id, allowance, body }) = self.inbox.pop()
+            && let Some(Request { kind, id, flags, body }) = self.inbox.pop()
         {
-            self.run(now, kind, id, allowance, &body);
+            self.run(now, kind, id, flags, &body);
             self.apply_effects(now, out);
         }
         let before = out.len();

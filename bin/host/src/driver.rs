@@ -10,7 +10,7 @@ use hoptree_core::{
 };
 use hoptree_system::{require_descriptors, require_memory};
 
-use crate::offload::Offload;
+use crate::offload::{News, Offload};
 use crate::process::{ChildProcesses, Reaped, inspect};
 use crate::signals::Signals;
 
@@ -130,7 +130,8 @@ impl<N: Node> Driver<N> {
     /// When the transport can't go on. Finish the driver then.
     pub fn wait(&mut self, patience: Patience) -> Result<(), TransportError> {
         let inspected = mem::take(&mut self.inspected);
-        let is_expected = !self.spawns.is_empty() || !inspected.is_empty();
+        let has_news = self.offload.has_news() && self.node.has_room_for_outcomes();
+        let is_expected = has_news || !self.spawns.is_empty() || !inspected.is_empty();
         let until = if patience == Patience::Look || is_expected {
             Some(self.clock.0)
         } else {
@@ -147,13 +148,26 @@ impl<N: Node> Driver<N> {
         if self.signals.take_child() || late {
             self.reap();
         }
-        for (call, outcome) in self.offload.take_done() {
-            self.feed(Input::JobDone(call, outcome));
-        }
+        self.feed_jobs();
         for (link, seen) in inspected {
             self.feed(Input::Inspected(link, seen));
         }
         Ok(())
+    }
+
+    /// Tells the node what has come of jobs, if that finds its way on.
+    fn feed_jobs(&mut self) {
+        if !self.node.has_room_for_outcomes() {
+            return;
+        }
+        for news in self.offload.take_news() {
+            match news {
+                News::Output(call, stream, bytes) => {
+                    self.feed(Input::JobOutput(call, stream, &bytes));
+                }
+                News::Done(call, outcome) => self.feed(Input::JobDone(call, outcome)),
+            }
+        }
     }
 
     /// Tells the node something, at the time of this turn.

@@ -92,7 +92,7 @@ impl Relay {
 
     /// Passes a request on towards its node, or answers that there is no route to it.
     pub fn forward(&mut self, message: &Message<'_>, turn: &mut Turn, up: &mut Up<'_>) {
-        let begins = message.flags.is_first() && message.kind != Kind::Take;
+        let begins = message.flags.is_first() && !message.kind.follows_request();
         let child = self.link_to(message.life).and_then(|link| self.children.get_mut(&link));
         // What belongs to an earlier message goes where that went, or nowhere: by another route there
         // would be a hole in it.
@@ -227,7 +227,13 @@ mod tests {
     fn a_fan_is_one_message_on_each_link() {
         let (mut relay, mut turn, mut told) = (relay(&[1, 2]), Turn::default(), Told::new());
         let parts = [1, 2, 3].map(|id| (life(id), RequestId(id.into()))).to_vec();
-        let fan = Fan { kind: Kind::Exec, allowance: Allowance::Large, parts, body: b"time" };
+        let fan = Fan {
+            kind: Kind::Exec,
+            allowance: Allowance::Large,
+            has_terms: false,
+            parts,
+            body: b"time",
+        };
         relay.forward_fan(fan, &mut turn, &mut note(&mut told));
         assert_eq!(told, [(Kind::Answer, 3, Status::Unavailable)]);
         assert_eq!((sent(&mut relay, 1), sent(&mut relay, 2)), (1, 1));

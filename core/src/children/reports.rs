@@ -76,8 +76,10 @@ impl<'a, 'u> Reports<'a, 'u> {
             }
             Kind::Offer => {
                 message.read::<u64>()?;
-                self.is_wanted(&message)
+                let no = wire::body(&false);
+                self.is_wanted(&message, Kind::Take, &no)
             }
+            Kind::Output => self.is_wanted(&message, Kind::Cancel, &[]),
             _ => return Err(Malformed("a message that goes the other way")),
         };
         if is_passed_on {
@@ -100,13 +102,13 @@ impl<'a, 'u> Reports<'a, 'u> {
         is_awaited
     }
 
-    /// Whether the answer that is offered may still be taken; declines it if not.
-    fn is_wanted(&mut self, offer: &Message<'_>) -> bool {
-        // Another life would be asked for an answer that it does not have.
-        let is_wanted = self.child.link().awaited_from(offer.request) == Some(offer.life);
+    /// Whether the answer to a request, of which a life says something, is still waited for; tells it
+    /// by a message of this kind if not.
+    fn is_wanted(&mut self, news: &Message<'_>, objection: Kind, body: &[u8]) -> bool {
+        // Another life would be told of a request that it does not have.
+        let is_wanted = self.child.link().awaited_from(news.request) == Some(news.life);
         if !is_wanted {
-            let no = wire::body(&false);
-            self.child.object(&Message::new(Kind::Take, offer.life, offer.request, &no));
+            self.child.object(&Message::new(objection, news.life, news.request, body));
         }
         is_wanted
     }

@@ -207,7 +207,8 @@ pub(crate) fn gave_up(desk: &mut Desk, request: RequestId, stage: CreateStage, w
     }
     match why {
         GiveUpReason::Slow => fail(desk, request, &no_answer(desk.timeout)),
-        GiveUpReason::Lost | GiveUpReason::Silent => fail(desk, request, PARENT_UNAVAILABLE),
+        // Nobody cancels a create, and it has no output.
+        _ => fail(desk, request, PARENT_UNAVAILABLE),
     }
 }
 

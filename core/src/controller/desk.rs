@@ -14,6 +14,7 @@ pub(super) mod probes;
 pub(super) mod replies;
 pub(super) mod reply;
 pub(super) mod requests;
+pub(super) mod streams;
 pub(super) mod tree;
 pub(super) mod turns;
 pub(super) mod windows;
@@ -190,7 +191,8 @@ impl Desk {
     pub fn sent(&mut self, now: Time, request: RequestId) {
         if let Some(pending) = self.replies.pending_mut(request) {
             pending.sent = Some(now);
-            self.wake_by(now + self.timeout / 2);
+            let limit = pending.patience.limit(self.timeout);
+            self.wake = earliest(self.wake, limit.map(|limit| now + limit / 2));
         }
     }
 

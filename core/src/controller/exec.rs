@@ -1,12 +1,15 @@
 //! `exec ID`: a line for one node.
 
-use super::desk::pending::{GiveUpReason, Operation};
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::desk::pending::{GiveUpReason, Operation, Patience, Pending};
 use super::desk::reply::{OUT_OF_MEMORY, Reply};
 use super::desk::windows::Admission;
 use super::desk::{Desk, towards};
 use crate::children::Children;
 use crate::memory;
-use crate::wire::{Allowance, Flags, Kind, Message, Status};
+use crate::wire::{self, Allowance, Flags, Kind, Message, Status};
 use crate::{Life, NodeId, RequestId, Time};
 
 /// What becomes of a request for a node whose turn it is.
@@ -35,13 +38,19 @@ pub(crate) struct Admitted {
     pub request: RequestId,
     pub life: Life,
     pub allowance: Allowance,
+    pub has_terms: bool,
 }
 
 impl Admitted {
     /// The message with a line for its node.
     pub fn message<'a>(&self, line: &'a [u8]) -> Message<'a> {
-        let flags = Flags::request(self.allowance);
+        let flags = self.flags();
         Message { flags, ..Message::new(Kind::Exec, self.life, self.request, line) }
+    }
+
+    /// What its message says beside its body.
+    pub fn flags(&self) -> Flags {
+        Flags::request(self.allowance).with_terms(self.has_terms)
     }
 }
 
@@ -53,8 +62,10 @@ pub(crate) fn begin(
     now: Time,
     node: NodeId,
     line: &[u8],
+    patience: Patience,
 ) -> Option<Admitted> {
-    let request = desk.open(Operation::Exec { node, line: Vec::new() });
+    let operation = Operation::Exec { node, line: Vec::new() };
+    let request = desk.replies.open(Pending { patience, ..Pending::new(operation) });
     if desk.tree.record(node).is_none() {
         desk.answer(request, Reply::NotFoundOf(node));
         return None;
@@ -69,6 +80,14 @@ pub(crate) fn begin(
     desk.replies.keep_line(request, line);
     desk.turns.enqueue(node, request);
     None
+}
+
+/// A line with what its node must be told beside it in front, as it travels.
+pub(crate) fn with_terms(patience: Patience, line: &[u8]) -> Cow<'_, [u8]> {
+    match patience.terms() {
+        None => Cow::Borrowed(line),
+        Some(terms) => Cow::Owned([&wire::body(&terms), line].concat()),
+    }
 }
 
 /// Admits a line of this many bytes for its node, or answers why not.
@@ -87,6 +106,8 @@ pub(crate) fn advance(
 /// queued; or answers it with the reason.
 pub(crate) fn admit(desk: &mut Desk, children: &Children, now: Time, wanted: Wanted) -> Turn {
     let Wanted { request, node, bytes, command } = wanted;
+    let patience = desk.replies.pending(request).map(|pending| pending.patience);
+    let has_terms = patience.is_some_and(|patience| patience.terms().is_some());
     let life = desk.tree.record(node).and_then(|record| Some((record.life(node)?, record)));
     let refused = match life {
         None => Reply::NotFoundOf(node),
@@ -100,12 +121,13 @@ pub(crate) fn admit(desk: &mut Desk, children: &Children, now: Time, wanted: Wan
                     let allowance = desk.intake.allow();
                     charge.allowance = Some(allowance);
                     desk.sent_with(now, request, Some(charge));
-                    return Turn::Send(Admitted { request, life, allowance });
+                    return Turn::Send(Admitted { request, life, allowance, has_terms });
                 }
                 None => {
                     // There is no route any more, which will be its answer.
                     desk.sent_with(now, request, None);
-                    return Turn::Send(Admitted { request, life, allowance: Allowance::Small });
+                    let allowance = Allowance::Small;
+                    return Turn::Send(Admitted { request, life, allowance, has_terms });
                 }
             }
         }
@@ -130,10 +152,18 @@ pub(crate) fn answered(
     desk.answer(request, reply);
 }
 
-/// There is no answer.
-pub(crate) fn gave_up(desk: &mut Desk, request: RequestId, node: NodeId, why: GiveUpReason) {
+/// There is no answer, within `limit` if that is the reason.
+pub(crate) fn gave_up(
+    desk: &mut Desk,
+    request: RequestId,
+    node: NodeId,
+    why: GiveUpReason,
+    limit: Duration,
+) {
     let reply = match why {
-        GiveUpReason::Slow => Reply::LateOf(node, desk.timeout),
+        GiveUpReason::Slow => Reply::LateOf(node, limit),
+        GiveUpReason::Cancelled => Reply::ErrorOf(node, b"cancelled"),
+        GiveUpReason::Excess => Reply::ErrorOf(node, b"its node sends more output than it may"),
         GiveUpReason::Lost | GiveUpReason::Silent => Reply::UnavailableOf(node),
     };
     desk.answer(request, reply);

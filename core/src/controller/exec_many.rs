@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use super::desk::Desk;
 use super::desk::gather::{Gather, Gathered, ModuleAnswers};
 use super::desk::outbox::Part;
-use super::desk::pending::{Operation, Pending};
+use super::desk::pending::{Operation, Patience, Pending};
 use super::desk::reply::Reply;
-use super::exec::{self, Admitted, Turn, Wanted};
+use super::exec::{self, Turn, Wanted};
 use super::node_set::NodeSet;
 use super::selection;
 use crate::children::Children;
@@ -22,6 +22,7 @@ pub(crate) fn begin(
     now: Time,
     set: &NodeSet<'_>,
     line: &str,
+    patience: Patience,
 ) {
     let nodes = match selection::select(desk, set) {
         Ok(nodes) => nodes,
@@ -31,8 +32,9 @@ pub(crate) fn begin(
         }
     };
     let command = desk.open(Operation::Many(Box::new(Gather::lines(&nodes))));
-    let part = Part { command, kind: Kind::Exec, body: line.as_bytes().into() };
-    fan_out(desk, children, now, nodes, &part);
+    let body = exec::with_terms(patience, line.as_bytes()).into();
+    let part = Part { command, kind: Kind::Exec, body };
+    fan_out(desk, children, now, nodes, &part, patience);
 }
 
 /// Takes in what a module asks of all nodes, on behalf of a call of one of its verbs. Returns the
@@ -55,17 +57,24 @@ pub(crate) fn ask_all(
     (pending.operation, pending.sent) = (Operation::Many(Box::new(gather)), None);
     let body = wire::body(&Published { module: module.to_owned(), value: question });
     let part = Part { command: call, kind: Kind::Ask, body: body.into() };
-    fan_out(desk, children, now, nodes, &part);
+    fan_out(desk, children, now, nodes, &part, Patience::Default);
     None
 }
 
 /// Asks the same of many nodes: each has its turn among the commands that name it, and those whose
 /// turn it is have the request in common on the way.
-fn fan_out(desk: &mut Desk, children: &Children, now: Time, nodes: BTreeSet<NodeId>, part: &Part) {
+fn fan_out(
+    desk: &mut Desk,
+    children: &Children,
+    now: Time,
+    nodes: BTreeSet<NodeId>,
+    part: &Part,
+    patience: Patience,
+) {
     for node in nodes {
         let Part { command, kind, body } = part.clone();
-        let request =
-            desk.replies.open_part(Pending::new(Operation::Part { command, node, kind, body }));
+        let operation = Operation::Part { command, node, kind, body };
+        let request = desk.replies.open_part(Pending { patience, ..Pending::new(operation) });
         let is_free = desk.turns.is_free(node);
         if !(is_free && advance(desk, children, now, request, node, part.clone())) {
             desk.enqueue(node, request);
@@ -86,9 +95,9 @@ pub(crate) fn advance(
     match exec::admit(desk, children, now, Wanted { request, node, bytes, command }) {
         Turn::Wait => return false,
         Turn::Answered => {}
-        Turn::Send(Admitted { life, allowance, .. }) => {
-            let link = children.link_to(life);
-            desk.outbox.part(life, request, link, allowance, part);
+        Turn::Send(admitted) => {
+            let link = children.link_to(admitted.life);
+            desk.outbox.part(admitted.life, request, link, admitted.flags(), part);
         }
     }
     true

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::desk::pending::Patience;
 use super::node_set::NodeSet;
 use crate::args::Words;
 use crate::modules::split_word;
@@ -12,13 +13,14 @@ use crate::{Args, CONSOLE_VERBS, Failure, Milliseconds, NodeId, Registry, neares
 const SLEEP_MS_MAX: u32 = 86_400_000;
 
 /// The console's own verbs: how they are written, and what they do.
-pub(crate) const CONSOLE_HELP: [(&str, &str); 9] = [
+pub(crate) const CONSOLE_HELP: [(&str, &str); 10] = [
+    ("cancel [IDS]", "stop every command that is under way, or those on these nodes"),
     (
         "create ID [PARENT] [--transport NAME]",
         "start a node below PARENT, or below the control node (-1)",
     ),
     (
-        "exec IDS WORD [ARG ...]",
+        "exec [--timeout T] IDS WORD [ARG ...]",
         "run a command on a node, or on several: 1,4-9, 1.. (and all below), *, @up, @2, !5",
     ),
     ("exit", "wait for the answers that are due, end the tree and leave"),
@@ -43,11 +45,15 @@ pub(crate) enum Line<'a> {
     Exec {
         node: NodeId,
         line: &'a str,
+        patience: Patience,
     },
     ExecMany {
         set: NodeSet<'a>,
         line: &'a str,
+        patience: Patience,
     },
+    /// Stop what runs on these nodes, or everything.
+    Cancel(Option<NodeSet<'a>>),
     Ping(NodeId),
     Remove(NodeId),
     Help,
@@ -76,6 +82,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
     }
     let read: fn(Words<'_>) -> Result<Line<'static>, String> = match verb {
         "exec" => return exec(rest).map_err(|wrong| explain(verb, &wrong)),
+        "cancel" => return cancel(rest).map_err(|wrong| explain(verb, &wrong)),
         "create" => create,
         "ping" => |words| only(words, "ID", node_id).map(Line::Ping),
         "remove" => |words| only(words, "ID", node_id).map(Line::Remove),
@@ -119,15 +126,48 @@ fn create(words: Words<'_>) -> Result<Line<'static>, String> {
 }
 
 fn exec(rest: &str) -> Result<Line<'_>, String> {
-    let (ids, line) = split_word(rest);
+    let (mut ids, mut line) = split_word(rest);
+    let mut patience = Patience::Default;
+    while ids.starts_with("--") {
+        if ids != TIMEOUT_OPTION {
+            return Err(format!("unknown option '{}': expected {TIMEOUT_OPTION}", shown(ids)));
+        }
+        let (time, rest) = split_word(line);
+        patience = timeout(time)?;
+        (ids, line) = split_word(rest);
+    }
     let is_one = ids.bytes().all(|byte| byte.is_ascii_digit());
     if is_one {
         let id = Some(ids).filter(|ids| !ids.is_empty());
-        node_id("ID", id).map(|node| Line::Exec { node, line })
+        node_id("ID", id).map(|node| Line::Exec { node, line, patience })
     } else {
-        NodeSet::parse(ids).map(|set| Line::ExecMany { set, line })
+        NodeSet::parse(ids).map(|set| Line::ExecMany { set, line, patience })
     }
 }
+
+/// How long the answer to one command is waited for.
+fn timeout(time: &str) -> Result<Patience, String> {
+    let expected = "a time such as 500, 5s or 2m, or 'none'";
+    if time.is_empty() {
+        return Err(missing("T", expected));
+    }
+    match time.parse() {
+        Ok(ms @ Milliseconds(1..)) => Ok(Patience::AtMost(ms.into())),
+        _ if time == "none" => Ok(Patience::Endless),
+        _ => Err(wrong_value("T", expected, Some(time))),
+    }
+}
+
+fn cancel(rest: &str) -> Result<Line<'_>, String> {
+    let is_comment = |word: &&str| word.starts_with('#');
+    let mut words = rest.split_ascii_whitespace().take_while(|word| !is_comment(word));
+    let set = words.next();
+    surplus(words.next())?;
+    set.map(NodeSet::parse).transpose().map(Line::Cancel)
+}
+
+/// Says how long the answer to one command is waited for.
+const TIMEOUT_OPTION: &str = "--timeout";
 
 /// Puts a node, and by default what is below it, on another transport.
 const TRANSPORT_OPTION: &str = "--transport";
@@ -209,7 +249,9 @@ mod tests {
 
     #[test]
     fn lines_are_understood() {
-        let exec = |id, line| Line::Exec { node: node(id), line };
+        let exec = |id, line| Line::Exec { node: node(id), line, patience: Patience::Default };
+        let several = NodeSet::parse("5,1..,!7").unwrap();
+        let patience = Patience::AtMost(Duration::from_secs(90));
         let create = |id, parent| Line::Create { node: node(id), parent, transport: None };
         let zeromq = || Some("zeromq".to_owned());
         for (line, meaning) in [
@@ -233,8 +275,18 @@ mod tests {
             ("exec 10  echo  a  b ", exec(10, "echo  a  b")),
             (
                 "exec 5,1..,!7 time",
-                Line::ExecMany { set: NodeSet::parse("5,1..,!7").unwrap(), line: "time" },
+                Line::ExecMany { set: several.clone(), line: "time", patience: Patience::Default },
             ),
+            (
+                "exec --timeout 90s 5,1..,!7 echo --timeout 1",
+                Line::ExecMany { set: several.clone(), line: "echo --timeout 1", patience },
+            ),
+            (
+                "exec --timeout none 1 time",
+                Line::Exec { node: node(1), line: "time", patience: Patience::Endless },
+            ),
+            ("cancel # all", Line::Cancel(None)),
+            ("cancel 5,1..,!7", Line::Cancel(Some(several))),
             ("create 5 1 # below 1", create(5, node(1))),
             ("ping 0", Line::Ping(node(0))),
             ("ping \"0\" # twice", Line::Ping(node(0))),
@@ -267,6 +319,16 @@ mod tests {
             ("exec", "exec: ID is missing"),
             ("exec x echo", "exec: ID must be a node such as 5, or several: "),
             ("exec -1 echo", "not '-1'"),
+            (
+                "exec --timeout",
+                "exec: T is missing: expected a time such as 500, 5s or 2m, or 'none'",
+            ),
+            ("exec --timeout x 1 time", "or 'none', not 'x' (usage: exec [--timeout T] IDS"),
+            ("exec --timeout 0 1 time", "not '0'"),
+            ("exec --timeout 5s", "exec: ID is missing"),
+            ("exec --timeuot 5s 1 time", "unknown option '--timeuot': expected --timeout"),
+            ("cancel x", "cancel: ID must be a node such as 5, or several: "),
+            ("cancel 1 2", "cancel: unexpected argument '2' (usage: cancel [IDS])"),
             ("ping", "ping: ID is missing"),
             ("ping # 1", "ping: ID is missing"),
             ("ping '1", "ping: a quotation is not closed"),

@@ -5,7 +5,7 @@ use super::desk::gather::ModuleAnswers;
 use super::desk::pending::{Operation, Pending};
 use super::desk::reply::Reply;
 use super::language;
-use crate::modules::Modules;
+use crate::modules::{Finished, Modules};
 use crate::{Facts, Failure, Outcome, RequestId, Time};
 
 /// When a module is called, and what it may know then.
@@ -59,7 +59,7 @@ pub(crate) fn finish(
     call: RequestId,
     outcome: Result<String, Failure>,
 ) {
-    if let Some(outcome) = modules.finish(call, outcome) {
+    if let Finished::Answered(outcome) = modules.finish(call, outcome) {
         answered(desk, now, call, outcome.map(crate::Reply::Now));
     }
 }

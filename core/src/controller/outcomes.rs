@@ -7,7 +7,7 @@ use super::desk::pending::{CreateStage, GiveUpReason, Operation, Pending, Remove
 use super::desk::probes::Probe;
 use super::desk::reply::{Reply, no_answer};
 use super::{create, exec, ping, remove};
-use crate::wire::Status;
+use crate::wire::{Kind, Status};
 use crate::{Change, NodeId, RequestId, Time};
 
 /// The answer to a request is there.
@@ -81,9 +81,13 @@ pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: GiveUpReason) {
     let Some(pending) = desk.replies.pending_mut(request) else { return };
     let mut leftover = Leftover { charge: pending.charge.take(), removed: None };
     desk.intake.forget_pieces(request);
+    let limit = pending.patience.limit(desk.timeout).unwrap_or(desk.timeout);
     match pending.operation {
         Operation::Exec { node, .. } | Operation::Part { node, .. } => {
-            exec::gave_up(desk, request, node, why);
+            if let Some(charge) = leftover.charge.as_ref().filter(|_| why != GiveUpReason::Lost) {
+                desk.outbox.post(Kind::Cancel, charge.target, request, Vec::new());
+            }
+            exec::gave_up(desk, request, node, why, limit);
         }
         Operation::Ping { .. } => ping::probed(desk, request, false),
         Operation::Create { stage, .. } => create::gave_up(desk, request, stage, why),

@@ -41,6 +41,18 @@ impl Reading {
         self.state = State::Answered;
     }
 
+    /// Whether a `sleep` or a `wait` holds up the console.
+    pub fn can_interrupt(self) -> bool {
+        matches!(self.state, State::From(_) | State::Answered)
+    }
+
+    /// Ends a `sleep` or a `wait`.
+    pub fn interrupt(&mut self) {
+        if self.can_interrupt() {
+            self.state = State::Lines;
+        }
+    }
+
     /// Takes in `exit`, or the end of what there is to read.
     pub fn end(&mut self) {
         self.state = State::Ended;

@@ -1,7 +1,7 @@
 //! Hands each message that came up the tree to those whom it concerns.
 
 use super::desk::Desk;
-use super::{answers, create, news};
+use super::{answers, create, news, output};
 use crate::wire::{Joined, Kind, Message, Moved};
 use crate::{Exit, Life, Place, Proved, Time};
 
@@ -9,6 +9,7 @@ use crate::{Exit, Life, Place, Proved, Time};
 pub(crate) fn message(desk: &mut Desk, now: Time, message: Message<'_>) {
     match message.kind {
         Kind::Answer => answers::arrived(desk, now, &message),
+        Kind::Output => output::arrived(desk, now, &message),
         Kind::Offer => match message.decode::<u64>() {
             Some(bytes) => answers::offered(desk, &message, bytes),
             None => log::error!("a malformed message about an answer"),

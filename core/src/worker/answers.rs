@@ -13,6 +13,9 @@ use crate::{Failure, Life, RequestId, Time, VALUE_BYTES_MAX};
 pub(super) const OUT_OF_MEMORY: &str =
     "out of memory: the node has none for a command or an answer of this length";
 
+/// What the answer to a command is for which nobody waits any more.
+pub(super) const CANCELLED: &str = "cancelled";
+
 /// The answers of one node that are still to come, or to be taken.
 #[derive(Debug)]
 pub(super) struct Answers {

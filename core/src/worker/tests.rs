@@ -112,7 +112,7 @@ fn requests_run_in_the_order_in_which_they_came_also_in_a_jam() {
 fn a_line_whose_rest_does_not_come_is_not_run() {
     let mut worker = worker(Vec::new());
     turn(&mut worker, Input::Up(PARENT));
-    let flags = |first, last| wire::Flags::new(Status::Ok).piece(first, last);
+    let flags = |first, last| Flags::new(Status::Ok).piece(first, last);
     let blanks = " ".repeat(wire::PIECE_BYTES_MAX);
     let begun = Message { flags: flags(true, false), ..exec(1, &blanks) };
     let other = exec(2, "bytes 1");

@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use hoptree_core::{Birth, Exit, Failure, Life, LinkId, RequestId};
+use hoptree_core::{Birth, Exit, Failure, Life, LinkId, RequestId, Stream};
 
 use super::Moment;
 use crate::process::Pid;
@@ -43,6 +43,7 @@ pub enum Event {
     ChildExited(Life, Exit),
     OrphanExited(u32, Exit),
     SpawnFailed(Life),
+    JobOutput(RequestId, Stream, Vec<u8>),
     JobDone(RequestId, Result<String, Failure>),
     Alarm,
     /// A compromised process has time to lie.

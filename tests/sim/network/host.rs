@@ -1,5 +1,6 @@
 //! What nodes want done, and the processes that they start and end.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use hoptree_core::{
@@ -63,12 +64,20 @@ impl Network {
             Output::Kill(life) => self.kill_for(pid, life),
             Output::Offload(job) => {
                 let call = job.call();
-                let outcome = job.run(|| ());
-                let time = self.time_between(MS, 20 * MS);
+                let emitted = RefCell::new(Vec::new());
+                let outcome = job.run(|| (), &|stream, bytes| {
+                    emitted.borrow_mut().push((stream, bytes.to_vec()));
+                });
+                let mut time = 0;
+                for (stream, bytes) in emitted.into_inner() {
+                    time += self.time_between(MS, 20 * MS);
+                    self.plan_in(time, pid, Event::JobOutput(call, stream, bytes));
+                }
+                time += self.time_between(MS, 20 * MS);
                 self.plan_in(time, pid, Event::JobDone(call, outcome));
             }
             Output::Print(text) => {
-                let text = String::from_utf8(text).expect("what is printed is UTF-8");
+                let text = String::from_utf8(text).expect("what the probe emits is UTF-8");
                 digest::add(format_args!("{text}"));
                 for line in text.lines() {
                     note!(self.now, "the console prints: {}", trace::cut(line));

@@ -100,6 +100,9 @@ impl Network {
             Event::SpawnFailed(life) => {
                 self.feed(pid, Input::SpawnFailed(life, "no more processes"), outputs);
             }
+            Event::JobOutput(call, stream, bytes) => {
+                self.feed(pid, Input::JobOutput(call, stream, &bytes), outputs);
+            }
             Event::JobDone(call, outcome) => {
                 self.feed(pid, Input::JobDone(call, outcome), outputs);
             }

@@ -1,10 +1,11 @@
 //! What one command of the console is waiting for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::gather::Gather;
 use super::windows::Charge;
-use crate::wire::Kind;
+use crate::wire::{Kind, Terms};
 use crate::{Life, NodeId, RequestId, Time};
 
 /// A command that waits for its answer.
@@ -15,6 +16,39 @@ pub(crate) struct Pending {
     pub sent: Option<Time>,
     /// What its request takes of the windows, until it is answered.
     pub charge: Option<Charge>,
+    pub patience: Patience,
+}
+
+/// How long the answer to a request is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// As long as that of any other.
+    #[default]
+    Default,
+    /// For this long.
+    AtMost(Duration),
+    /// Until it is cancelled.
+    Endless,
+}
+
+impl Patience {
+    /// How long that is, if there is a bound, where the deadline of others is `default`.
+    pub fn limit(self, default: Duration) -> Option<Duration> {
+        match self {
+            Patience::Default => Some(default),
+            Patience::AtMost(limit) => Some(limit),
+            Patience::Endless => None,
+        }
+    }
+
+    /// What the node must be told of it.
+    pub fn terms(self) -> Option<Terms> {
+        match self {
+            Patience::Default => None,
+            Patience::AtMost(limit) => Some(Terms { timeout: Some(limit) }),
+            Patience::Endless => Some(Terms { timeout: None }),
+        }
+    }
 }
 
 /// What a command does.
@@ -69,16 +103,20 @@ pub(crate) enum GiveUpReason {
     Silent,
     /// Its node lives, but the deadline has come.
     Slow,
+    /// The user does not want it any more.
+    Cancelled,
+    /// Its node sends more output than it may.
+    Excess,
 }
 
 impl Pending {
     pub fn new(operation: Operation) -> Pending {
-        Pending { operation, sent: None, charge: None }
+        Pending { operation, sent: None, charge: None, patience: Patience::Default }
     }
 
     /// A console command that a module answers later, sent at `now`.
     pub fn verb(now: Time) -> Pending {
-        Pending { operation: Operation::Verb, sent: Some(now), charge: None }
+        Pending { sent: Some(now), ..Pending::new(Operation::Verb) }
     }
 
     /// The node whose answer is waited for, once the request is sent.

@@ -5,8 +5,9 @@ use super::pending::{Operation, Pending};
 use super::printer::Printer;
 use super::reply::Reply;
 use super::requests::Requests;
+use super::streams::{Excess, Streams};
 use crate::wire::Kind;
-use crate::{Order, RequestId};
+use crate::{Order, RequestId, Stream};
 
 /// How many bytes of replies may wait for earlier ones, or for those of other nodes, before the
 /// console stops reading.
@@ -16,6 +17,7 @@ const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub(crate) struct Replies {
     requests: Requests,
     printer: Printer,
+    streams: Streams,
     /// How many bytes of replies wait for those of other nodes.
     gathered_bytes: usize,
     /// What to tell modules.
@@ -27,6 +29,7 @@ impl Replies {
         Replies {
             requests: Requests::default(),
             printer: Printer::new(order),
+            streams: Streams::default(),
             gathered_bytes: 0,
             gathered: Vec::new(),
         }
@@ -140,6 +143,7 @@ impl Replies {
     /// Answers a command, or a part of one, and returns its state. Does nothing when it does not
     /// wait for an answer.
     pub fn answer(&mut self, request: RequestId, reply: Reply<'_>) -> Option<Pending> {
+        self.end_output(request);
         if let Some(part) = self.requests.close_part(request) {
             self.answer_part(&part, reply);
             return Some(part);
@@ -195,6 +199,41 @@ impl Replies {
         let Some(ready) = gather.take_ready() else { return };
         self.gathered_bytes = self.gathered_bytes - before + gather.bytes();
         self.printer.print(ready);
+    }
+
+    /// Prints the lines that output of a command ends, at once. Does nothing when it does not wait for an
+    /// answer.
+    ///
+    /// # Errors
+    ///
+    /// When more has come than may.
+    pub fn output(
+        &mut self,
+        request: RequestId,
+        stream: Stream,
+        bytes: &[u8],
+    ) -> Result<(), Excess> {
+        let (Operation::Exec { node, .. } | Operation::Part { node, kind: Kind::Exec, .. }) =
+            self.pending(request).map_or(&Operation::Verb, |pending| &pending.operation)
+        else {
+            return Ok(());
+        };
+        let (node, mut lines) = (*node, Vec::new());
+        let received = self.streams.receive(request, node, stream, bytes, &mut lines);
+        self.printer.print(lines);
+        received
+    }
+
+    /// Prints what a command has not ended of its output.
+    fn end_output(&mut self, request: RequestId) {
+        let mut lines = Vec::new();
+        self.streams.end(request, &mut lines);
+        self.printer.print(lines);
+    }
+
+    /// As [`Streams::take_grants`].
+    pub fn take_grants(&mut self) -> Vec<(RequestId, u64)> {
+        self.streams.take_grants()
     }
 
     /// What to tell modules since the last call.
