@@ -385,7 +385,7 @@ impl Node for Controller {
                 self.reading.interrupt();
             }
             Input::JobOutput(..) => log::error!("a job emits output of a verb: ignored"),
-            Input::JobDone(call, outcome) => {
+            Input::JobDone(call, _, outcome) => {
                 module_verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
             }
             Input::OrphanExited(pid, exit) => self.desk.tree.ended(pid, exit),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Failure, Job, Life, LinkId, NodeId, RequestId, Seed, Stream, Time};
+use crate::{Address, Failure, Job, JobKind, Life, LinkId, NodeId, RequestId, Seed, Stream, Time};
 
 /// A node as a pure state machine. [`crate::Controller`] and [`crate::Worker`] are the two there
 /// are; a driver feeds them from sockets, processes and a clock, a test from an in-memory network.
@@ -114,9 +114,9 @@ pub enum Input<'a> {
     /// Output of a job that [`Output::Offload`] asked for, in the order in which it was emitted. The first
     /// is its call.
     JobOutput(RequestId, Stream, &'a [u8]),
-    /// What a job that [`Output::Offload`] asked for has come to, after all its output. The first is its
-    /// call.
-    JobDone(RequestId, Result<String, Failure>),
+    /// What a job of this kind that [`Output::Offload`] asked for has come to, after all its output. The
+    /// first is its call.
+    JobDone(RequestId, JobKind, Result<String, Failure>),
     /// What was seen of the neighbour on this link, as [`Output::Inspect`] has asked for. All that it
     /// had sent by then, and that has arrived since, has been told before.
     Inspected(LinkId, Inspection),

@@ -22,8 +22,8 @@ use crate::wire::{
     self, Fan, Flags, Hello, Kind, Malformed, Message, Published, Status, Terms, Welcome,
 };
 use crate::{
-    Address, Ancestor, Birth, Facts, Failure, Holdings, Input, Life, LinkId, Node, Outcome, Output,
-    Registry, Reply, RequestId, Stream, Time, Token, Traffic,
+    Address, Ancestor, Birth, Facts, Failure, Holdings, Input, Job, JobKind, Life, LinkId, Node,
+    Outcome, Output, Registry, Reply, RequestId, Stream, Time, Token, Traffic,
 };
 
 pub(crate) use parent::ANSWERS_WAITING_BYTES;
@@ -64,6 +64,8 @@ pub struct Worker {
     inbox: Inbox,
     answers: Answers,
     traffic: Traffic,
+    /// How many blocking jobs have not returned.
+    blocking: usize,
     ending: bool,
     done: bool,
 }
@@ -89,6 +91,7 @@ impl Worker {
             inbox: Inbox::default(),
             answers: Answers::new(life),
             traffic: Traffic::default(),
+            blocking: 0,
             ending: false,
             done: false,
         }
@@ -266,6 +269,26 @@ impl Worker {
         }
     }
 
+    fn offload(&mut self, job: Job, out: &mut Vec<Output>) {
+        if self.ending {
+            job.stop().want();
+        }
+        self.blocking += usize::from(job.kind() == JobKind::Blocking);
+        out.push(Output::Offload(job));
+    }
+
+    /// A job has returned.
+    fn job_done(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        kind: JobKind,
+        outcome: Result<String, Failure>,
+    ) {
+        self.blocking -= usize::from(kind == JobKind::Blocking);
+        self.finish(now, id, outcome);
+    }
+
     /// Answers a call that was open; one that is not (any more) is not answered.
     fn finish(&mut self, now: Time, id: RequestId, outcome: Result<String, Failure>) {
         match self.modules.finish(id, outcome) {
@@ -343,7 +366,7 @@ impl Worker {
             match effect {
                 Effect::Answer(id, outcome) => self.finish(now, id, outcome),
                 Effect::Emit(id, stream, bytes) => self.emit(now, id, stream, bytes),
-                Effect::Offload(job) => out.push(Output::Offload(job)),
+                Effect::Offload(job) => self.offload(job, out),
                 Effect::Watch(watch) => {
                     self.parent.watch(now, watch);
                     self.children.watch(now, watch);
@@ -407,6 +430,15 @@ impl Worker {
         self.parent.close(out);
         if !std::mem::replace(&mut self.ending, true) {
             self.children.end(now, grace, out);
+            self.stop_calls(now);
+        }
+    }
+
+    /// Nobody will learn what open calls come to.
+    fn stop_calls(&mut self, now: Time) {
+        let (real, facts) = (self.clock.real(now), self.facts());
+        for id in self.modules.open_calls() {
+            self.modules.cancel(real, &facts, id);
         }
     }
 
@@ -466,7 +498,7 @@ impl Node for Worker {
             Input::Timeout => self.timeout(now, out),
             Input::Interrupt => self.end(now, END_GRACE, out),
             Input::JobOutput(id, stream, bytes) => self.send_output(id, stream, bytes),
-            Input::JobDone(id, outcome) => self.finish(now, id, outcome),
+            Input::JobDone(id, kind, outcome) => self.job_done(now, id, kind, outcome),
             Input::Line(_)
             | Input::LineTooLong
             | Input::LineRefused(_)
@@ -504,7 +536,8 @@ impl Node for Worker {
         self.parent.flush(now, out);
         self.traffic.frames_sent += (out.len() - before) as u64;
         self.modules.pause(self.clock.real(now), !self.has_room_for_outcomes());
-        if self.ending && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
+        let is_over = self.ending && self.children.is_empty() && self.blocking == 0;
+        if is_over && !std::mem::replace(&mut self.done, true) {
             out.push(Output::Exit);
         }
     }
@@ -515,7 +548,10 @@ impl Node for Worker {
     }
 
     fn has_room_for_outcomes(&self) -> bool {
-        !self.parent.is_congested() && self.answers.offered_bytes() <= ANSWERS_WAITING_BYTES
+        let is_jammed =
+            self.parent.is_congested() || self.answers.offered_bytes() > ANSWERS_WAITING_BYTES;
+        // What jobs come to leads nowhere at the end, which waits for them.
+        self.ending || !is_jammed
     }
 
     fn holdings(&self) -> Holdings {

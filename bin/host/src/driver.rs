@@ -36,6 +36,10 @@ const DESCRIPTORS_KEPT: usize = 12;
 /// How much memory is left alone by those who start children, in bytes: to let one in takes less.
 const MEMORY_KEPT: usize = 4 * 1024 * 1024;
 
+/// How long blocking jobs may take to stop once the control node is gone: two seconds until they kill a
+/// program that they run, and some for a machine that is busy.
+const STOP_TIME_MAX: Duration = Duration::from_millis(2_500);
+
 /// How long the end waits for the last frames to leave.
 const FINISH_TIME_MAX: Duration = Duration::from_millis(500);
 
@@ -84,6 +88,8 @@ impl<N: Node> Driver<N> {
         signals: Signals,
     ) -> Driver<N> {
         let offload = Offload::new(transport.waker());
+        let stop_jobs = offload.stopper();
+        signals.do_last(move || stop_jobs(STOP_TIME_MAX));
         Driver {
             node,
             transport,
@@ -165,7 +171,7 @@ impl<N: Node> Driver<N> {
                 News::Output(call, stream, bytes) => {
                     self.feed(Input::JobOutput(call, stream, &bytes));
                 }
-                News::Done(call, outcome) => self.feed(Input::JobDone(call, outcome)),
+                News::Done(call, kind, outcome) => self.feed(Input::JobDone(call, kind, outcome)),
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{io, thread};
 
 use hoptree_core::{BLOCKING_JOBS_MAX, Failure, Job, JobKind, RequestId, Stop, Stream, Waker};
@@ -32,8 +33,8 @@ static THREADS_MAX: LazyLock<usize> =
 
 struct Pool {
     work: Mutex<Work>,
-    /// There is room for output again, or nobody wants some of it any more.
-    has_room: Condvar,
+    /// There is room for output again, or nobody wants some of it any more, or a blocking job has ended.
+    changed: Condvar,
     /// Whether anything has come of jobs that was not taken.
     has_news: AtomicBool,
     waker: Waker,
@@ -43,9 +44,9 @@ struct Pool {
 struct Work {
     /// Computing jobs that no thread has taken. Bounded by the control node's windows.
     waiting: VecDeque<Job>,
-    /// The threads that take them, and those of blocking jobs.
     threads: usize,
-    blocking: usize,
+    /// What tells each blocking job to stop.
+    blocking: Vec<(RequestId, Stop)>,
     /// No job is begun for now.
     is_paused: bool,
     /// What has come of jobs, for the node to take, and how many bytes of it are output.
@@ -54,19 +55,19 @@ struct Work {
 }
 
 /// What comes of a job.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum News {
     /// Output of its call.
     Output(RequestId, Stream, Vec<u8>),
     /// The outcome of its call, after all its output.
-    Done(RequestId, Result<String, Failure>),
+    Done(RequestId, JobKind, Result<String, Failure>),
 }
 
 impl Offload {
     /// No work yet. The waker is used whenever some is done.
     pub fn new(waker: Waker) -> Offload {
-        let (work, has_room) = (Mutex::default(), Condvar::new());
-        let pool = Pool { work, has_room, has_news: AtomicBool::new(false), waker };
+        let (work, changed) = (Mutex::default(), Condvar::new());
+        let pool = Pool { work, changed, has_news: AtomicBool::new(false), waker };
         Offload { pool: Arc::new(pool), is_paused: false }
     }
 
@@ -83,16 +84,19 @@ impl Offload {
     }
 
     fn begin_blocking(&self, work: &mut Work, job: Job) {
-        let call = job.call();
-        if work.blocking >= BLOCKING_JOBS_MAX {
+        let (call, stop) = (job.call(), job.stop().clone());
+        if work.blocking.len() >= BLOCKING_JOBS_MAX {
             let why =
                 format!("{BLOCKING_JOBS_MAX} of these run on this node, which may not be more");
-            return self.pool.tell(work, News::Done(call, Err(Failure(why))));
+            return self.pool.tell(work, News::Done(call, JobKind::Blocking, Err(Failure(why))));
         }
         let pool = Arc::clone(&self.pool);
         match named("job").spawn(move || pool.run_blocking(job)) {
-            Ok(_) => work.blocking += 1,
-            Err(error) => self.pool.tell(work, News::Done(call, Err(cant_start(&error)))),
+            Ok(_) => work.blocking.push((call, stop)),
+            Err(error) => {
+                let failure = Err(cant_start(&error));
+                self.pool.tell(work, News::Done(call, JobKind::Blocking, failure));
+            }
         }
     }
 
@@ -117,12 +121,20 @@ impl Offload {
                 Err(error) => {
                     let failure = cant_start(&error);
                     for job in std::mem::take(&mut work.waiting) {
-                        self.pool.tell(work, News::Done(job.call(), Err(failure.clone())));
+                        let (call, failure) = (job.call(), Err(failure.clone()));
+                        self.pool.tell(work, News::Done(call, JobKind::Computing, failure));
                     }
                     return;
                 }
             }
         }
+    }
+
+    /// What stops all blocking jobs, from another thread, and waits until they have returned or this
+    /// long has passed.
+    pub fn stopper(&self) -> impl Fn(Duration) + Send + 'static {
+        let pool = Arc::clone(&self.pool);
+        move |at_most| pool.stop_blocking(at_most)
     }
 
     /// Whether there is anything for [`Offload::take_news`].
@@ -137,7 +149,7 @@ impl Offload {
         }
         let mut work = self.pool.lock();
         work.output_bytes = 0;
-        self.pool.has_room.notify_all();
+        self.pool.changed.notify_all();
         std::mem::take(&mut work.news)
     }
 }
@@ -157,7 +169,7 @@ impl Pool {
     }
 
     /// Does what there is, and returns when nothing waits.
-    fn run_jobs(&self) {
+    fn run_jobs(self: &Arc<Self>) {
         if let Err(error) = rustix::process::nice(NICENESS) {
             log::debug!("work has the node's own priority: {error}");
         }
@@ -166,23 +178,42 @@ impl Pool {
         }
     }
 
-    fn run_blocking(&self, job: Job) {
+    fn run_blocking(self: &Arc<Self>, job: Job) {
+        let call = job.call();
         self.run(job);
-        self.lock().blocking -= 1;
+        self.lock().blocking.retain(|(other, _)| *other != call);
+        self.changed.notify_all();
     }
 
-    fn run(&self, job: Job) {
-        let (call, stop) = (job.call(), job.stop().clone());
+    fn run(self: &Arc<Self>, job: Job) {
+        let (call, kind, stop) = (job.call(), job.kind(), job.stop().clone());
+        let pool = Arc::clone(self);
+        stop.notify(move || pool.wake_blocked());
         let deliver = |stream, bytes: &[u8]| self.deliver(call, &stop, stream, bytes);
         let outcome = guard(|| job.run(thread::yield_now, &deliver))
             .unwrap_or_else(|_| Err(Failure::from("the work has panicked")));
-        self.tell(&mut self.lock(), News::Done(call, outcome));
+        self.tell(&mut self.lock(), News::Done(call, kind, outcome));
+    }
+
+    /// Has those look again who wait for room.
+    fn wake_blocked(&self) {
+        // Whoever looks has the lock, and so does not miss this.
+        let _work = self.lock();
+        self.changed.notify_all();
+    }
+
+    fn stop_blocking(&self, at_most: Duration) {
+        let stops: Vec<_> = self.lock().blocking.iter().map(|(_, stop)| stop.clone()).collect();
+        stops.iter().for_each(Stop::want);
+        self.changed.notify_all();
+        let is_any = |work: &mut Work| !work.blocking.is_empty();
+        drop(self.changed.wait_timeout_while(self.lock(), at_most, is_any));
     }
 
     /// Hands output to the node, once it has taken what came before.
     fn deliver(&self, call: RequestId, stop: &Stop, stream: Stream, bytes: &[u8]) {
         let is_full = |work: &mut Work| work.output_bytes >= OUTPUT_BYTES_MAX && !stop.is_wanted();
-        let waited = self.has_room.wait_while(self.lock(), is_full);
+        let waited = self.changed.wait_while(self.lock(), is_full);
         let mut work = waited.unwrap_or_else(PoisonError::into_inner);
         work.output_bytes += bytes.len();
         self.tell(&mut work, News::Output(call, stream, bytes.to_vec()));
@@ -237,9 +268,15 @@ mod tests {
             wakes.recv_timeout(Duration::from_secs(60)).unwrap();
             done.extend(offload.take_news());
         }
-        done.sort();
-        assert_eq!(done[0], News::Done(RequestId(0), Ok("released".to_owned())));
-        assert_eq!(done[49], News::Done(RequestId(49), Ok("49".to_owned())));
+        let call = |news: &News| match news {
+            News::Output(call, ..) | News::Done(call, ..) => *call,
+        };
+        done.sort_by_key(call);
+        assert_eq!(
+            done[0],
+            News::Done(RequestId(0), JobKind::Computing, Ok("released".to_owned()))
+        );
+        assert_eq!(done[49], News::Done(RequestId(49), JobKind::Computing, Ok("49".to_owned())));
         while offload.pool.work.lock().unwrap().threads > 0 {
             thread::yield_now();
         }
@@ -252,7 +289,10 @@ mod tests {
         offload.begin(job(1, || panic!("on purpose")));
         wakes.recv_timeout(Duration::from_secs(60)).unwrap();
         let failure = Failure::from("the work has panicked");
-        assert_eq!(offload.take_news(), [News::Done(RequestId(1), Err(failure))]);
+        assert_eq!(
+            offload.take_news(),
+            [News::Done(RequestId(1), JobKind::Computing, Err(failure))]
+        );
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hoptree_core::Waker;
@@ -28,14 +28,17 @@ const STACK_BYTES: usize = 64 * 1024;
 
 /// The signals that have come. The thread that waits for them sets a flag and wakes the loop; the
 /// flags bound what can pile up.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Signals(Arc<Flags>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Flags {
     child: AtomicBool,
     interrupt: AtomicI32,
+    last_deed: Mutex<Option<LastDeed>>,
 }
+
+type LastDeed = Box<dyn FnOnce() + Send>;
 
 impl Signals {
     /// Watches, at the control node, for the end of children and for the user's wish to end. A signal
@@ -54,8 +57,8 @@ impl Signals {
     }
 
     /// Watches, at a compute node, for the end of children, and for that of the control node, which
-    /// ends this process at once: nothing in it could be worth waiting for, and a destructor might
-    /// hang. Whoever goes last leaves nothing in the tree's directory.
+    /// ends this process at once, after what [`Signals::do_last`] wants: nothing else in it could be worth
+    /// waiting for, and a destructor might hang. Whoever goes last leaves nothing in the tree's directory.
     ///
     /// # Errors
     ///
@@ -66,6 +69,15 @@ impl Signals {
         waker: Waker,
     ) -> io::Result<Signals> {
         Signals::watch(&[SIGCHLD], Some((lifeline, directory)), waker, || ())
+    }
+
+    /// Has `deed` done before the process ends since the control node is gone. It may take a moment.
+    pub fn do_last(&self, deed: impl FnOnce() + Send + 'static) {
+        *self.0.last_deed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(deed));
+    }
+
+    fn take_last_deed(&self) -> Option<LastDeed> {
+        self.0.last_deed.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whether a child may have ended since this was last asked.
@@ -130,6 +142,9 @@ impl Watcher {
             && fds.get(1).is_some_and(|lifeline| !lifeline.revents().is_empty())
             && let Some((_, directory)) = &self.lifeline
         {
+            if let Some(deed) = self.signals.take_last_deed() {
+                deed();
+            }
             remove_directory(directory);
             low_level::exit(0);
         }

@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use hoptree_core::{Birth, Exit, Failure, Life, LinkId, RequestId, Stream};
+use hoptree_core::{Birth, Exit, Failure, JobKind, Life, LinkId, RequestId, Stream};
 
 use super::Moment;
 use crate::process::Pid;
@@ -44,7 +44,7 @@ pub enum Event {
     OrphanExited(u32, Exit),
     SpawnFailed(Life),
     JobOutput(RequestId, Stream, Vec<u8>),
-    JobDone(RequestId, Result<String, Failure>),
+    JobDone(RequestId, JobKind, Result<String, Failure>),
     Alarm,
     /// A compromised process has time to lie.
     Lie,

@@ -63,7 +63,7 @@ impl Network {
             Output::Spawn(birth, _) => self.spawn(pid, birth),
             Output::Kill(life) => self.kill_for(pid, life),
             Output::Offload(job) => {
-                let call = job.call();
+                let (call, kind) = (job.call(), job.kind());
                 let emitted = RefCell::new(Vec::new());
                 let outcome = job.run(|| (), &|stream, bytes| {
                     emitted.borrow_mut().push((stream, bytes.to_vec()));
@@ -74,7 +74,7 @@ impl Network {
                     self.plan_in(time, pid, Event::JobOutput(call, stream, bytes));
                 }
                 time += self.time_between(MS, 20 * MS);
-                self.plan_in(time, pid, Event::JobDone(call, outcome));
+                self.plan_in(time, pid, Event::JobDone(call, kind, outcome));
             }
             Output::Print(text) => {
                 let text = String::from_utf8(text).expect("what the probe emits is UTF-8");

@@ -103,8 +103,8 @@ impl Network {
             Event::JobOutput(call, stream, bytes) => {
                 self.feed(pid, Input::JobOutput(call, stream, &bytes), outputs);
             }
-            Event::JobDone(call, outcome) => {
-                self.feed(pid, Input::JobDone(call, outcome), outputs);
+            Event::JobDone(call, kind, outcome) => {
+                self.feed(pid, Input::JobDone(call, kind, outcome), outputs);
             }
             Event::Up(_) | Event::Alarm | Event::Heal | Event::Read | Event::Lie => {}
             Event::GoOn | Event::Preempt | Event::Schedule => {}
