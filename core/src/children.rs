@@ -21,14 +21,14 @@ use processes::{GONE_WITHIN, Processes};
 
 use crate::router::Router;
 use crate::time::earliest;
-use crate::wire::{Create, Fan, Kind, Message, Status, Up};
+use crate::wire::{self, Create, Fan, Kind, Message, Status, Up};
 use crate::{
     Ancestor, Birth, Holdings, Input, Life, LinkId, Output, Proved, RequestId, Time, Token, Watch,
 };
 
 #[cfg(test)]
 pub(crate) use arrivals::{GUESTS_MAX, HELLO_WITHIN, STRANGERS_MAX};
-pub(crate) use ending::{END_GRACE, END_GRACE_STEP};
+pub(crate) use ending::{END_GRACE, END_GRACE_STEP, STOP_TIME_MAX};
 #[cfg(test)]
 pub(crate) use reports::{HASHES_PER_FRAME_MAX, LIVES_PER_MESSAGE};
 
@@ -228,6 +228,19 @@ impl Children {
             self.links.cut_off(now, link, what, out);
             self.disconnected(now, link, out, up);
         }
+        for (life, delay) in self.links.take_delays() {
+            self.delay(now, life, delay, up);
+        }
+    }
+
+    /// A child that must end needs some time to stop what its modules run.
+    fn delay(&mut self, now: Time, life: Life, delay: Duration, up: &mut Up<'_>) {
+        let delay = delay.min(STOP_TIME_MAX);
+        if self.processes.delay(life, now + delay) {
+            // Its parent waits for this one.
+            up(Message::neighbour(Kind::Delay, &wire::body(&delay)));
+        }
+        self.overdue_at = self.processes.deadline();
     }
 
     /// A link is gone.

@@ -39,7 +39,7 @@ fn read_body(message: &Message<'_>) -> bool {
     match message.kind {
         Kind::Hello => survives::<Hello>(message),
         Kind::Welcome => survives::<Welcome>(message),
-        Kind::Shutdown => survives::<Duration>(message),
+        Kind::Shutdown | Kind::Delay => survives::<Duration>(message),
         Kind::Publish | Kind::Ask => survives::<Published>(message),
         Kind::Create => survives::<Create>(message),
         Kind::Remove => survives::<(Life, Duration)>(message),
@@ -104,7 +104,7 @@ fn example_body(kind: Kind) -> Vec<u8> {
             wire::body(&Hello { version, token, life, pid, newborn })
         }
         Kind::Welcome => wire::body(&Welcome { parent: NodeId::CONTROL, pid, depth: 1, ancestors }),
-        Kind::Shutdown => wire::body(&grace),
+        Kind::Shutdown | Kind::Delay => wire::body(&grace),
         Kind::Publish | Kind::Ask => wire::body(&published()),
         Kind::Create => wire::body(&Create { life, seed, transport: Some("zmq".to_owned()) }),
         Kind::Remove => wire::body(&(life, grace)),

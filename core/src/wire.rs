@@ -90,10 +90,12 @@ pub(crate) enum Kind {
     Grant,
     /// Down: nobody waits for the answer to a request any more: stop what it does, and answer.
     Cancel,
+    /// Up, one hop: the node that must end needs a `Duration` to stop what its modules run.
+    Delay,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 27] = [
+    pub const ALL: [Kind; 28] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Beat,
@@ -121,6 +123,7 @@ impl Kind {
         Kind::Output,
         Kind::Grant,
         Kind::Cancel,
+        Kind::Delay,
     ];
 
     /// Whether a body may be so long that it travels in pieces.

@@ -12,7 +12,7 @@ use answers::{Answers, CANCELLED, OUT_OF_MEMORY};
 use inbox::{Inbox, OutOfMemory, Request};
 use parent::{Found, Parent};
 
-use crate::children::{Children, END_GRACE};
+use crate::children::{Children, END_GRACE, STOP_TIME_MAX};
 use crate::clock::Clock;
 use crate::command::Effect;
 use crate::memory;
@@ -439,6 +439,9 @@ impl Worker {
         let (real, facts) = (self.clock.real(now), self.facts());
         for id in self.modules.open_calls() {
             self.modules.cancel(real, &facts, id);
+        }
+        if self.blocking > 0 {
+            self.parent.send(&Message::neighbour(Kind::Delay, &wire::body(&STOP_TIME_MAX)));
         }
     }
 

@@ -90,6 +90,11 @@ impl Links {
         self.relay.expect(life, self.own, mark);
     }
 
+    /// As [`Relay::take_delays`].
+    pub fn take_delays(&mut self) -> Vec<(Life, Duration)> {
+        self.relay.take_delays()
+    }
+
     /// As [`Relay::forward`].
     pub fn forward(&mut self, message: &Message<'_>, up: &mut Up<'_>) {
         self.relay.forward(message, &mut self.turn, up);

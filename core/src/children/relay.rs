@@ -2,6 +2,7 @@
 //! down to all below, and what children say goes up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::child::Child;
 use super::reports::{self, Reports};
@@ -16,12 +17,14 @@ pub(super) struct Relay {
     /// Those whose hello was accepted.
     children: BTreeMap<LinkId, Child>,
     routes: RouteTable,
+    /// The children that have said how much longer they need to end.
+    delays: Vec<(Life, Duration)>,
 }
 
 impl Relay {
     /// The relay of the node whose life is `own`.
     pub fn new(own: Life) -> Relay {
-        Relay { children: BTreeMap::new(), routes: RouteTable::new(own) }
+        Relay { children: BTreeMap::new(), routes: RouteTable::new(own), delays: Vec::new() }
     }
 
     /// How many children are linked.
@@ -145,9 +148,17 @@ impl Relay {
         let Some(child) = self.children.get_mut(&link) else { return Ok(()) };
         let mut reports = Reports::new(child, &mut self.routes, up);
         let read = messages.try_for_each(|message| reports.read(message?));
-        let rerouted = reports.rerouted();
+        let (rerouted, delay) = reports.end();
+        if let Some(delay) = delay {
+            self.delays.push((child.life(), delay));
+        }
         self.give_up_pending(rerouted, up);
         read
+    }
+
+    /// The children that have said, since the last call, how much longer they need to end.
+    pub fn take_delays(&mut self) -> Vec<(Life, Duration)> {
+        std::mem::take(&mut self.delays)
     }
 
     /// Answers what is pending for lives that are not reached any more by these links. The node

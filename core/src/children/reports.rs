@@ -1,6 +1,8 @@
 //! What goes up: what a child says, as far as it is believed and is news, and what its parent says
 //! of it.
 
+use std::time::Duration;
+
 use super::child::Child;
 use crate::router::{News, RouteTable, Router};
 use crate::wire::{self, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Status, Up};
@@ -22,6 +24,7 @@ pub(super) struct Reports<'a, 'u> {
     /// How often proofs of this frame may still be hashed.
     hashes_left: u64,
     rerouted: Vec<(Life, LinkId)>,
+    delay: Option<Duration>,
 }
 
 impl<'a, 'u> Reports<'a, 'u> {
@@ -30,12 +33,14 @@ impl<'a, 'u> Reports<'a, 'u> {
         routes: &'a mut RouteTable,
         up: &'a mut Up<'u>,
     ) -> Reports<'a, 'u> {
-        Reports { child, routes, up, hashes_left: HASHES_PER_FRAME_MAX, rerouted: Vec::new() }
+        let (hashes_left, rerouted) = (HASHES_PER_FRAME_MAX, Vec::new());
+        Reports { child, routes, up, hashes_left, rerouted, delay: None }
     }
 
-    /// Who is not reached any more by the link by which it was.
-    pub fn rerouted(self) -> Vec<(Life, LinkId)> {
-        self.rerouted
+    /// Who is not reached any more by the link by which it was, and how much longer the child needs to end,
+    /// if it has said so.
+    pub fn end(self) -> (Vec<(Life, LinkId)>, Option<Duration>) {
+        (self.rerouted, self.delay)
     }
 
     /// Passes on what the child says, as far as it is news above.
@@ -43,6 +48,10 @@ impl<'a, 'u> Reports<'a, 'u> {
         let link = self.child.link().id();
         let is_passed_on = match message.kind {
             Kind::Beat => false,
+            Kind::Delay => {
+                self.delay = Some(message.read()?);
+                false
+            }
             Kind::Answer => self.is_awaited(&message),
             Kind::Joined => {
                 let joined = message.read_about(|joined: &Joined| joined.at.place.life)?;
@@ -230,7 +239,7 @@ mod tests {
         let mut up = |message: Message<'_>| told.push((message.kind, message.request.0));
         let mut reports = Reports::new(child, routes, &mut up);
         reports.read(*message).unwrap();
-        let rerouted = reports.rerouted();
+        let rerouted = reports.end().0;
         (told, rerouted)
     }
 

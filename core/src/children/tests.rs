@@ -322,6 +322,25 @@ fn wait_out(children: &mut Children) -> (Vec<Output>, Told) {
     (out, told)
 }
 
+/// Only once, or a compromised one would never end.
+#[test]
+fn who_must_end_has_more_time_to_stop_what_it_runs_if_it_says_so() {
+    for is_end in [false, true] {
+        let mut children = ending_parent(is_end);
+        let delay = wire::body(&Duration::MAX);
+        let delay = frame(&Message::neighbour(Kind::Delay, &delay));
+        let told = happen(&mut children, Input::Frame(LINK, &delay)).1;
+        assert_eq!(told, [(Kind::Delay, Status::Ok)][..usize::from(is_end)]);
+        let just_before = NOW + STOP_TIME_MAX - Duration::from_millis(1);
+        let mut out = Vec::new();
+        children.timeout(just_before, &mut out, &mut |_| ());
+        children.handle(just_before, Input::Frame(LINK, &delay), &mut out, &mut |_| ());
+        assert_eq!(out, []);
+        children.timeout(NOW + STOP_TIME_MAX, &mut out, &mut |_| ());
+        assert_eq!(out, [Output::Kill(life())]);
+    }
+}
+
 /// A debugger that does not wait for it may keep it for ever.
 #[test]
 fn who_was_killed_and_does_not_end_is_not_waited_for_for_ever() {

@@ -34,8 +34,8 @@ pub(crate) fn message(desk: &mut Desk, now: Time, message: Message<'_>) {
             Some((life, exit)) => desk.tree.exited(life, exit),
             None => log::error!("a malformed message about a process that has ended"),
         },
-        // Only relays keep routes by node; losses come by life.
-        Kind::Forget => {}
+        // Only relays keep routes by node; losses come by life. And nobody waits for this node to end.
+        Kind::Forget | Kind::Delay => {}
         kind => log::error!("{kind:?} can't come up the tree"),
     }
 }
