@@ -6,7 +6,7 @@ use super::{Controller, ControllerConfig, Order};
 use crate::wire::{self, Allowance, Flags, Hello, Kind, Message, Status};
 use crate::{
     FRAME_BYTES_MAX, Incarnation, Input, KEY_BYTES, Life, LinkId, Node, Output, Registry, Secret,
-    Seed, Time, Token,
+    Seed, Time, Token, VALUE_BYTES_MAX,
 };
 
 const LINK: LinkId = LinkId(1);
