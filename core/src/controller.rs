@@ -52,7 +52,7 @@ use crate::{
 };
 
 /// The control node: it understands the console's lines, sends what they ask for down the tree, and
-/// prints one answer for each that has one.
+/// prints one reply for each that has one.
 pub struct Controller {
     pid: u32,
     transport: &'static str,
@@ -107,7 +107,7 @@ impl Controller {
             && !self.children.has_enough_to_send()
     }
 
-    /// Whether any command so far was answered with an error.
+    /// Whether the reply to any command so far was an error.
     #[must_use]
     pub fn any_failed(&self) -> bool {
         self.desk.replies.any_failed()
@@ -115,14 +115,14 @@ impl Controller {
 
     fn line(&mut self, now: Time, line: &[u8]) {
         match language::parse(line) {
-            Err(wrong) => self.answer_at_once(now, Reply::Error(&wrong)),
+            Err(wrong) => self.reply_at_once(now, Reply::Error(&wrong)),
             Ok(Line::Blank) => {}
             Ok(Line::Create { node, parent, transport }) => {
                 create::begin(&mut self.desk, node, parent, transport);
             }
             Ok(Line::Exec { line: "", .. } | Line::ExecMany { line: "", .. }) => {
                 let wrong = format!("WORD is missing: expected {}", self.modules.words());
-                self.answer_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
+                self.reply_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
             }
             Ok(Line::Exec { node, line }) => {
                 let (desk, children) = (&mut self.desk, &self.children);
@@ -138,11 +138,11 @@ impl Controller {
             Ok(Line::Remove(node)) => remove::begin(&mut self.desk, node),
             Ok(Line::Help) => {
                 let help = help::text(self.modules.registry());
-                self.answer_at_once(now, Reply::Lines(&help));
+                self.reply_at_once(now, Reply::Lines(&help));
             }
             Ok(Line::Tree) => {
                 let picture = tree::text(&self.desk, now);
-                self.answer_at_once(now, Reply::Lines(&picture));
+                self.reply_at_once(now, Reply::Lines(&picture));
             }
             Ok(Line::Exit) => self.reading.end(),
             Ok(Line::Sleep(pause)) => self.reading.sleep(now + pause),
@@ -172,9 +172,9 @@ impl Controller {
         }
     }
 
-    fn answer_at_once(&mut self, now: Time, reply: Reply<'_>) {
+    fn reply_at_once(&mut self, now: Time, reply: Reply<'_>) {
         let request = self.desk.replies.open(Pending::verb(now));
-        self.desk.answer(request, reply);
+        self.desk.reply(request, reply);
     }
 
     /// Sends what waits in the outbox: down the tree, or to the control node itself as a parent.
@@ -233,7 +233,7 @@ impl Controller {
                 let line = desk.replies.take_line(request);
                 match exec::advance(desk, children, now, request, node, line.len()) {
                     Turn::Send(admitted) => self.send(now, &admitted.message(&line)),
-                    Turn::Answered => {}
+                    Turn::Replied => {}
                     Turn::Wait => {
                         desk.replies.keep_line(request, &line);
                         return false;
@@ -360,9 +360,9 @@ impl Node for Controller {
             Input::Line(line) if line.len() <= LINE_BYTES_MAX => self.line(now, line),
             Input::Line(_) | Input::LineTooLong => {
                 let text = format!("the line is longer than {LINE_BYTES_MAX} bytes");
-                self.answer_at_once(now, Reply::Error(&text));
+                self.reply_at_once(now, Reply::Error(&text));
             }
-            Input::LineRefused(text) => self.answer_at_once(now, Reply::Error(text)),
+            Input::LineRefused(text) => self.reply_at_once(now, Reply::Error(text)),
             Input::EndOfInput => self.reading.end(),
             Input::OutputBlocked(is_blocked) => self.output_blocked = is_blocked,
             Input::Interrupt => {

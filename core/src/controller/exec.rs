@@ -15,8 +15,8 @@ pub(crate) enum Turn {
     Send(Admitted),
     /// A window is full, but the node answers.
     Wait,
-    /// It can't be sent, and its command has been told so.
-    Answered,
+    /// It can't be sent, and the reply to its command says so.
+    Replied,
 }
 
 /// A request for a node.
@@ -46,7 +46,7 @@ impl Admitted {
 }
 
 /// Takes in the command. Returns what to send of it at once; otherwise it waits for its turn, or
-/// has been answered.
+/// has its reply.
 pub(crate) fn begin(
     desk: &mut Desk,
     children: &Children,
@@ -56,13 +56,13 @@ pub(crate) fn begin(
 ) -> Option<Admitted> {
     let request = desk.open(Operation::Exec { node, line: Vec::new() });
     if desk.tree.record(node).is_none() {
-        desk.answer(request, Reply::NotFoundOf(node));
+        desk.reply(request, Reply::NotFoundOf(node));
         return None;
     }
     if desk.turns.is_free(node) {
         match advance(desk, children, now, request, node, line.len()) {
             Turn::Send(admitted) => return Some(admitted),
-            Turn::Answered => return None,
+            Turn::Replied => return None,
             Turn::Wait => {}
         }
     }
@@ -71,7 +71,7 @@ pub(crate) fn begin(
     None
 }
 
-/// Admits a line of this many bytes for its node, or answers why not.
+/// Admits a line of this many bytes for its node, or replies why not.
 pub(crate) fn advance(
     desk: &mut Desk,
     children: &Children,
@@ -84,7 +84,7 @@ pub(crate) fn advance(
 }
 
 /// Admits a request to a node and records it as sent, to a life with an allowance; or leaves it
-/// queued; or answers it with the reason.
+/// queued; or replies with the reason.
 pub(crate) fn admit(desk: &mut Desk, children: &Children, now: Time, wanted: Wanted) -> Turn {
     let Wanted { request, node, bytes, command } = wanted;
     let life = desk.tree.record(node).and_then(|record| Some((record.life(node)?, record)));
@@ -110,8 +110,8 @@ pub(crate) fn admit(desk: &mut Desk, children: &Children, now: Time, wanted: Wan
             }
         }
     };
-    desk.answer(request, refused);
-    Turn::Answered
+    desk.reply(request, refused);
+    Turn::Replied
 }
 
 /// The node has answered, or a node above it has.
@@ -127,7 +127,7 @@ pub(crate) fn answered(
         Status::Failed => Reply::ErrorOf(node, text.as_bytes()),
         Status::Unavailable => Reply::UnavailableOf(node),
     };
-    desk.answer(request, reply);
+    desk.reply(request, reply);
 }
 
 /// There is no answer.
@@ -136,5 +136,5 @@ pub(crate) fn gave_up(desk: &mut Desk, request: RequestId, node: NodeId, why: Gi
         GiveUpReason::Slow => Reply::LateOf(node, desk.timeout),
         GiveUpReason::Lost | GiveUpReason::Silent => Reply::UnavailableOf(node),
     };
-    desk.answer(request, reply);
+    desk.reply(request, reply);
 }

@@ -1,4 +1,5 @@
-//! The console commands of modules: answered at once, or later, when their modules say so.
+//! The console commands of modules: they have their replies at once, or later, when their modules
+//! say so.
 
 use super::desk::Desk;
 use super::desk::gather::ModuleAnswers;
@@ -31,7 +32,7 @@ pub(crate) fn begin(
         Some(outcome) => answered(desk, now, request, outcome),
         None => {
             let text = language::unknown_verb(verb, modules.registry());
-            desk.answer(request, Reply::Error(&text));
+            desk.reply(request, Reply::Error(&text));
         }
     }
 }
@@ -51,7 +52,7 @@ pub(crate) fn gathered(
     answered(desk, moment.now, call, outcome);
 }
 
-/// Answers a call that was open; one that is not (any more) is not answered.
+/// Replies to a call that was open; one that is not (any more) gets no reply.
 pub(crate) fn finish(
     desk: &mut Desk,
     modules: &mut Modules,
@@ -66,8 +67,8 @@ pub(crate) fn finish(
 
 fn answered(desk: &mut Desk, now: Time, request: RequestId, outcome: Outcome) {
     match outcome {
-        Ok(crate::Reply::Now(result)) => desk.answer(request, Reply::Ok(&result)),
+        Ok(crate::Reply::Now(result)) => desk.reply(request, Reply::Ok(&result)),
         Ok(crate::Reply::Later) => desk.sent(now, request),
-        Err(Failure(text)) => desk.answer(request, Reply::Error(&text)),
+        Err(Failure(text)) => desk.reply(request, Reply::Error(&text)),
     }
 }

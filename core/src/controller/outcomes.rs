@@ -76,7 +76,7 @@ fn answered_late(desk: &mut Desk, now: Time, request: RequestId, status: Status)
     }
 }
 
-/// Answers a request whose node does not.
+/// Replies to the command of a request whose node does not answer.
 pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: GiveUpReason) {
     let Some(pending) = desk.replies.pending_mut(request) else { return };
     let mut leftover = Leftover { charge: pending.charge.take(), removed: None };
@@ -91,7 +91,7 @@ pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: GiveUpReason) {
             leftover.removed = remove::gave_up(desk, request, node, stage);
         }
         Operation::Verb | Operation::Many(_) => {
-            desk.answer(request, Reply::Error(&no_answer(desk.timeout)));
+            desk.reply(request, Reply::Error(&no_answer(desk.timeout)));
         }
     }
     desk.abandon(request, leftover);

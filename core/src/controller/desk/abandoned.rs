@@ -1,4 +1,4 @@
-//! Requests whose commands were answered without their nodes.
+//! Requests whose commands had their replies without an answer of their nodes.
 
 use rustc_hash::FxHashMap;
 
@@ -13,7 +13,7 @@ pub(crate) struct Abandoned {
     dropped: u64,
 }
 
-/// What is left of a request whose command has been answered.
+/// What is left of a request whose command has its reply.
 #[derive(Debug, Default)]
 pub(crate) struct Leftover {
     /// What it takes of the windows.

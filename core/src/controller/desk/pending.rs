@@ -7,7 +7,7 @@ use super::windows::Charge;
 use crate::wire::Kind;
 use crate::{Life, NodeId, RequestId, Time};
 
-/// A command that waits for its answer.
+/// A command that waits for its reply.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub operation: Operation,
@@ -32,7 +32,7 @@ pub(crate) enum Operation {
     Create { node: NodeId, parent: NodeId, transport: Option<String>, stage: CreateStage },
     /// The end of a node and all below it.
     Remove { node: NodeId, stage: RemoveStage },
-    /// A console command of a module, answered later.
+    /// A console command of a module, which has its reply later.
     Verb,
 }
 
@@ -76,7 +76,7 @@ impl Pending {
         Pending { operation, sent: None, charge: None }
     }
 
-    /// A console command that a module answers later, sent at `now`.
+    /// A console command whose reply a module gives later, sent at `now`.
     pub fn verb(now: Time) -> Pending {
         Pending { operation: Operation::Verb, sent: Some(now), charge: None }
     }
