@@ -273,8 +273,8 @@ impl Controller {
                 break;
             }
         }
-        if self.desk.replies.all_answered() {
-            self.reading.all_answered();
+        if self.desk.replies.all_closed() {
+            self.reading.all_closed();
         }
     }
 
@@ -345,7 +345,7 @@ impl Controller {
 
     /// Ends the tree when there is nothing more to wait for.
     fn close_when_done(&mut self, now: Time, out: &mut Vec<Output>) {
-        let over = self.muted || (self.reading.has_ended() && self.desk.replies.all_answered());
+        let over = self.muted || (self.reading.has_ended() && self.desk.replies.all_closed());
         if over && !std::mem::replace(&mut self.closing, true) {
             let grace = remove::end_grace(&self.desk, NodeId::CONTROL);
             self.children.end(now, grace, out);

@@ -84,9 +84,9 @@ impl Replies {
         self.requests.take_line(request)
     }
 
-    /// As [`Requests::all_answered`].
-    pub fn all_answered(&self) -> bool {
-        self.requests.all_answered()
+    /// As [`Requests::all_closed`].
+    pub fn all_closed(&self) -> bool {
+        self.requests.all_closed()
     }
 
     /// Whether the reply to any command so far was an error.
@@ -232,7 +232,7 @@ mod tests {
         let second = replies.open(Pending::verb(Time::ZERO));
         replies.reply(first, Reply::Ok("late"));
         assert_eq!(printed(&mut replies), "Ok: once\n");
-        assert!(!replies.all_answered() && replies.pending(second).is_some());
+        assert!(!replies.all_closed() && replies.pending(second).is_some());
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
         assert!(replies.any_failed() && replies.held_bytes() > 0);
         replies.reply(ids[0], Reply::Ok("first"));
         assert_eq!(printed(&mut replies), "Ok: first\nError: second\n");
-        assert_eq!((replies.held_bytes(), replies.all_answered()), (0, true));
+        assert_eq!((replies.held_bytes(), replies.all_closed()), (0, true));
         let again = [(); 2].map(|()| replies.open(Pending::verb(Time::ZERO)));
         assert_eq!(again.map(|id| id.0 as u16), [ids[1], ids[0]].map(|id| id.0 as u16));
     }
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!((printed(&mut replies), replies.held_bytes()), (String::new(), 3));
         replies.reply(parts[0], Reply::UnavailableOf(nodes[0]));
         assert_eq!(printed(&mut replies), "Error:1: Node is unavailable\nOk:2: two\n");
-        assert!(replies.any_failed() && replies.all_answered());
+        assert!(replies.any_failed() && replies.all_closed());
         assert_eq!(replies.held_bytes(), 0);
     }
 }

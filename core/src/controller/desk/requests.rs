@@ -51,8 +51,8 @@ impl Requests {
             && self.unsent_bytes < UNSENT_BYTES_MAX
     }
 
-    /// Whether every command is answered.
-    pub fn all_answered(&self) -> bool {
+    /// Whether every command has its reply.
+    pub fn all_closed(&self) -> bool {
         self.open == 0
     }
 
@@ -176,7 +176,7 @@ mod tests {
         let mut requests = Requests::default();
         let first = requests.open(Pending::verb(Time::ZERO));
         assert!(requests.close(first).is_some() && requests.close(first).is_none());
-        assert!(requests.all_answered());
+        assert!(requests.all_closed());
         requests.free(first);
         let second = requests.open(Pending::verb(Time::ZERO));
         assert_eq!(index_of(first), index_of(second));
