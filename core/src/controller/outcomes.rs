@@ -18,7 +18,7 @@ pub(crate) fn answered(
     status: Status,
     body: &[u8],
 ) {
-    if let Some(probe) = desk.probes.answered(request) {
+    if let Some(probe) = desk.probes.take(request) {
         return probed(desk, now, probe, status);
     }
     let Some(pending) = desk.replies.pending_mut(request) else {
