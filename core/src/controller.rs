@@ -288,8 +288,8 @@ impl Controller {
         }
         let gathered = self.desk.replies.take_gathered();
         let had_news = !changes.is_empty() || !gathered.is_empty();
-        for told in gathered {
-            module_verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
+        for answers in gathered {
+            module_verb::gathered(&mut self.desk, &mut self.modules, &moment, answers);
         }
         let effects = self.modules.take_effects();
         let had_work = had_news || !effects.is_empty();
@@ -301,10 +301,10 @@ impl Controller {
                 Effect::Offload(job) => out.push(Output::Offload(job)),
                 Effect::AskAll(call, module, question) => {
                     let (desk, children) = (&mut self.desk, &self.children);
-                    let told = exec_many::ask_all(desk, children, now, call, module, question);
-                    if let Some(told) = told {
+                    let answers = exec_many::ask_all(desk, children, now, call, module, question);
+                    if let Some(answers) = answers {
                         let moment = self.moment(now);
-                        module_verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
+                        module_verb::gathered(&mut self.desk, &mut self.modules, &moment, answers);
                     }
                 }
                 Effect::Publish(module, value) => self.children.publish(module, &value),

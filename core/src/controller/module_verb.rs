@@ -42,9 +42,8 @@ pub(crate) fn gathered(
     desk: &mut Desk,
     modules: &mut Modules,
     moment: &Moment,
-    asked: ModuleAnswers,
+    ModuleAnswers { call, module, answers }: ModuleAnswers,
 ) {
-    let ModuleAnswers { call, module, answers } = asked;
     if let Some(pending) = desk.replies.pending_mut(call) {
         pending.operation = Operation::Verb;
     }
