@@ -29,7 +29,7 @@ pub(crate) fn begin(
     let Moment { now, real, ref facts } = *moment;
     let request = desk.replies.open(Pending::verb(now));
     match modules.verb(real, facts, request, verb, rest) {
-        Some(outcome) => answered(desk, now, request, outcome),
+        Some(outcome) => returned(desk, now, request, outcome),
         None => {
             let text = language::unknown_verb(verb, modules.registry());
             desk.reply(request, Reply::Error(&text));
@@ -48,7 +48,7 @@ pub(crate) fn gathered(
         pending.operation = Operation::Verb;
     }
     let outcome = modules.gathered(moment.real, &moment.facts, call, module, answers);
-    answered(desk, moment.now, call, outcome);
+    returned(desk, moment.now, call, outcome);
 }
 
 /// Replies to a call that was open; one that is not (any more) gets no reply.
@@ -60,11 +60,12 @@ pub(crate) fn finish(
     outcome: Result<String, Failure>,
 ) {
     if let Some(outcome) = modules.finish(call, outcome) {
-        answered(desk, now, call, outcome.map(crate::Reply::Now));
+        returned(desk, now, call, outcome.map(crate::Reply::Now));
     }
 }
 
-fn answered(desk: &mut Desk, now: Time, request: RequestId, outcome: Outcome) {
+/// A module has returned from a call: the reply, or that it comes later.
+fn returned(desk: &mut Desk, now: Time, request: RequestId, outcome: Outcome) {
     match outcome {
         Ok(crate::Reply::Now(result)) => desk.reply(request, Reply::Ok(&result)),
         Ok(crate::Reply::Later) => desk.sent(now, request),
