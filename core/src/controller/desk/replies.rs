@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_answered_twice() {
+    fn no_command_has_two_replies() {
         let mut replies = Replies::new(Order::Input);
         let first = replies.open(Pending::verb(Time::ZERO));
         for text in ["once", "twice"] {
