@@ -24,26 +24,18 @@ use crate::door::{self, Door};
 use crate::hello::Hello;
 use crate::{allocator, cannot, descriptor};
 
-/// Sends a frame from the near end to the far end, and returns when it has come back. The first time it
-/// also waits for the far end to connect.
-pub type RoundTrip = Box<dyn FnMut(&[u8]) -> Result<(), TransportError>>;
-
 /// Opens the near end, on this machine only, and says where the far end is to connect. A round trip fails
 /// when it takes longer than `patience`.
 ///
 /// # Errors
 ///
 /// When the library or the system refuses.
-pub fn open(patience: Duration) -> Result<(Address, RoundTrip), TransportError> {
-    let (address, mut near) =
-        waiting(patience).map_err(|error| cannot("open the near end", &error))?;
-    let round_trip = move |frame: &[u8]| {
-        near.round_trip(frame).map_err(|error| cannot("make a round trip", &error))
-    };
-    Ok((address, Box::new(round_trip)))
+pub fn open(patience: Duration) -> Result<(Address, Near), TransportError> {
+    let opened = waiting(patience).map_err(|error| cannot("open the near end", &error));
+    opened.map(|(address, state)| (address, Near(state)))
 }
 
-fn waiting(patience: Duration) -> io::Result<(Address, Near)> {
+fn waiting(patience: Duration) -> io::Result<(Address, State)> {
     allocator::keep_pages();
     let place = tempfile::Builder::new()
         .prefix("hoptree-")
@@ -51,10 +43,13 @@ fn waiting(patience: Duration) -> io::Result<(Address, Near)> {
         .tempdir_in(std::env::temp_dir())?;
     let door = Door::open(&Arc::new(Directory::open(place.path())?))?;
     let address = Address(format!("{}/{}", place.path().display(), door.address().0));
-    Ok((address, Near::Waiting { door, _place: place, patience }))
+    Ok((address, State::Waiting { door, _place: place, patience }))
 }
 
-enum Near {
+/// The near end.
+pub struct Near(State);
+
+enum State {
     /// For the far end to join. The directory is removed when it has.
     Waiting {
         door: Door,
@@ -65,15 +60,27 @@ enum Near {
 }
 
 impl Near {
-    fn round_trip(&mut self, frame: &[u8]) -> io::Result<()> {
+    /// Sends a frame to the far end, and returns when it has come back. The first time it also waits for the
+    /// far end to join.
+    ///
+    /// # Errors
+    ///
+    /// When the frame does not come back in time, or the library can't go on.
+    pub fn round_trip(&mut self, frame: &[u8]) -> Result<(), TransportError> {
+        self.0.send_and_receive(frame).map_err(|error| cannot("make a round trip", &error))
+    }
+}
+
+impl State {
+    fn send_and_receive(&mut self, frame: &[u8]) -> io::Result<()> {
         loop {
             match self {
-                Near::Waiting { door, patience, .. } => {
+                State::Waiting { door, patience, .. } => {
                     let Hello { sender, receiver, .. } = welcome(door, *patience)?;
                     set_socket_timeout(descriptor::of(&receiver)?, Timeout::Recv, Some(*patience))?;
-                    *self = Near::Joined(sender, receiver);
+                    *self = State::Joined(sender, receiver);
                 }
-                Near::Joined(sender, receiver) => {
+                State::Joined(sender, receiver) => {
                     sender.send(ByteBuf::from(frame)).map_err(io::Error::other)?;
                     receiver.recv().map_err(io::Error::other)?;
                     return Ok(());
