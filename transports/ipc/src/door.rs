@@ -137,15 +137,19 @@ mod tests {
         let null = || File::open("/dev/null").unwrap();
         let mut wrong_words = Hello::new().unwrap().0.into_letter().unwrap();
         wrong_words.text[0] += 1;
-        let letters = [wrong_words, forged(&door, null(), null()), forged(&door, stream, null())];
-        for letter in letters {
+        let letters = [
+            (wrong_words, "its text is not that of a hello"),
+            (forged(&door, null(), null()), "it encloses something that is no channel"),
+            (forged(&door, stream, null()), "it encloses something that is no channel"),
+        ];
+        for (letter, what) in letters {
             let socket = socket().unwrap();
             let path = directory.path().join(door.address().0);
             connect(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
             letter.post(&socket).unwrap();
             drop(letter);
             let error = door.hear(&door.answer().unwrap().unwrap()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidData);
+            assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::InvalidData, what));
         }
         assert_eq!(held.read(&mut [0]).unwrap(), 0, "what it enclosed is closed");
     }

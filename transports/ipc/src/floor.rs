@@ -119,7 +119,9 @@ pub fn echo(to: &Address) -> Result<Infallible, TransportError> {
 
 fn echo_all(to: &Address) -> io::Result<Infallible> {
     allocator::keep_pages();
-    let (place, name) = to.0.rsplit_once('/').ok_or(ErrorKind::InvalidInput)?;
+    let (place, name) = to.0.rsplit_once('/').ok_or_else(|| {
+        io::Error::new(ErrorKind::InvalidInput, "the address of the near end has no directory")
+    })?;
     let (hello, sender, receiver) = Hello::new()?;
     door::knock(&Directory::open(Path::new(place))?, &Address(name.to_owned()), hello)?;
     loop {
