@@ -5,8 +5,8 @@ use std::time::Duration;
 use hoptree_core::{Address, Event, LinkId, Secret, SendError};
 use hoptree_zmtp::Endpoint;
 
+use crate::authenticator::USERNAME;
 use crate::entrance::Entrance;
-use crate::gate::USERNAME;
 use crate::monitored::{Monitored, Received, Report, retry};
 use crate::poll::Ready;
 use crate::reason;
