@@ -12,10 +12,10 @@
 mod authenticator;
 mod connection;
 mod doorbell;
-mod entrance;
 #[cfg(feature = "floor")]
 pub mod floor;
 mod listener;
+mod listener_address;
 mod monitored;
 mod poll;
 mod roster;

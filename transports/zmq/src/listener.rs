@@ -11,7 +11,7 @@ use hoptree_zmtp::{Endpoint, Place, SocketFile};
 
 use crate::authenticator::Authenticator;
 use crate::cannot;
-use crate::entrance::{Entrance, draw, password};
+use crate::listener_address::{ListenerAddress, draw, password};
 use crate::monitored::{Monitored, Received, Report, retry};
 use crate::poll::Ready;
 use crate::roster::{Roster, RoutingId, Standing};
@@ -75,7 +75,7 @@ impl Listener {
         let endpoint = Endpoint::from_address(&Address(endpoint))
             .expect("libzmq listens where it was told to");
         let guard = Guard { authenticator, doorstep: Doorstep::of(descriptor) };
-        let address = Entrance::guarded(endpoint, nonce).address();
+        let address = ListenerAddress::guarded(endpoint, nonce).address();
         Ok(Listener::new(socket, Some(guard), address, None))
     }
 
