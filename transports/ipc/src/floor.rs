@@ -20,8 +20,8 @@ use serde_bytes::ByteBuf;
 use tempfile::TempDir;
 
 use crate::directory::Directory;
-use crate::door::{self, Door};
 use crate::hello::Hello;
+use crate::listener::{self, Listener};
 use crate::{allocator, cannot, descriptor};
 
 /// Opens the near end, on this machine only, and says where the far end is to connect. A round trip fails
@@ -41,9 +41,9 @@ fn waiting(patience: Duration) -> io::Result<(Address, State)> {
         .prefix("hoptree-")
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(std::env::temp_dir())?;
-    let door = Door::open(&Arc::new(Directory::open(place.path())?))?;
-    let address = Address(format!("{}/{}", place.path().display(), door.address().0));
-    Ok((address, State::Waiting { door, _place: place, patience }))
+    let listener = Listener::open(&Arc::new(Directory::open(place.path())?))?;
+    let address = Address(format!("{}/{}", place.path().display(), listener.address().0));
+    Ok((address, State::Waiting { listener, _place: place, patience }))
 }
 
 /// The near end.
@@ -52,7 +52,7 @@ pub struct Near(State);
 enum State {
     /// For the far end to join. The directory is removed when it has.
     Waiting {
-        door: Door,
+        listener: Listener,
         _place: TempDir,
         patience: Duration,
     },
@@ -60,8 +60,8 @@ enum State {
 }
 
 impl Near {
-    /// Sends a frame to the far end, and returns when it has come back. The first time it also waits for the
-    /// far end to join.
+    /// Sends a frame to the far end, and returns when it has come back. The first time it also
+    /// waits for the far end to join.
     ///
     /// # Errors
     ///
@@ -75,8 +75,8 @@ impl State {
     fn send_and_receive(&mut self, frame: &[u8]) -> io::Result<()> {
         loop {
             match self {
-                State::Waiting { door, patience, .. } => {
-                    let Hello { sender, receiver, .. } = welcome(door, *patience)?;
+                State::Waiting { listener, patience, .. } => {
+                    let Hello { sender, receiver, .. } = welcome(listener, *patience)?;
                     set_socket_timeout(descriptor::of(&receiver)?, Timeout::Recv, Some(*patience))?;
                     *self = State::Joined(sender, receiver);
                 }
@@ -91,11 +91,11 @@ impl State {
 }
 
 /// Waits for the far end.
-fn welcome(door: &Door, patience: Duration) -> io::Result<Hello> {
-    readable(door, patience)?;
-    let caller = door.answer()?.ok_or(ErrorKind::WouldBlock)?;
+fn welcome(listener: &Listener, patience: Duration) -> io::Result<Hello> {
+    readable(listener, patience)?;
+    let caller = listener.accept()?.ok_or(ErrorKind::WouldBlock)?;
     readable(&caller, patience)?;
-    door.hear(&caller)
+    listener.read_hello(&caller)
 }
 
 fn readable(descriptor: impl AsFd, patience: Duration) -> io::Result<()> {
@@ -123,7 +123,7 @@ fn echo_all(to: &Address) -> io::Result<Infallible> {
         io::Error::new(ErrorKind::InvalidInput, "the address of the near end has no directory")
     })?;
     let (hello, sender, receiver) = Hello::new()?;
-    door::knock(&Directory::open(Path::new(place))?, &Address(name.to_owned()), hello)?;
+    listener::send_hello(&Directory::open(Path::new(place))?, &Address(name.to_owned()), hello)?;
     loop {
         let echoed = receiver.recv().and_then(|frame| sender.send(frame));
         match echoed {

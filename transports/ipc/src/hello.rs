@@ -16,7 +16,7 @@ use crate::letter::Letter;
 /// [`Mark`] opens, and some for others.
 const DESCRIPTORS_LEFT: usize = 4;
 
-/// The only message at a door: a whole link, as the side that it is sent to uses it.
+/// The only message to a listener: a whole link, as the side that it is sent to uses it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Hello {
     mark: Mark,

@@ -1,8 +1,8 @@
 //! The transport of hoptree over ipc-channel: a link is a pair of one-way channels, each of them a
 //! pair of Unix sockets.
 //!
-//! Who wants to join leaves both channels' far ends at the listener's door, a socket in the tree's
-//! directory. The thread of the node waits at the door and at all channels itself. The library's
+//! Who wants to join leaves both channels' far ends at the listener, a socket in the tree's
+//! directory. The thread of the node waits at the listener and at all channels itself. The library's
 //! own servers and sets are not used: a server is good for one peer and blocks a thread until that
 //! comes, and a set can wait for channels only. Two descriptors a link; no reconnection. Start
 //! reading at [`Ipc`], then `porch.rs`.
@@ -10,12 +10,12 @@
 mod allocator;
 mod descriptor;
 mod directory;
-mod door;
 #[cfg(feature = "floor")]
 pub mod floor;
 mod hello;
 mod letter;
 mod link;
+mod listener;
 mod porch;
 mod watch;
 
@@ -35,7 +35,7 @@ use rustc_hash::FxHashMap;
 use directory::Directory;
 use hello::Hello;
 use link::{Link, Received};
-use porch::{DOOR, Porch};
+use porch::{LISTENER, Porch};
 use watch::{READY_MAX, Watch};
 
 inventory::submit! {
@@ -111,7 +111,7 @@ impl Ipc {
 
     fn join(&mut self, link: LinkId, to: &Address) -> io::Result<()> {
         let (hello, sender, receiver) = Hello::new()?;
-        door::knock(&self.directory, to, hello)?;
+        listener::send_hello(&self.directory, to, hello)?;
         self.enter(link, Link::new(sender, receiver, true)?)
     }
 
@@ -180,7 +180,7 @@ impl Ipc {
         let frames_each = FRAMES_PER_WAIT_MAX / ready.len().max(1);
         for &number in &ready {
             let id = LinkId(number);
-            if number == DOOR {
+            if number == LISTENER {
                 self.answer();
             } else if let Some(caller) = self.porch.take(id, &self.watch) {
                 self.hear(id, caller);
@@ -276,7 +276,7 @@ mod tests {
         let too_long = vec![0; SEALED_BYTES_MAX + 1];
         for (is_known, is_long) in [(false, false), (true, false), (false, true), (true, true)] {
             let (hello, sender, receiver) = Hello::new().unwrap();
-            door::knock(&parent.directory, &address, hello).unwrap();
+            listener::send_hello(&parent.directory, &address, hello).unwrap();
             // An empty one is not a frame either, and harms nobody.
             sender.send(ByteBuf::new()).unwrap();
             if is_known {

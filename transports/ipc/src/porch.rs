@@ -10,8 +10,8 @@ use hoptree_core::{Address, LinkId};
 use hoptree_system::explain;
 
 use crate::directory::Directory;
-use crate::door::Door;
 use crate::hello::Hello;
+use crate::listener::Listener;
 use crate::watch::Watch;
 
 /// How many may stand here without having said what they want. That is said with the system call
@@ -21,15 +21,15 @@ const CALLERS_MAX: usize = 64;
 /// How long nobody is let in when the system has no descriptor for a caller, who waits meanwhile.
 const SHUT_FOR: Duration = Duration::from_millis(100);
 
-/// What a watch calls the door.
-pub(crate) const DOOR: u64 = 0;
+/// What a watch calls the listener.
+pub(crate) const LISTENER: u64 = 0;
 
-/// The door of a process, and those who were let in and have not said anything.
+/// The listener of a process, and those who were let in and have not said anything.
 #[derive(Default)]
 pub(crate) struct Porch {
     /// Is there once somebody may come.
-    door: Option<Door>,
-    /// When the door is watched again.
+    listener: Option<Listener>,
+    /// When the listener is watched again.
     shut_until: Option<Instant>,
     /// Whether a failure to let somebody in was logged, since the last who joined.
     is_logged: bool,
@@ -44,21 +44,21 @@ impl Porch {
         directory: &Arc<Directory>,
         watch: &Watch,
     ) -> io::Result<Address> {
-        if let Some(door) = &self.door {
-            return Ok(door.address());
+        if let Some(listener) = &self.listener {
+            return Ok(listener.address());
         }
-        let door = Door::open(directory)?;
-        watch.add(&door, DOOR)?;
-        Ok(self.door.insert(door).address())
+        let listener = Listener::open(directory)?;
+        watch.add(&listener, LISTENER)?;
+        Ok(self.listener.insert(listener).address())
     }
 
     /// Lets one in who knocks, if there is one.
     pub(crate) fn answer(&mut self, watch: &Watch) -> Option<OwnedFd> {
-        let door = self.door.as_ref()?;
-        match door.answer() {
+        let listener = self.listener.as_ref()?;
+        match listener.accept() {
             Ok(caller) => caller,
             Err(error) => {
-                watch.remove(door);
+                watch.remove(listener);
                 self.shut_until = Some(Instant::now() + SHUT_FOR);
                 self.log("who wants to join has to wait", &error);
                 None
@@ -69,7 +69,7 @@ impl Porch {
     /// What a caller says. One who has not said anything stays, and is heard when the watch tells
     /// of this link.
     pub(crate) fn hear(&mut self, link: LinkId, caller: OwnedFd, watch: &Watch) -> Option<Hello> {
-        let heard = self.door.as_ref()?.hear(&caller);
+        let heard = self.listener.as_ref()?.read_hello(&caller);
         let error = match heard {
             Ok(hello) => {
                 self.is_logged = false;
@@ -108,12 +108,12 @@ impl Porch {
         }
     }
 
-    /// Watches a door again that was shut for long enough, and says until when one is shut.
+    /// Watches a listener again that was shut for long enough, and says until when one is shut.
     pub(crate) fn shut_until(&mut self, watch: &Watch) -> Option<Instant> {
-        if let (Some(until), Some(door)) = (self.shut_until, &self.door) {
+        if let (Some(until), Some(listener)) = (self.shut_until, &self.listener) {
             let now = Instant::now();
             if until <= now {
-                self.shut_until = watch.add(door, DOOR).err().map(|_| now + SHUT_FOR);
+                self.shut_until = watch.add(listener, LISTENER).err().map(|_| now + SHUT_FOR);
             }
         }
         self.shut_until

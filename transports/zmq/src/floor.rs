@@ -40,8 +40,8 @@ pub struct Near {
 }
 
 impl Near {
-    /// Sends a frame to the far end, and returns when it has come back. The first time it also waits for the
-    /// far end to connect.
+    /// Sends a frame to the far end, and returns when it has come back. The first time it also
+    /// waits for the far end to connect.
     ///
     /// # Errors
     ///
