@@ -6,7 +6,7 @@ use std::time::Instant;
 use hoptree_core::{
     Address, Event, LinkId, LinkIds, Recurrence, Secret, SendError, TransportError,
 };
-use hoptree_system::{Doorstep, explain, explain_listen, require_loopback};
+use hoptree_system::{Unauthenticated, explain, explain_listen, require_loopback};
 use hoptree_zmtp::{Endpoint, Place, SocketFile};
 
 use crate::authenticator::Authenticator;
@@ -40,7 +40,7 @@ pub(crate) struct Listener {
 /// What keeps strangers off.
 struct Guard {
     authenticator: Authenticator,
-    doorstep: Doorstep,
+    unauthenticated: Unauthenticated,
 }
 
 impl Listener {
@@ -74,7 +74,7 @@ impl Listener {
         let (socket, descriptor, endpoint) = bound.map_err(cannot_listen)?;
         let endpoint = Endpoint::from_address(&Address(endpoint))
             .expect("libzmq listens where it was told to");
-        let guard = Guard { authenticator, doorstep: Doorstep::of(descriptor) };
+        let guard = Guard { authenticator, unauthenticated: Unauthenticated::of(descriptor) };
         let address = ListenerAddress::guarded(endpoint, nonce).address();
         Ok(Listener::new(socket, Some(guard), address, None))
     }
@@ -207,7 +207,7 @@ impl Listener {
         self.read_reports()?;
         self.roster.meet(id, link, fd);
         if let Some(guard) = &self.guard {
-            guard.doorstep.let_in(fd);
+            guard.unauthenticated.admit(fd);
         }
         deliver(Event::Up(link));
         deliver(Event::Frame(link, frame));
