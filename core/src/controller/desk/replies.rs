@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_so_many_bytes_of_replies() {
+    fn the_bytes_of_replies_that_wait_are_bounded() {
         let mut replies = Replies::new(Order::Input);
         let ids = [(); 2].map(|()| replies.open(Pending::verb(Time::ZERO)));
         replies.reply(ids[1], Reply::Ok(&"x".repeat(HELD_BYTES_MAX)));

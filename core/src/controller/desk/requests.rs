@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_so_many_parts_and_no_more() {
+    fn the_parts_that_wait_are_bounded() {
         let mut requests = Requests::default();
         let (command, node) = (RequestId(1), NodeId::compute(1).unwrap());
         let part = || Operation::Part { command, node, kind: Kind::Exec, body: [].into() };
