@@ -54,7 +54,7 @@ use crate::{
 };
 
 /// The control node: it understands the console's lines, sends what they ask for down the tree, and
-/// prints one answer for each that has one.
+/// prints one reply for each that has one.
 pub struct Controller {
     pid: u32,
     transport: &'static str,
@@ -115,7 +115,7 @@ impl Controller {
         self.reading.can_interrupt() || cancel::is_under_way(&self.desk)
     }
 
-    /// Whether any command so far was answered with an error.
+    /// Whether the reply to any command so far was an error.
     #[must_use]
     pub fn any_failed(&self) -> bool {
         self.desk.replies.any_failed()
@@ -123,14 +123,14 @@ impl Controller {
 
     fn line(&mut self, now: Time, line: &[u8]) {
         match language::parse(line) {
-            Err(wrong) => self.answer_at_once(now, Reply::Error(&wrong)),
+            Err(wrong) => self.reply_at_once(now, Reply::Error(&wrong)),
             Ok(Line::Blank) => {}
             Ok(Line::Create { node, parent, transport }) => {
                 create::begin(&mut self.desk, node, parent, transport);
             }
             Ok(Line::Exec { line: "", .. } | Line::ExecMany { line: "", .. }) => {
                 let wrong = format!("WORD is missing: expected {}", self.modules.words());
-                self.answer_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
+                self.reply_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
             }
             Ok(Line::Exec { node, line, patience }) => {
                 let (desk, children) = (&mut self.desk, &self.children);
@@ -147,11 +147,11 @@ impl Controller {
             Ok(Line::Remove(node)) => remove::begin(&mut self.desk, node),
             Ok(Line::Help) => {
                 let help = help::text(self.modules.registry());
-                self.answer_at_once(now, Reply::Lines(&help));
+                self.reply_at_once(now, Reply::Lines(&help));
             }
             Ok(Line::Tree) => {
                 let picture = tree::text(&self.desk, now);
-                self.answer_at_once(now, Reply::Lines(&picture));
+                self.reply_at_once(now, Reply::Lines(&picture));
             }
             Ok(Line::Exit) => self.reading.end(),
             Ok(Line::Sleep(pause)) => self.reading.sleep(now + pause),
@@ -181,9 +181,9 @@ impl Controller {
         }
     }
 
-    fn answer_at_once(&mut self, now: Time, reply: Reply<'_>) {
+    fn reply_at_once(&mut self, now: Time, reply: Reply<'_>) {
         let request = self.desk.replies.open(Pending::verb(now));
-        self.desk.answer(request, reply);
+        self.desk.reply(request, reply);
     }
 
     /// Sends what waits in the outbox: down the tree, or to the control node itself as a parent.
@@ -242,7 +242,7 @@ impl Controller {
                 let line = desk.replies.take_line(request);
                 match exec::advance(desk, children, now, request, node, line.len()) {
                     Turn::Send(admitted) => self.send(now, &admitted.message(&line)),
-                    Turn::Answered => {}
+                    Turn::Replied => {}
                     Turn::Wait => {
                         desk.replies.keep_line(request, &line);
                         return false;
@@ -283,8 +283,8 @@ impl Controller {
                 break;
             }
         }
-        if self.desk.replies.all_answered() {
-            self.reading.all_answered();
+        if self.desk.replies.all_closed() {
+            self.reading.all_closed();
         }
     }
 
@@ -298,8 +298,8 @@ impl Controller {
         }
         let gathered = self.desk.replies.take_gathered();
         let had_news = !changes.is_empty() || !gathered.is_empty();
-        for told in gathered {
-            module_verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
+        for answers in gathered {
+            module_verb::gathered(&mut self.desk, &mut self.modules, &moment, answers);
         }
         let effects = self.modules.take_effects();
         let had_work = had_news || !effects.is_empty();
@@ -311,10 +311,10 @@ impl Controller {
                 Effect::Offload(job) => out.push(Output::Offload(job)),
                 Effect::AskAll(call, module, question) => {
                     let (desk, children) = (&mut self.desk, &self.children);
-                    let told = exec_many::ask_all(desk, children, now, call, module, question);
-                    if let Some(told) = told {
+                    let answers = exec_many::ask_all(desk, children, now, call, module, question);
+                    if let Some(answers) = answers {
                         let moment = self.moment(now);
-                        module_verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
+                        module_verb::gathered(&mut self.desk, &mut self.modules, &moment, answers);
                     }
                 }
                 Effect::Publish(module, value) => self.children.publish(module, &value),
@@ -356,7 +356,7 @@ impl Controller {
 
     /// Ends the tree when there is nothing more to wait for.
     fn close_when_done(&mut self, now: Time, out: &mut Vec<Output>) {
-        let over = self.muted || (self.reading.has_ended() && self.desk.replies.all_answered());
+        let over = self.muted || (self.reading.has_ended() && self.desk.replies.all_closed());
         if over && !std::mem::replace(&mut self.closing, true) {
             let grace = remove::end_grace(&self.desk, NodeId::CONTROL);
             self.children.end(now, grace, out);
@@ -371,9 +371,9 @@ impl Node for Controller {
             Input::Line(line) if line.len() <= LINE_BYTES_MAX => self.line(now, line),
             Input::Line(_) | Input::LineTooLong => {
                 let text = format!("the line is longer than {LINE_BYTES_MAX} bytes");
-                self.answer_at_once(now, Reply::Error(&text));
+                self.reply_at_once(now, Reply::Error(&text));
             }
-            Input::LineRefused(text) => self.answer_at_once(now, Reply::Error(text)),
+            Input::LineRefused(text) => self.reply_at_once(now, Reply::Error(text)),
             Input::EndOfInput => self.reading.end(),
             Input::OutputBlocked(is_blocked) => self.output_blocked = is_blocked,
             Input::Interrupt => {

@@ -112,5 +112,5 @@ fn decline(desk: &mut Desk, request: RequestId, why: &[u8]) {
         take(desk, charge.target, request, false);
         desk.abandon(request, Leftover { charge: Some(charge), removed: None });
     }
-    desk.answer(request, Reply::ErrorOf(node, why));
+    desk.reply(request, Reply::ErrorOf(node, why));
 }

@@ -15,13 +15,13 @@ pub(crate) fn begin(desk: &mut Desk, now: Time, set: Option<&NodeSet<'_>>) {
     let request = desk.replies.open(Pending::verb(now));
     let nodes = match set.map(|set| selection::select(desk, set)).transpose() {
         Ok(nodes) => nodes,
-        Err(wrong) => return desk.answer(request, Reply::Error(&format!("cancel: {wrong}"))),
+        Err(wrong) => return desk.reply(request, Reply::Error(&format!("cancel: {wrong}"))),
     };
     let is_meant = |node: &NodeId| nodes.as_ref().is_none_or(|nodes| nodes.contains(node));
     for (request, _) in under_way(desk).into_iter().filter(|(_, node)| is_meant(node)) {
         outcomes::give_up(desk, request, GiveUpReason::Cancelled);
     }
-    desk.answer(request, Reply::Ok(""));
+    desk.reply(request, Reply::Ok(""));
 }
 
 /// Cancels everything, and says which nodes had not answered.

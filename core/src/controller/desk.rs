@@ -80,19 +80,19 @@ impl Desk {
         }
     }
 
-    /// Notes a command, which waits for its answer from now on.
+    /// Notes a command, which waits for its reply from now on.
     pub fn open(&mut self, operation: Operation) -> RequestId {
         self.replies.open(Pending::new(operation))
     }
 
-    /// What a command does, or a part of one, that waits for its answer.
+    /// What a command does, or a part of one, that waits for its reply.
     pub fn operation(&self, request: RequestId) -> Option<&Operation> {
         self.replies.pending(request).map(|pending| &pending.operation)
     }
 
-    /// Answers a command, or a part of one.
-    pub fn answer(&mut self, request: RequestId, reply: Reply<'_>) {
-        self.replies.answer(request, reply);
+    /// Replies to a command, or to a part of one.
+    pub fn reply(&mut self, request: RequestId, reply: Reply<'_>) {
+        self.replies.reply(request, reply);
     }
 
     /// Queues a command for a node, which is known of from now on.

@@ -18,8 +18,8 @@ pub(crate) enum Turn {
     Send(Admitted),
     /// A window is full, but the node answers.
     Wait,
-    /// It can't be sent, and its command has been told so.
-    Answered,
+    /// It can't be sent, and the reply to its command says so.
+    Replied,
 }
 
 /// A request for a node.
@@ -55,7 +55,7 @@ impl Admitted {
 }
 
 /// Takes in the command. Returns what to send of it at once; otherwise it waits for its turn, or
-/// has been answered.
+/// has its reply.
 pub(crate) fn begin(
     desk: &mut Desk,
     children: &Children,
@@ -67,13 +67,13 @@ pub(crate) fn begin(
     let operation = Operation::Exec { node, line: Vec::new() };
     let request = desk.replies.open(Pending { patience, ..Pending::new(operation) });
     if desk.tree.record(node).is_none() {
-        desk.answer(request, Reply::NotFoundOf(node));
+        desk.reply(request, Reply::NotFoundOf(node));
         return None;
     }
     if desk.turns.is_free(node) {
         match advance(desk, children, now, request, node, line.len()) {
             Turn::Send(admitted) => return Some(admitted),
-            Turn::Answered => return None,
+            Turn::Replied => return None,
             Turn::Wait => {}
         }
     }
@@ -90,7 +90,7 @@ pub(crate) fn with_terms(patience: Patience, line: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Admits a line of this many bytes for its node, or answers why not.
+/// Admits a line of this many bytes for its node, or replies why not.
 pub(crate) fn advance(
     desk: &mut Desk,
     children: &Children,
@@ -103,7 +103,7 @@ pub(crate) fn advance(
 }
 
 /// Admits a request to a node and records it as sent, to a life with an allowance; or leaves it
-/// queued; or answers it with the reason.
+/// queued; or replies with the reason.
 pub(crate) fn admit(desk: &mut Desk, children: &Children, now: Time, wanted: Wanted) -> Turn {
     let Wanted { request, node, bytes, command } = wanted;
     let patience = desk.replies.pending(request).map(|pending| pending.patience);
@@ -132,8 +132,8 @@ pub(crate) fn admit(desk: &mut Desk, children: &Children, now: Time, wanted: Wan
             }
         }
     };
-    desk.answer(request, refused);
-    Turn::Answered
+    desk.reply(request, refused);
+    Turn::Replied
 }
 
 /// The node has answered, or a node above it has.
@@ -149,7 +149,7 @@ pub(crate) fn answered(
         Status::Failed => Reply::ErrorOf(node, text.as_bytes()),
         Status::Unavailable => Reply::UnavailableOf(node),
     };
-    desk.answer(request, reply);
+    desk.reply(request, reply);
 }
 
 /// There is no answer, within `limit` if that is the reason.
@@ -166,5 +166,5 @@ pub(crate) fn gave_up(
         GiveUpReason::Excess => Reply::ErrorOf(node, b"its node sends more output than it may"),
         GiveUpReason::Lost | GiveUpReason::Silent => Reply::UnavailableOf(node),
     };
-    desk.answer(request, reply);
+    desk.reply(request, reply);
 }

@@ -1,5 +1,5 @@
 //! `exec` for many nodes, and what a module asks of all of them: each node is asked by a part of
-//! the command, which is answered as an `exec` for one node is.
+//! the command, which has its reply as an `exec` for one node has.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ pub(crate) fn begin(
         Ok(nodes) => nodes,
         Err(wrong) => {
             let request = desk.replies.open(Pending::verb(now));
-            return desk.answer(request, Reply::Error(&format!("exec: {wrong}")));
+            return desk.reply(request, Reply::Error(&format!("exec: {wrong}")));
         }
     };
     let command = desk.open(Operation::Many(Box::new(Gather::lines(&nodes))));
@@ -82,7 +82,7 @@ fn fan_out(
     }
 }
 
-/// Sends a part to its node, or answers why not. False when it must wait.
+/// Sends a part to its node, or replies why not. False when it must wait.
 pub(crate) fn advance(
     desk: &mut Desk,
     children: &Children,
@@ -94,7 +94,7 @@ pub(crate) fn advance(
     let (bytes, command) = (part.body.len(), Some(part.command));
     match exec::admit(desk, children, now, Wanted { request, node, bytes, command }) {
         Turn::Wait => return false,
-        Turn::Answered => {}
+        Turn::Replied => {}
         Turn::Send(admitted) => {
             let link = children.link_to(admitted.life);
             desk.outbox.part(admitted.life, request, link, admitted.flags(), part);

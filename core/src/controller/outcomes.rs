@@ -18,7 +18,7 @@ pub(crate) fn answered(
     status: Status,
     body: &[u8],
 ) {
-    if let Some(probe) = desk.probes.answered(request) {
+    if let Some(probe) = desk.probes.take(request) {
         return probed(desk, now, probe, status);
     }
     let Some(pending) = desk.replies.pending_mut(request) else {
@@ -66,7 +66,7 @@ fn probed(desk: &mut Desk, now: Time, Probe { life, asker }: Probe, status: Stat
 }
 
 fn answered_late(desk: &mut Desk, now: Time, request: RequestId, status: Status) {
-    let Leftover { charge, removed } = desk.abandoned.answered(request);
+    let Leftover { charge, removed } = desk.abandoned.drop_answer(request);
     desk.give_back(now, charge, status);
     let removed = removed.filter(|life| desk.tree.life(life.node) == Some(*life));
     match (removed, status) {
@@ -76,7 +76,7 @@ fn answered_late(desk: &mut Desk, now: Time, request: RequestId, status: Status)
     }
 }
 
-/// Answers a request whose node does not.
+/// Replies to the command of a request whose node does not answer.
 pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: GiveUpReason) {
     let Some(pending) = desk.replies.pending_mut(request) else { return };
     let mut leftover = Leftover { charge: pending.charge.take(), removed: None };
@@ -95,7 +95,7 @@ pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: GiveUpReason) {
             leftover.removed = remove::gave_up(desk, request, node, stage);
         }
         Operation::Verb | Operation::Many(_) => {
-            desk.answer(request, Reply::Error(&no_answer(desk.timeout)));
+            desk.reply(request, Reply::Error(&no_answer(desk.timeout)));
         }
     }
     desk.abandon(request, leftover);

@@ -26,7 +26,7 @@ pub(crate) struct Gather {
     answers: Answers,
 }
 
-/// By nodes, since they are told in ascending order.
+/// By nodes, since they are printed, or handed to the module, in ascending order.
 #[derive(Debug)]
 enum Answers {
     /// As lines for the console.
@@ -73,7 +73,7 @@ impl Gather {
         }
     }
 
-    /// The request whose answer is still to come before those of others can be told.
+    /// The request whose answer is still to come before those of others can be printed.
     pub fn first_awaited(&self) -> Option<RequestId> {
         *self.awaited.first_key_value()?.1
     }
@@ -105,7 +105,7 @@ impl Gather {
                 lines.insert(node, line);
             }
             Answers::Module(_, answers) => {
-                answers.insert(node, answer(reply));
+                answers.insert(node, module_answer(reply));
             }
         }
     }
@@ -149,7 +149,8 @@ fn concatenated(lines: BTreeMap<NodeId, Vec<u8>>) -> Vec<u8> {
     all
 }
 
-fn answer(reply: Reply<'_>) -> Answer {
+/// What a module learns of a reply.
+fn module_answer(reply: Reply<'_>) -> Answer {
     let owned = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
     match reply {
         Reply::OkOf(_, text) => Answer::Given(Ok(owned(text))),
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_told_in_the_order_of_nodes_when_all_are_there() {
+    fn lines_come_in_the_order_of_nodes_when_all_are_there() {
         let mut gather = Gather::lines(&nodes([2, 9, 10]));
         gather.add(node(10), Reply::OkOf(node(10), b"ten"));
         gather.add(node(2), Reply::UnavailableOf(node(2)));

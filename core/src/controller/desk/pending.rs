@@ -8,7 +8,7 @@ use super::windows::Charge;
 use crate::wire::{Kind, Terms};
 use crate::{Life, NodeId, RequestId, Time};
 
-/// A command that waits for its answer.
+/// A command that waits for its reply.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub operation: Operation,
@@ -66,7 +66,7 @@ pub(crate) enum Operation {
     Create { node: NodeId, parent: NodeId, transport: Option<String>, stage: CreateStage },
     /// The end of a node and all below it.
     Remove { node: NodeId, stage: RemoveStage },
-    /// A console command of a module, answered later.
+    /// A console command of a module, which has its reply later.
     Verb,
 }
 
@@ -114,7 +114,7 @@ impl Pending {
         Pending { operation, sent: None, charge: None, patience: Patience::Default }
     }
 
-    /// A console command that a module answers later, sent at `now`.
+    /// A console command whose reply a module gives later, sent at `now`.
     pub fn verb(now: Time) -> Pending {
         Pending { sent: Some(now), ..Pending::new(Operation::Verb) }
     }

@@ -1,4 +1,4 @@
-//! What is printed as the answer to one command, or to one part of it.
+//! The reply to one command, or to one part of it: what is printed.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) const TOO_MANY: &str = "Too many requests are waiting";
 pub(crate) const OUT_OF_MEMORY: &[u8] =
     b"out of memory: the control node has none for a command or an answer of this length";
 
-/// What is printed as the answer to a command.
+/// What is printed for a command.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reply<'a> {
     /// `Ok`, or `Ok: TEXT`.
