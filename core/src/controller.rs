@@ -132,15 +132,15 @@ impl Controller {
                 let wrong = format!("WORD is missing: expected {}", self.modules.words());
                 self.reply_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
             }
-            Ok(Line::Exec { node, line, patience }) => {
+            Ok(Line::Exec { node, line, options }) => {
                 let (desk, children) = (&mut self.desk, &self.children);
-                let line = exec::with_terms(patience, line.as_bytes());
-                if let Some(admitted) = exec::begin(desk, children, now, node, &line, patience) {
+                let line = exec::with_terms(desk, options, line.as_bytes());
+                if let Some(admitted) = exec::begin(desk, children, now, node, &line, options) {
                     self.send(now, &admitted.message(&line));
                 }
             }
-            Ok(Line::ExecMany { set, line, patience }) => {
-                exec_many::begin(&mut self.desk, &self.children, now, &set, line, patience);
+            Ok(Line::ExecMany { set, line, options }) => {
+                exec_many::begin(&mut self.desk, &self.children, now, &set, line, options);
             }
             Ok(Line::Cancel(set)) => cancel::begin(&mut self.desk, now, set.as_ref()),
             Ok(Line::Ping(node)) => ping::begin(&mut self.desk, now, node),

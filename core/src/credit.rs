@@ -90,7 +90,6 @@ impl Credit {
     }
 
     /// This many bytes more may be sent than before.
-    #[cfg(any(test, feature = "testkit"))]
     pub fn grant_more(&self, bytes: usize) {
         let granted = self.lock().granted;
         self.grant(granted + bytes as u64);

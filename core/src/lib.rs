@@ -128,7 +128,7 @@ pub const PUBLISHED_BYTES_MAX: usize = 1024;
 
 /// How much output of one call may wait on its node until the console has read what came before, in
 /// bytes; see [`Context::emit`].
-pub const OUTPUT_WAITING_BYTES_MAX: usize = 256 * 1024;
+pub const OUTPUT_WAITING_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What the page shows compiles.
 #[cfg(doctest)]

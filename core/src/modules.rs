@@ -6,11 +6,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use calls::Calls;
-pub(crate) use calls::{Finished, Send};
+pub(crate) use calls::{Finished, Held, Send};
 
 use crate::args::shown;
 use crate::command::Effect;
 use crate::time::earliest;
+use crate::wire::Terms;
 use crate::{
     Answer, Args, Call, Change, Command, Context, Facts, Failure, NodeId, Outcome, Registry, Reply,
     RequestId, Stream, Time, nearest,
@@ -37,19 +38,19 @@ impl Modules {
         &self.registry
     }
 
-    /// How long a call may be open, unless it says otherwise.
-    pub fn timeout_default(&self) -> Duration {
-        self.timeout
+    /// What holds for a call that does not say otherwise.
+    pub fn terms_default(&self) -> Terms {
+        Terms { timeout: Some(self.timeout), is_folded: false }
     }
 
-    /// Answers what a user wrote after `exec ID`, within `timeout` if there is one.
+    /// Answers what a user wrote after `exec ID`.
     pub fn exec(
         &mut self,
         now: Time,
         facts: &Facts,
         id: RequestId,
         line: &str,
-        timeout: Option<Duration>,
+        terms: Terms,
     ) -> Outcome {
         let (word, rest) = split_word(line);
         let Some(module) = self.registry.module_of_word(word) else {
@@ -59,9 +60,9 @@ impl Modules {
             true => word,
             false => self.registry.module(module).name,
         };
-        let deadline = now + timeout.unwrap_or(Duration::MAX);
+        let deadline = now + terms.timeout.unwrap_or(Duration::MAX);
         let call = Call { id, word, args: arguments(prefix, rest)?, deadline };
-        self.call(now, facts, module, &call, prefix, timeout)
+        self.call(now, facts, module, &call, prefix, terms)
     }
 
     /// Answers a console command, or says `None` when no module claims its verb.
@@ -75,10 +76,10 @@ impl Modules {
     ) -> Option<Outcome> {
         let module = self.registry.module_of_verb(verb)?;
         let (args, deadline) = (arguments(verb, rest), now + self.timeout);
-        let timeout = Some(self.timeout);
+        let terms = self.terms_default();
         Some(args.and_then(|args| {
             let call = Call { id, word: verb, args, deadline };
-            self.call(now, facts, module, &call, verb, timeout)
+            self.call(now, facts, module, &call, verb, terms)
         }))
     }
 
@@ -96,7 +97,7 @@ impl Modules {
         };
         let outcome =
             self.with(now, facts, module, |instance, cx| instance.asked(cx, id, question));
-        self.note(now, id, module, outcome, "", Some(self.timeout))
+        self.note(now, id, module, outcome, "", self.terms_default())
     }
 
     /// Hands a module the answers to what it has asked on behalf of an open call.
@@ -112,7 +113,7 @@ impl Modules {
         let prefix = self.calls.take_prefix(id).unwrap_or_default();
         let outcome =
             self.with(now, facts, module, |instance, cx| instance.gathered(cx, id, answers));
-        self.note(now, id, module, outcome, &prefix, Some(self.timeout))
+        self.note(now, id, module, outcome, &prefix, self.terms_default())
     }
 
     /// Hands a published value to the module that it belongs to, when this node has it.
@@ -160,11 +161,6 @@ impl Modules {
         self.calls.ids()
     }
 
-    /// As [`Calls::is_open`].
-    pub fn is_open(&self, id: RequestId) -> bool {
-        self.calls.is_open(id)
-    }
-
     /// As [`Calls::emit`].
     pub fn emit(
         &mut self,
@@ -174,6 +170,11 @@ impl Modules {
         send: &mut Send<'_>,
     ) -> Result<(), Failure> {
         self.calls.emit(id, stream, bytes, send)
+    }
+
+    /// As [`Calls::job_output`].
+    pub fn job_output(&mut self, id: RequestId, stream: Stream, bytes: &[u8], send: &mut Send<'_>) {
+        self.calls.job_output(id, stream, bytes, send);
     }
 
     /// As [`Calls::grant`].
@@ -221,10 +222,10 @@ impl Modules {
         module: usize,
         call: &Call<'_>,
         prefix: &str,
-        timeout: Option<Duration>,
+        terms: Terms,
     ) -> Outcome {
         let outcome = self.with(now, facts, module, |instance, cx| instance.call(cx, call));
-        self.note(now, call.id, module, outcome, prefix, timeout)
+        self.note(now, call.id, module, outcome, prefix, terms)
     }
 
     /// Notes that a call is open when it is, and completes the text of a failure.
@@ -235,7 +236,7 @@ impl Modules {
         module: usize,
         outcome: Outcome,
         prefix: &str,
-        timeout: Option<Duration>,
+        terms: Terms,
     ) -> Outcome {
         let has_emitted = self.effects.iter().any(|effect| effect.emits_for(id));
         let answer = match outcome {
@@ -245,7 +246,7 @@ impl Modules {
             Err(failure) if has_emitted => Some(Err(failure)),
             outcome => return outcome.map_err(|failure| prefixed(prefix, failure)),
         };
-        self.calls.open(now, id, module, prefix, timeout);
+        self.calls.open(now, id, module, prefix, terms);
         self.effects.extend(answer.map(|answer| Effect::Answer(id, answer)));
         Ok(Reply::Later)
     }

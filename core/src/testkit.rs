@@ -120,7 +120,7 @@ impl Harness {
             let outcome = self.modules.verb(self.now, &self.facts, call, verb, rest);
             outcome.expect("the module claims the verb")
         } else {
-            self.modules.exec(self.now, &self.facts, call, line, Some(TIMEOUT))
+            self.modules.exec(self.now, &self.facts, call, line, self.modules.terms_default())
         };
         self.note(call, outcome);
         call
@@ -240,7 +240,7 @@ impl Harness {
     }
 
     fn finish(&mut self, call: RequestId, outcome: Result<String, Failure>) {
-        if let Finished::Answered(outcome) = self.modules.finish(call, outcome) {
+        if let Finished::Answered(outcome, _) = self.modules.finish(call, outcome) {
             self.answers.push((call, outcome.map_err(|failure| failure.0)));
         }
     }

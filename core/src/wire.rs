@@ -6,6 +6,7 @@
 //! passes a message on reads its header and copies its body. Bodies that are not text are postcard.
 
 mod fan;
+mod folded;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use fan::{FAN_BODY_BYTES_MAX, Fan};
+pub(crate) use folded::Folded;
 
 use crate::{Ancestor, Incarnation, Life, NodeId, Proof, Proved, RequestId, Seed, Stream, Token};
 
@@ -177,8 +179,8 @@ impl Allowance {
 }
 
 /// The flags of a message: whether it is the first and the last piece of its body; the status of an
-/// answer, the stream of output, or what the answer to a request is allowed; and whether the line of a
-/// request has its [`Terms`] in front.
+/// answer, the stream of output, or what the answer to a request is allowed; whether the line of a
+/// request has its [`Terms`] in front; and whether the body of an answer is a [`Folded`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flags(u8);
 
@@ -188,6 +190,7 @@ impl Flags {
     const STATUS_SHIFT: u8 = 2;
     const STATUS_MASK: u8 = 3;
     const TERMS: u8 = 16;
+    const FOLDED: u8 = 32;
 
     pub fn new(status: Status) -> Flags {
         Flags(Self::FIRST | Self::LAST | ((status as u8) << Self::STATUS_SHIFT))
@@ -206,6 +209,11 @@ impl Flags {
     /// These, of a line that has its [`Terms`] in front if `has_terms`.
     pub fn with_terms(self, has_terms: bool) -> Flags {
         Flags(if has_terms { self.0 | Self::TERMS } else { self.0 })
+    }
+
+    /// These, of an answer whose body is a [`Folded`].
+    pub fn folded(self) -> Flags {
+        Flags(self.0 | Self::FOLDED)
     }
 
     /// The flags of a piece of a message that has these.
@@ -253,6 +261,10 @@ impl Flags {
             0 => Stream::Out,
             _ => Stream::Err,
         }
+    }
+
+    pub fn is_folded(self) -> bool {
+        self.0 & Self::FOLDED != 0
     }
 
     pub fn has_terms(self) -> bool {
@@ -451,6 +463,8 @@ pub(crate) struct Hello {
 pub(crate) struct Terms {
     /// How long its answer is waited for; for ever without.
     pub timeout: Option<Duration>,
+    /// Its output comes with its answer, as a [`Folded`], unless there is too much of it.
+    pub is_folded: bool,
 }
 
 /// What life to start.

@@ -8,7 +8,7 @@ mod parent_search;
 
 use std::time::Duration;
 
-use answers::{Answers, CANCELLED, OUT_OF_MEMORY};
+use answers::{Answer, Answers, CANCELLED, OUT_OF_MEMORY};
 use inbox::{Inbox, OutOfMemory, Request};
 use parent::{Found, Parent};
 
@@ -177,7 +177,7 @@ impl Worker {
                 Err(OutOfMemory) => {
                     let (id, allowance) = (message.request, message.flags.allowance());
                     let failure = Err(Failure::from(OUT_OF_MEMORY));
-                    self.answers.send(now, id, allowance, failure, parent);
+                    self.answers.send(now, id, allowance, failure.into(), parent);
                 }
             },
             Kind::Ask => self.run_or_wait(now, message),
@@ -232,7 +232,7 @@ impl Worker {
             Ok(Reply::Later) => return self.answers.expect(id, allowance),
             Err(failure) => Err(failure),
         };
-        self.answers.send(now, id, allowance, outcome, &mut self.parent);
+        self.answers.send(now, id, allowance, outcome.into(), &mut self.parent);
     }
 
     /// Answers a question of a module at the control node.
@@ -246,13 +246,13 @@ impl Worker {
     /// Runs the line of an exec.
     fn command(&mut self, now: Time, id: RequestId, flags: Flags, body: &[u8]) -> Outcome {
         let (terms, line) = match flags.has_terms() {
-            false => (Terms { timeout: Some(self.modules.timeout_default()) }, body),
+            false => (self.modules.terms_default(), body),
             true => postcard::take_from_bytes::<Terms>(body)
                 .map_err(|_| Failure::from("a command without its terms"))?,
         };
         let line = str::from_utf8(line).map_err(|_| Failure::from("the command is not UTF-8"))?;
         let (real, facts) = (self.clock.real(now), self.facts());
-        self.modules.exec(real, &facts, id, line, terms.timeout)
+        self.modules.exec(real, &facts, id, line, terms)
     }
 
     fn facts(&self) -> Facts {
@@ -292,8 +292,9 @@ impl Worker {
     /// Answers a call that was open; one that is not (any more) is not answered.
     fn finish(&mut self, now: Time, id: RequestId, outcome: Result<String, Failure>) {
         match self.modules.finish(id, outcome) {
-            Finished::Answered(outcome) => {
-                self.answers.send_later(now, id, outcome, &mut self.parent);
+            Finished::Answered(outcome, held) => {
+                let answer = Answer { held, ..Answer::from(outcome) };
+                self.answers.send_later(now, id, answer, &mut self.parent);
             }
             Finished::Waits => {}
             Finished::Unknown => self.traffic.answers_dropped += 1,
@@ -302,9 +303,10 @@ impl Worker {
 
     /// Sends output that a job has emitted, which there was credit for.
     fn send_output(&mut self, id: RequestId, stream: Stream, bytes: &[u8]) {
-        if self.modules.is_open(id) {
-            self.parent.send(&Message::output(self.life, id, stream, bytes));
-        }
+        let (life, parent) = (self.life, &mut self.parent);
+        self.modules.job_output(id, stream, bytes, &mut |stream, bytes| {
+            parent.send(&Message::output(life, id, stream, bytes));
+        });
     }
 
     /// A module has emitted output in this thread.
@@ -314,7 +316,7 @@ impl Worker {
             parent.send(&Message::output(life, id, stream, bytes));
         };
         if let Err(failure) = self.modules.emit(id, stream, bytes, send) {
-            self.answers.send_later(now, id, Err(failure), &mut self.parent);
+            self.answers.send_later(now, id, Err(failure).into(), &mut self.parent);
         }
     }
 
@@ -326,7 +328,7 @@ impl Worker {
         };
         let real = self.clock.real(now);
         if let Some(outcome) = self.modules.grant(real, id, granted, send) {
-            self.answers.send_later(now, id, outcome, &mut self.parent);
+            self.answers.send_later(now, id, outcome.into(), &mut self.parent);
         }
     }
 
@@ -336,9 +338,9 @@ impl Worker {
         let failure = Err(Failure::from(CANCELLED));
         if let Some(request) = self.inbox.cancel(id) {
             let allowance = request.flags.allowance();
-            self.answers.send(now, id, allowance, failure, &mut self.parent);
+            self.answers.send(now, id, allowance, failure.into(), &mut self.parent);
         } else if self.modules.cancel(real, &facts, id) {
-            self.answers.send_later(now, id, failure, &mut self.parent);
+            self.answers.send_later(now, id, failure.into(), &mut self.parent);
         }
     }
 
@@ -461,7 +463,7 @@ impl Worker {
         for id in self.modules.timeout(real, &facts) {
             // Nobody waits for it, but the windows count it until it is answered.
             let outcome = Err(Failure::from("it took too long"));
-            self.answers.send_later(now, id, outcome, &mut self.parent);
+            self.answers.send_later(now, id, outcome.into(), &mut self.parent);
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn timeout(desk: &mut Desk, now: Time) {
     let pending = desk.replies.all_pending();
     let mut waiting: Vec<_> = pending
         .filter_map(|(request, pending)| {
-            let limit = pending.patience.limit(desk.timeout)?;
+            let limit = pending.options.limit(desk.timeout)?;
             Some((request, pending.sent?, limit, pending.asked()))
         })
         .collect();

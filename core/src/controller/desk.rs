@@ -5,6 +5,7 @@
 
 pub(super) mod abandoned;
 pub(super) mod deferred;
+pub(super) mod fold;
 pub(super) mod gather;
 pub(super) mod intake;
 pub(super) mod outbox;
@@ -191,7 +192,7 @@ impl Desk {
     pub fn sent(&mut self, now: Time, request: RequestId) {
         if let Some(pending) = self.replies.pending_mut(request) {
             pending.sent = Some(now);
-            let limit = pending.patience.limit(self.timeout);
+            let limit = pending.options.limit(self.timeout);
             self.wake = earliest(self.wake, limit.map(|limit| now + limit / 2));
         }
     }

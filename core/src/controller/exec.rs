@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::desk::pending::{GiveUpReason, Operation, Patience, Pending};
+use super::desk::pending::{GiveUpReason, Operation, Options, Pending};
 use super::desk::reply::{OUT_OF_MEMORY, Reply};
 use super::desk::windows::Admission;
 use super::desk::{Desk, towards};
 use crate::children::Children;
 use crate::memory;
-use crate::wire::{self, Allowance, Flags, Kind, Message, Status};
+use crate::wire::{self, Allowance, Flags, Folded, Kind, Message, Status};
 use crate::{Life, NodeId, RequestId, Time};
 
 /// What becomes of a request for a node whose turn it is.
@@ -62,10 +62,10 @@ pub(crate) fn begin(
     now: Time,
     node: NodeId,
     line: &[u8],
-    patience: Patience,
+    options: Options,
 ) -> Option<Admitted> {
     let operation = Operation::Exec { node, line: Vec::new() };
-    let request = desk.replies.open(Pending { patience, ..Pending::new(operation) });
+    let request = desk.replies.open(Pending { options, ..Pending::new(operation) });
     if desk.tree.record(node).is_none() {
         desk.reply(request, Reply::NotFoundOf(node));
         return None;
@@ -83,8 +83,8 @@ pub(crate) fn begin(
 }
 
 /// A line with what its node must be told beside it in front, as it travels.
-pub(crate) fn with_terms(patience: Patience, line: &[u8]) -> Cow<'_, [u8]> {
-    match patience.terms() {
+pub(crate) fn with_terms<'l>(desk: &Desk, options: Options, line: &'l [u8]) -> Cow<'l, [u8]> {
+    match options.terms(desk.timeout) {
         None => Cow::Borrowed(line),
         Some(terms) => Cow::Owned([&wire::body(&terms), line].concat()),
     }
@@ -106,8 +106,8 @@ pub(crate) fn advance(
 /// queued; or replies with the reason.
 pub(crate) fn admit(desk: &mut Desk, children: &Children, now: Time, wanted: Wanted) -> Turn {
     let Wanted { request, node, bytes, command } = wanted;
-    let patience = desk.replies.pending(request).map(|pending| pending.patience);
-    let has_terms = patience.is_some_and(|patience| patience.terms().is_some());
+    let options = desk.replies.pending(request).map(|pending| pending.options);
+    let has_terms = options.is_some_and(|options| options != Options::default());
     let life = desk.tree.record(node).and_then(|record| Some((record.life(node)?, record)));
     let refused = match life {
         None => Reply::NotFoundOf(node),
@@ -141,10 +141,19 @@ pub(crate) fn answered(
     desk: &mut Desk,
     request: RequestId,
     node: NodeId,
-    status: Status,
-    text: &str,
+    flags: Flags,
+    body: &[u8],
 ) {
-    let reply = match status {
+    if flags.is_folded() {
+        let reply = match Folded::decode(body) {
+            Some(folded) => Reply::FoldedOf(node, flags.status() == Status::Failed, folded),
+            None => Reply::ErrorOf(node, b"its node has sent an answer that can't be read"),
+        };
+        return desk.reply(request, reply);
+    }
+    // Only an honest node sends nothing else.
+    let text = String::from_utf8_lossy(body);
+    let reply = match flags.status() {
         Status::Ok => Reply::OkOf(node, text.as_bytes()),
         Status::Failed => Reply::ErrorOf(node, text.as_bytes()),
         Status::Unavailable => Reply::UnavailableOf(node),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::desk::Desk;
 use super::desk::gather::{Gather, Gathered, ModuleAnswers};
 use super::desk::outbox::Part;
-use super::desk::pending::{Operation, Patience, Pending};
+use super::desk::pending::{Operation, Options, Pending};
 use super::desk::reply::Reply;
 use super::exec::{self, Turn, Wanted};
 use super::node_set::NodeSet;
@@ -22,7 +22,7 @@ pub(crate) fn begin(
     now: Time,
     set: &NodeSet<'_>,
     line: &str,
-    patience: Patience,
+    options: Options,
 ) {
     let nodes = match selection::select(desk, set) {
         Ok(nodes) => nodes,
@@ -31,10 +31,11 @@ pub(crate) fn begin(
             return desk.reply(request, Reply::Error(&format!("exec: {wrong}")));
         }
     };
-    let command = desk.open(Operation::Many(Box::new(Gather::lines(&nodes))));
-    let body = exec::with_terms(patience, line.as_bytes()).into();
+    let gather = if options.is_folded { Gather::folded(&nodes) } else { Gather::lines(&nodes) };
+    let command = desk.open(Operation::Many(Box::new(gather)));
+    let body = exec::with_terms(desk, options, line.as_bytes()).into();
     let part = Part { command, kind: Kind::Exec, body };
-    fan_out(desk, children, now, nodes, &part, patience);
+    fan_out(desk, children, now, nodes, &part, options);
 }
 
 /// Takes in what a module asks of all nodes, on behalf of a call of one of its verbs. Returns the
@@ -57,7 +58,7 @@ pub(crate) fn ask_all(
     (pending.operation, pending.sent) = (Operation::Many(Box::new(gather)), None);
     let body = wire::body(&Published { module: module.to_owned(), value: question });
     let part = Part { command: call, kind: Kind::Ask, body: body.into() };
-    fan_out(desk, children, now, nodes, &part, Patience::Default);
+    fan_out(desk, children, now, nodes, &part, Options::default());
     None
 }
 
@@ -69,12 +70,12 @@ fn fan_out(
     now: Time,
     nodes: BTreeSet<NodeId>,
     part: &Part,
-    patience: Patience,
+    options: Options,
 ) {
     for node in nodes {
         let Part { command, kind, body } = part.clone();
         let operation = Operation::Part { command, node, kind, body };
-        let request = desk.replies.open_part(Pending { patience, ..Pending::new(operation) });
+        let request = desk.replies.open_part(Pending { options, ..Pending::new(operation) });
         let is_free = desk.turns.is_free(node);
         if !(is_free && advance(desk, children, now, request, node, part.clone())) {
             desk.enqueue(node, request);

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::desk::pending::Patience;
+use super::desk::pending::{Options, Patience};
 use super::node_set::NodeSet;
 use crate::args::Words;
 use crate::modules::split_word;
@@ -20,7 +20,7 @@ pub(crate) const CONSOLE_HELP: [(&str, &str); 10] = [
         "start a node below PARENT, or below the control node (-1)",
     ),
     (
-        "exec [--timeout T] IDS WORD [ARG ...]",
+        "exec [--timeout T] [--fold] IDS WORD [ARG ...]",
         "run a command on a node, or on several: 1,4-9, 1.. (and all below), *, @up, @2, !5",
     ),
     ("exit", "wait for the answers that are due, end the tree and leave"),
@@ -45,12 +45,12 @@ pub(crate) enum Line<'a> {
     Exec {
         node: NodeId,
         line: &'a str,
-        patience: Patience,
+        options: Options,
     },
     ExecMany {
         set: NodeSet<'a>,
         line: &'a str,
-        patience: Patience,
+        options: Options,
     },
     /// Stop what runs on these nodes, or everything.
     Cancel(Option<NodeSet<'a>>),
@@ -127,21 +127,28 @@ fn create(words: Words<'_>) -> Result<Line<'static>, String> {
 
 fn exec(rest: &str) -> Result<Line<'_>, String> {
     let (mut ids, mut line) = split_word(rest);
-    let mut patience = Patience::Default;
-    while ids.starts_with("--") {
-        if ids != TIMEOUT_OPTION {
-            return Err(format!("unknown option '{}': expected {TIMEOUT_OPTION}", shown(ids)));
+    let mut options = Options::default();
+    while ids.starts_with("--") || ids == FOLD_OPTION_SHORT {
+        match ids {
+            TIMEOUT_OPTION => {
+                let (time, rest) = split_word(line);
+                options.patience = timeout(time)?;
+                line = rest;
+            }
+            FOLD_OPTION | FOLD_OPTION_SHORT => options.is_folded = true,
+            _ => {
+                let known = format!("expected {TIMEOUT_OPTION} T or {FOLD_OPTION}");
+                return Err(format!("unknown option '{}': {known}", shown(ids)));
+            }
         }
-        let (time, rest) = split_word(line);
-        patience = timeout(time)?;
-        (ids, line) = split_word(rest);
+        (ids, line) = split_word(line);
     }
-    let is_one = ids.bytes().all(|byte| byte.is_ascii_digit());
+    let is_one = !options.is_folded && ids.bytes().all(|byte| byte.is_ascii_digit());
     if is_one {
         let id = Some(ids).filter(|ids| !ids.is_empty());
-        node_id("ID", id).map(|node| Line::Exec { node, line, patience })
+        node_id("ID", id).map(|node| Line::Exec { node, line, options })
     } else {
-        NodeSet::parse(ids).map(|set| Line::ExecMany { set, line, patience })
+        NodeSet::parse(ids).map(|set| Line::ExecMany { set, line, options })
     }
 }
 
@@ -168,6 +175,10 @@ fn cancel(rest: &str) -> Result<Line<'_>, String> {
 
 /// Says how long the answer to one command is waited for.
 const TIMEOUT_OPTION: &str = "--timeout";
+
+/// Has equal answers told once.
+const FOLD_OPTION: &str = "--fold";
+const FOLD_OPTION_SHORT: &str = "-b";
 
 /// Puts a node, and by default what is below it, on another transport.
 const TRANSPORT_OPTION: &str = "--transport";
@@ -249,9 +260,11 @@ mod tests {
 
     #[test]
     fn lines_are_understood() {
-        let exec = |id, line| Line::Exec { node: node(id), line, patience: Patience::Default };
+        let exec = |id, line| Line::Exec { node: node(id), line, options: Options::default() };
         let several = NodeSet::parse("5,1..,!7").unwrap();
-        let patience = Patience::AtMost(Duration::from_secs(90));
+        let options = |patience, is_folded| Options { patience, is_folded };
+        let slow = options(Patience::AtMost(Duration::from_secs(90)), false);
+        let folded = options(Patience::Endless, true);
         let create = |id, parent| Line::Create { node: node(id), parent, transport: None };
         let zeromq = || Some("zeromq".to_owned());
         for (line, meaning) in [
@@ -275,15 +288,27 @@ mod tests {
             ("exec 10  echo  a  b ", exec(10, "echo  a  b")),
             (
                 "exec 5,1..,!7 time",
-                Line::ExecMany { set: several.clone(), line: "time", patience: Patience::Default },
+                Line::ExecMany { set: several.clone(), line: "time", options: Options::default() },
             ),
             (
                 "exec --timeout 90s 5,1..,!7 echo --timeout 1",
-                Line::ExecMany { set: several.clone(), line: "echo --timeout 1", patience },
+                Line::ExecMany { set: several.clone(), line: "echo --timeout 1", options: slow },
             ),
             (
                 "exec --timeout none 1 time",
-                Line::Exec { node: node(1), line: "time", patience: Patience::Endless },
+                Line::Exec {
+                    node: node(1),
+                    line: "time",
+                    options: options(Patience::Endless, false),
+                },
+            ),
+            (
+                "exec -b --timeout none 5,1..,!7 run -b",
+                Line::ExecMany { set: several.clone(), line: "run -b", options: folded },
+            ),
+            (
+                "exec --timeout none --fold 5 time",
+                Line::ExecMany { set: NodeSet::parse("5").unwrap(), line: "time", options: folded },
             ),
             ("cancel # all", Line::Cancel(None)),
             ("cancel 5,1..,!7", Line::Cancel(Some(several))),
@@ -323,10 +348,13 @@ mod tests {
                 "exec --timeout",
                 "exec: T is missing: expected a time such as 500, 5s or 2m, or 'none'",
             ),
-            ("exec --timeout x 1 time", "or 'none', not 'x' (usage: exec [--timeout T] IDS"),
+            ("exec --timeout x 1 time", "or 'none', not 'x' (usage: exec [--timeout T]"),
             ("exec --timeout 0 1 time", "not '0'"),
             ("exec --timeout 5s", "exec: ID is missing"),
-            ("exec --timeuot 5s 1 time", "unknown option '--timeuot': expected --timeout"),
+            (
+                "exec --timeuot 5s 1 time",
+                "unknown option '--timeuot': expected --timeout T or --fold",
+            ),
             ("cancel x", "cancel: ID must be a node such as 5, or several: "),
             ("cancel 1 2", "cancel: unexpected argument '2' (usage: cancel [IDS])"),
             ("ping", "ping: ID is missing"),

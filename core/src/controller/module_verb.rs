@@ -59,7 +59,7 @@ pub(crate) fn finish(
     call: RequestId,
     outcome: Result<String, Failure>,
 ) {
-    if let Finished::Answered(outcome) = modules.finish(call, outcome) {
+    if let Finished::Answered(outcome, _) = modules.finish(call, outcome) {
         returned(desk, now, call, outcome.map(crate::Reply::Now));
     }
 }

@@ -7,17 +7,12 @@ use super::desk::pending::{CreateStage, GiveUpReason, Operation, Pending, Remove
 use super::desk::probes::Probe;
 use super::desk::reply::{Reply, no_answer};
 use super::{create, exec, ping, remove};
-use crate::wire::{Kind, Status};
+use crate::wire::{Flags, Kind, Status};
 use crate::{Change, NodeId, RequestId, Time};
 
 /// The answer to a request is there.
-pub(crate) fn answered(
-    desk: &mut Desk,
-    now: Time,
-    request: RequestId,
-    status: Status,
-    body: &[u8],
-) {
+pub(crate) fn answered(desk: &mut Desk, now: Time, request: RequestId, flags: Flags, body: &[u8]) {
+    let status = flags.status();
     if let Some(probe) = desk.probes.take(request) {
         return probed(desk, now, probe, status);
     }
@@ -28,20 +23,20 @@ pub(crate) fn answered(
     desk.intake.forget(request);
     desk.give_back(now, charge, status);
     // Only an honest node sends nothing else.
-    let text = String::from_utf8_lossy(body);
+    let text = || String::from_utf8_lossy(body);
     match desk.operation(request) {
         Some(Operation::Exec { node, .. } | Operation::Part { node, .. }) => {
             let node = *node;
-            exec::answered(desk, request, node, status, &text);
+            exec::answered(desk, request, node, flags, body);
         }
-        Some(Operation::Create { .. }) => create::answered(desk, request, status, &text),
+        Some(Operation::Create { .. }) => create::answered(desk, request, status, &text()),
         Some(Operation::Remove { node, .. }) => {
             let node = *node;
             if status == Status::Failed {
                 // Its process has not ended, but its link is gone all the same.
                 lost(desk, now, node);
             }
-            remove::answered(desk, request, node, status, &text);
+            remove::answered(desk, request, node, status, &text());
         }
         Some(Operation::Ping { .. } | Operation::Verb | Operation::Many(_)) | None => {}
     }
@@ -81,7 +76,7 @@ pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: GiveUpReason) {
     let Some(pending) = desk.replies.pending_mut(request) else { return };
     let mut leftover = Leftover { charge: pending.charge.take(), removed: None };
     desk.intake.forget_pieces(request);
-    let limit = pending.patience.limit(desk.timeout).unwrap_or(desk.timeout);
+    let limit = pending.options.limit(desk.timeout).unwrap_or(desk.timeout);
     match pending.operation {
         Operation::Exec { node, .. } | Operation::Part { node, .. } => {
             if let Some(charge) = leftover.charge.as_ref().filter(|_| why != GiveUpReason::Lost) {

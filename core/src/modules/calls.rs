@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::prefixed;
 use crate::credit::Credit;
+use crate::wire::Terms;
 use crate::{Failure, OUTPUT_WAITING_BYTES_MAX, RequestId, Stream, Time};
 
 /// Where output goes, a piece of a message's size at a time.
@@ -34,19 +35,32 @@ struct Open {
     /// How long it may take, and when that is over.
     timeout: Option<Duration>,
     expiry: Option<Time>,
-    /// Tells the work that was offloaded for it, and how much output may leave.
-    credit: Option<Arc<Credit>>,
+    /// Tells the work that was offloaded for it, and how much output that may emit.
+    job: Option<Arc<Credit>>,
+    /// How much output may leave; that of its work, unless output is held here first.
+    window: Arc<Credit>,
+    /// Output that will come with the answer, as long as there is not too much of it.
+    held: Option<Held>,
     /// Output for which there is no credit yet, and the outcome that must come after it.
     waiting: VecDeque<(Stream, Vec<u8>)>,
     waiting_bytes: usize,
     outcome: Option<Result<String, Failure>>,
 }
 
+/// Output that is held until the answer, by its streams.
+pub(crate) type Held = [Vec<u8>; 2];
+
+/// How much output of one call is held for its answer, in bytes. With more, it is not folded.
+pub(crate) const HELD_BYTES_MAX: usize = 1024 * 1024;
+
+// What is not held any more waits like other output.
+const _: () = assert!(HELD_BYTES_MAX < OUTPUT_WAITING_BYTES_MAX);
+
 /// What a call is once it has come to something.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Finished {
-    /// It is answered so.
-    Answered(Result<String, Failure>),
+    /// It is answered so, with the output that was held.
+    Answered(Result<String, Failure>, Option<Held>),
     /// Its output must leave first.
     Waits,
     /// It is not open (any more).
@@ -54,32 +68,29 @@ pub(crate) enum Finished {
 }
 
 impl Calls {
-    /// A call of this module is open from now on, for this long at most if there is a bound.
+    /// A call of this module is open from now on.
     pub fn open(
         &mut self,
         now: Time,
         id: RequestId,
         module: usize,
         prefix: &str,
-        timeout: Option<Duration>,
+        Terms { timeout, is_folded }: Terms,
     ) {
         let open = Open {
             prefix: prefix.to_owned(),
             module,
             timeout,
             expiry: None,
-            credit: None,
+            job: None,
+            window: Arc::default(),
+            held: is_folded.then(Held::default),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             outcome: None,
         };
         self.open.insert(id, open);
         self.expire_anew(now, id);
-    }
-
-    /// Whether a call is open.
-    pub fn is_open(&self, id: RequestId) -> bool {
-        self.open.contains_key(&id)
     }
 
     /// All that are open, in ascending order.
@@ -110,7 +121,12 @@ impl Calls {
 
     /// Work was offloaded for a call. Says whether that is open.
     pub fn has_job(&mut self, id: RequestId, credit: Arc<Credit>) -> bool {
-        self.open.get_mut(&id).map(|open| open.credit = Some(credit)).is_some()
+        let Some(open) = self.open.get_mut(&id) else { return false };
+        if open.held.is_none() {
+            open.window = Arc::clone(&credit);
+        }
+        open.job = Some(credit);
+        true
     }
 
     /// A call waits for other nodes, each of which has a deadline of its own. Says whether it is open.
@@ -135,17 +151,32 @@ impl Calls {
         send: &mut Send<'_>,
     ) -> Result<(), Failure> {
         let Some(open) = self.open.get_mut(&id) else { return Ok(()) };
-        open.waiting_bytes += bytes.len();
-        open.waiting.push_back((stream, bytes));
+        if let Some(bytes) = open.hold(stream, bytes) {
+            open.wait(stream, bytes);
+        }
         open.send_waiting(send);
         if open.waiting_bytes <= OUTPUT_WAITING_BYTES_MAX {
             return Ok(());
         }
         let why = Failure::from("it emits more than the console reads");
-        open.credit().close();
         let failure = prefixed(&open.prefix, why);
-        self.close(id);
+        self.cancel(id);
         Err(failure)
+    }
+
+    /// Sends output of the work of a call, or holds it.
+    pub fn job_output(&mut self, id: RequestId, stream: Stream, bytes: &[u8], send: &mut Send<'_>) {
+        let Some(open) = self.open.get_mut(&id) else { return };
+        if open.has_window_of_job() {
+            return send(stream, bytes);
+        }
+        let more = bytes.len();
+        if let Some(bytes) = open.hold(stream, bytes.to_vec()) {
+            open.wait(stream, bytes);
+            open.send_waiting(send);
+        } else if let Some(job) = &open.job {
+            job.grant_more(more);
+        }
     }
 
     /// In all, a call may have sent this many bytes of output. Sends what has waited for that, and
@@ -159,7 +190,7 @@ impl Calls {
     ) -> Option<Result<String, Failure>> {
         self.expire_anew(now, id);
         let open = self.open.get_mut(&id)?;
-        open.credit().grant(granted);
+        open.window.grant(granted);
         open.send_waiting(send);
         if !open.waiting.is_empty() {
             return None;
@@ -175,8 +206,8 @@ impl Calls {
             open.outcome.get_or_insert(outcome);
             return Finished::Waits;
         }
-        self.close(id);
-        Finished::Answered(outcome)
+        let held = self.close(id).and_then(|open| open.held);
+        Finished::Answered(outcome, held)
     }
 
     /// What stands before a failure of a call that has asked others, and is not open any more.
@@ -187,8 +218,8 @@ impl Calls {
     /// Nobody waits for a call any more: tells its work, and says whose it is if it was open.
     pub fn cancel(&mut self, id: RequestId) -> Option<usize> {
         let open = self.close(id)?;
-        if let Some(credit) = open.credit {
-            credit.close();
+        if let Some(job) = open.job {
+            job.close();
         }
         Some(open.module)
     }
@@ -235,8 +266,29 @@ impl Calls {
 }
 
 impl Open {
-    fn credit(&mut self) -> &Credit {
-        self.credit.get_or_insert_default()
+    /// Whether what its work emits has counted already.
+    fn has_window_of_job(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| Arc::ptr_eq(job, &self.window))
+    }
+
+    /// Holds output for the answer. Returns what is not held since there is too much of it: from then on
+    /// nothing is.
+    fn hold(&mut self, stream: Stream, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let Some(held) = &mut self.held else { return Some(bytes) };
+        let [out, err] = &*held;
+        if out.len() + err.len() + bytes.len() <= HELD_BYTES_MAX {
+            held[stream as usize].extend_from_slice(&bytes);
+            return None;
+        }
+        let [out, err] = self.held.take()?;
+        self.wait(Stream::Out, out);
+        self.wait(Stream::Err, err);
+        Some(bytes)
+    }
+
+    fn wait(&mut self, stream: Stream, bytes: Vec<u8>) {
+        self.waiting_bytes += bytes.len();
+        self.waiting.push_back((stream, bytes));
     }
 
     /// Sends what waits, as far as there is credit.
@@ -244,7 +296,7 @@ impl Open {
         while let Some((stream, mut bytes)) = self.waiting.pop_front() {
             let mut sent = 0;
             while sent < bytes.len() {
-                let piece = self.credit().try_take(bytes.len() - sent);
+                let piece = self.window.try_take(bytes.len() - sent);
                 if piece == 0 {
                     bytes.drain(..sent);
                     return self.waiting.push_front((stream, bytes));
@@ -252,11 +304,16 @@ impl Open {
                 send(stream, &bytes[sent..sent + piece]);
                 self.waiting_bytes -= piece;
                 sent += piece;
+                if !self.has_window_of_job()
+                    && let Some(job) = &self.job
+                {
+                    job.grant_more(piece);
+                }
             }
         }
     }
 
     fn is_held_up(&self) -> bool {
-        self.credit.as_ref().is_some_and(|credit| credit.is_used_up())
+        self.window.is_used_up()
     }
 }

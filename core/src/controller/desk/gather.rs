@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::fold::Fold;
 use super::reply::Reply;
 use crate::{Answer, Failure, NodeId, RequestId};
 
-/// How many bytes of answers may be gathered for a module. Those that do not fit are left out, each
-/// with an error in its place. Lines for the console have no such bound: they are printed as they
+/// How many bytes of answers may be gathered for a module, or of different ones to be folded. Those that do
+/// not fit are left out, each with an error in its place. Lines for the console have no such bound: they are printed as they
 /// come when they are many.
 const GATHERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -31,6 +32,8 @@ pub(crate) struct Gather {
 enum Answers {
     /// As lines for the console.
     Lines(BTreeMap<NodeId, Vec<u8>>),
+    /// As lines for the console, one for all that are equal.
+    Folded(Fold),
     /// For the module of this name.
     Module(&'static str, BTreeMap<NodeId, Answer>),
 }
@@ -53,6 +56,11 @@ impl Gather {
     /// What is printed for each of these nodes.
     pub fn lines(nodes: &BTreeSet<NodeId>) -> Gather {
         Gather { awaited: unasked(nodes), bytes: 0, answers: Answers::Lines(BTreeMap::new()) }
+    }
+
+    /// What is printed for all of these nodes, with equal answers told once.
+    pub fn folded(nodes: &BTreeSet<NodeId>) -> Gather {
+        Gather { awaited: unasked(nodes), bytes: 0, answers: Answers::Folded(Fold::default()) }
     }
 
     /// What these nodes answer a module.
@@ -87,7 +95,7 @@ impl Gather {
     pub fn has_room_for(&self, bytes: usize) -> bool {
         match self.answers {
             Answers::Lines(_) => true,
-            Answers::Module(..) => self.bytes + bytes <= GATHERED_BYTES_MAX,
+            Answers::Folded(_) | Answers::Module(..) => self.bytes + bytes <= GATHERED_BYTES_MAX,
         }
     }
 
@@ -103,6 +111,10 @@ impl Gather {
                 let mut line = Vec::new();
                 reply.write(&mut line);
                 lines.insert(node, line);
+            }
+            Answers::Folded(fold) => {
+                fold.add(node, reply);
+                self.bytes = fold.bytes();
             }
             Answers::Module(_, answers) => {
                 answers.insert(node, module_answer(reply));
@@ -127,6 +139,7 @@ impl Gather {
     pub fn take(&mut self) -> Option<Gathered> {
         self.awaited.is_empty().then(|| match &mut self.answers {
             Answers::Lines(lines) => Gathered::Lines(concatenated(std::mem::take(lines))),
+            Answers::Folded(fold) => Gathered::Lines(fold.lines()),
             Answers::Module(name, answers) => {
                 Gathered::Module(name, std::mem::take(answers).into_iter().collect())
             }
@@ -155,6 +168,8 @@ fn module_answer(reply: Reply<'_>) -> Answer {
     match reply {
         Reply::OkOf(_, text) => Answer::Given(Ok(owned(text))),
         Reply::ErrorOf(_, text) => Answer::Given(Err(Failure(owned(text)))),
+        Reply::FoldedOf(_, false, folded) => Answer::Given(Ok(owned(folded.text))),
+        Reply::FoldedOf(_, true, folded) => Answer::Given(Err(Failure(owned(folded.text)))),
         Reply::UnavailableOf(_) => Answer::Unavailable,
         Reply::LateOf(..) => Answer::Late,
         Reply::RefusedOf(_) => Answer::Refused,

@@ -16,7 +16,33 @@ pub(crate) struct Pending {
     pub sent: Option<Time>,
     /// What its request takes of the windows, until it is answered.
     pub charge: Option<Charge>,
+    pub options: Options,
+}
+
+/// What the user wants of one command in place of what holds for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
     pub patience: Patience,
+    /// Equal answers of its nodes are told once.
+    pub is_folded: bool,
+}
+
+impl Options {
+    /// How long its answer is waited for, if there is a bound, where the deadline of others is `default`.
+    pub fn limit(self, default: Duration) -> Option<Duration> {
+        match self.patience {
+            Patience::Default => Some(default),
+            Patience::AtMost(limit) => Some(limit),
+            Patience::Endless => None,
+        }
+    }
+
+    /// What its nodes must be told of that.
+    pub fn terms(self, default: Duration) -> Option<Terms> {
+        let Options { is_folded, .. } = self;
+        let terms = Terms { timeout: self.limit(default), is_folded };
+        (self != Options::default()).then_some(terms)
+    }
 }
 
 /// How long the answer to a request is waited for.
@@ -29,26 +55,6 @@ pub(crate) enum Patience {
     AtMost(Duration),
     /// Until it is cancelled.
     Endless,
-}
-
-impl Patience {
-    /// How long that is, if there is a bound, where the deadline of others is `default`.
-    pub fn limit(self, default: Duration) -> Option<Duration> {
-        match self {
-            Patience::Default => Some(default),
-            Patience::AtMost(limit) => Some(limit),
-            Patience::Endless => None,
-        }
-    }
-
-    /// What the node must be told of it.
-    pub fn terms(self) -> Option<Terms> {
-        match self {
-            Patience::Default => None,
-            Patience::AtMost(limit) => Some(Terms { timeout: Some(limit) }),
-            Patience::Endless => Some(Terms { timeout: None }),
-        }
-    }
 }
 
 /// What a command does.
@@ -111,7 +117,7 @@ pub(crate) enum GiveUpReason {
 
 impl Pending {
     pub fn new(operation: Operation) -> Pending {
-        Pending { operation, sent: None, charge: None, patience: Patience::Default }
+        Pending { operation, sent: None, charge: None, options: Options::default() }
     }
 
     /// A console command whose reply a module gives later, sent at `now`.

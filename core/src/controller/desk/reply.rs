@@ -1,9 +1,11 @@
 //! The reply to one command, or to one part of it: what is printed.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::time::Duration;
 
 use crate::NodeId;
+use crate::wire::Folded;
 
 /// A longer text is not grown into, but given what it needs.
 const LONG_BYTES_MIN: usize = 64 * 1024;
@@ -32,6 +34,8 @@ pub(crate) enum Reply<'a> {
     OkOf(NodeId, &'a [u8]),
     /// `Error:ID: TEXT`.
     ErrorOf(NodeId, &'a [u8]),
+    /// As these two, with the output of the command; whether it is an error.
+    FoldedOf(NodeId, bool, Folded<'a>),
     /// The node, or a request's route to it, is gone.
     UnavailableOf(NodeId),
     /// The node lives, and has not answered for this long.
@@ -47,7 +51,11 @@ pub(crate) enum Reply<'a> {
 impl Reply<'_> {
     /// Whether the command has failed.
     pub fn is_error(&self) -> bool {
-        !matches!(self, Reply::Ok(_) | Reply::OkOf(..) | Reply::Lines(_))
+        match self {
+            Reply::Ok(_) | Reply::OkOf(..) | Reply::Lines(_) => false,
+            Reply::FoldedOf(_, is_error, _) => *is_error,
+            _ => true,
+        }
     }
 
     /// How many bytes of text there are that somebody else has written.
@@ -55,7 +63,21 @@ impl Reply<'_> {
         match self {
             Reply::Ok(text) | Reply::Error(text) | Reply::Lines(text) => text.len(),
             Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => text.len(),
+            Reply::FoldedOf(_, _, folded) => folded.bytes(),
             _ => 0,
+        }
+    }
+
+    /// What stands behind who has answered.
+    pub fn text(&self) -> Cow<'_, [u8]> {
+        match *self {
+            Reply::Ok(text) | Reply::Error(text) | Reply::Lines(text) => text.as_bytes().into(),
+            Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => text.into(),
+            Reply::FoldedOf(_, _, folded) => folded.text.into(),
+            Reply::UnavailableOf(_) => UNAVAILABLE.as_bytes().into(),
+            Reply::LateOf(_, after) => no_answer(after).into_bytes().into(),
+            Reply::RefusedOf(_) => TOO_MANY.as_bytes().into(),
+            Reply::NotFoundOf(_) => NOT_FOUND.as_bytes().into(),
         }
     }
 
@@ -64,22 +86,17 @@ impl Reply<'_> {
         let written = match self {
             Reply::Ok(_) => write!(to, "Ok"),
             Reply::Error(_) => write!(to, "Error"),
-            Reply::OkOf(node, _) => write!(to, "Ok:{node}"),
-            Reply::ErrorOf(node, _) => write!(to, "Error:{node}"),
-            Reply::UnavailableOf(node) => write!(to, "Error:{node}: {UNAVAILABLE}"),
-            Reply::LateOf(node, after) => {
-                write!(to, "Error:{node}: {}", no_answer(*after))
-            }
-            Reply::RefusedOf(node) => write!(to, "Error:{node}: {TOO_MANY}"),
-            Reply::NotFoundOf(node) => write!(to, "Error:{node}: {NOT_FOUND}"),
+            Reply::OkOf(node, _) | Reply::FoldedOf(node, false, _) => write!(to, "Ok:{node}"),
+            Reply::ErrorOf(node, _)
+            | Reply::FoldedOf(node, true, _)
+            | Reply::UnavailableOf(node)
+            | Reply::LateOf(node, _)
+            | Reply::RefusedOf(node)
+            | Reply::NotFoundOf(node) => write!(to, "Error:{node}"),
             Reply::Lines(lines) => return to.extend_from_slice(lines.as_bytes()),
         };
         written.expect("writing to memory can't fail");
-        match *self {
-            Reply::Ok(text) | Reply::Error(text) => write_text(text.as_bytes(), to),
-            Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => write_text(text, to),
-            _ => {}
-        }
+        write_text(&self.text(), to);
         to.push(b'\n');
     }
 }
@@ -90,7 +107,7 @@ pub(crate) fn no_answer(after: Duration) -> String {
 }
 
 /// Writes the text of a reply, which is one line whatever a module returns.
-fn write_text(text: &[u8], to: &mut Vec<u8>) {
+pub(crate) fn write_text(text: &[u8], to: &mut Vec<u8>) {
     if text.is_empty() {
         return;
     }
