@@ -126,6 +126,15 @@ fn a_program_has_nothing_of_its_node() {
     }
 }
 
+/// Nodes raise theirs, and would hand it on from one to the next.
+#[test]
+fn a_program_has_the_user_s_limit_of_open_files() {
+    let mut console = Console::start_after("ulimit -Sn 99", &[]);
+    console.create_chain(2);
+    console.ask("exec 2 sh ulimit -Sn", "2: 99");
+    console.expect("Ok:2: exit 0");
+}
+
 /// A node waits for the processes of nodes, and a module for those of programs.
 #[test]
 fn the_ends_of_nodes_and_programs_are_told_apart() {

@@ -11,8 +11,8 @@ use hoptree_core::Failure;
 use hoptree_system::{explain_thread, original_limit, require_descriptors};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Signal, getrlimit, kill_process_group, pidfd_open, setrlimit,
-    setsid, test_kill_process_group,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process_group, pidfd_open,
+    setrlimit, setsid, test_kill_process_group,
 };
 
 use crate::guard::Guard;
@@ -47,9 +47,9 @@ impl Program {
         let guard = Arc::new(Guard::new().map_err(refused)?);
         let mut command = invocation.command()?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let its_guard = Arc::clone(&guard);
+        let (its_guard, limit) = (Arc::clone(&guard), original_limit());
         // SAFETY: `prepare` makes system calls only, which may be made between fork and exec.
-        unsafe { command.pre_exec(move || prepare(&its_guard)) };
+        unsafe { command.pre_exec(move || prepare(&its_guard, limit)) };
         let mut child = command.spawn().map_err(|error| match error.raw_os_error() {
             Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => refused(error),
             _ => invocation.refusal(&error),
@@ -106,12 +106,12 @@ fn no_process(why: &str) -> Failure {
 
 /// What the process of a program does before it becomes the program: it parts with what it has of the
 /// node. Makes no more than system calls.
-fn prepare(guard: &Guard) -> io::Result<()> {
+fn prepare(guard: &Guard, descriptors: Option<Rlimit>) -> io::Result<()> {
     guard.arm(setsid()?)?;
     reset_signals();
     close_files_at_exec();
-    // Programs that can't count further than their users' limit are started, too.
-    original_limit().map_or(Ok(()), |limit| Ok(setrlimit(Resource::Nofile, limit)?))
+    // A node may have more open than a program that uses `select` can count.
+    descriptors.map_or(Ok(()), |limit| Ok(setrlimit(Resource::Nofile, limit)?))
 }
 
 /// Has every signal come, and do what the system does by itself.

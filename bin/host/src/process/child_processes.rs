@@ -322,6 +322,7 @@ mod tests {
             directory: "/nonexistent/hoptree".into(),
             timeout: Duration::from_secs(5),
             logs: LogConfig::default(),
+            descriptors: None,
         })
     }
 
