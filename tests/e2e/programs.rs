@@ -69,11 +69,10 @@ fn every_node_runs_it() {
 #[test]
 fn however_a_program_is_ended_nothing_is_left_of_it() {
     type End = (&'static str, fn(&mut Console, &[Process]), Duration);
-    let ends: [End; 7] = [
+    let ends: [End; 6] = [
         ("cancel", |console, _| console.send("cancel 2"), LEFT_MAX),
         ("remove", |console, _| console.send("remove 2"), LEFT_MAX),
         ("the end of the tree", |console, _| console.process().signal(Signal::TERM), LEFT_MAX),
-        ("a closed input", |console, _| console.send("cancel\nexit"), LEFT_MAX),
         ("kill -9 of the parent", |_, nodes| nodes[0].kill(), LEFT_MAX),
         ("kill -9 of the control node", |console, _| console.process().kill(), LEFT_MAX),
         ("kill -9 of the node", |_, nodes| nodes[1].kill(), LEFT_BY_THE_DEAD_MAX),
@@ -91,6 +90,27 @@ fn however_a_program_is_ended_nothing_is_left_of_it() {
     let program = run_stubborn(&mut console, "--timeout 300", 2);
     console.expect("Error:2: No answer within 300 ms");
     check_gone(&program, LEFT_MAX, "its deadline");
+}
+
+#[test]
+fn a_program_may_put_things_in_order_while_its_node_ends() {
+    type End = (&'static str, fn(&mut Console));
+    let ends: [End; 4] = [
+        ("cancel", |console| console.send("cancel")),
+        ("remove", |console| console.send("remove 1")),
+        ("the end of the tree", |console| console.process().signal(Signal::TERM)),
+        ("kill -9 of the control node", |console| console.process().kill()),
+    ];
+    for (name, end) in ends {
+        let mut console = Console::start(&[]);
+        console.create_chain(2);
+        let script = "trap ': >done; exit' TERM; echo ready; while :; do sleep 0.01; done";
+        console.send(&format!("exec --timeout none 2 sh {script}"));
+        console.expect("2: ready");
+        end(&mut console);
+        let done = console.scratch().path().join("done");
+        eventually(&format!("it is in order after {name}"), PATIENCE, || done.exists());
+    }
 }
 
 /// The control node takes in what is left of them, and waits for it.

@@ -21,8 +21,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long a group may take to end when it was asked to.
 const MERCY: Duration = Duration::from_secs(2);
 
-/// How long a program may take to end when it was killed.
-const DEATH_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long a program may take to end when it was killed. A node that ends waits half a second longer than
+/// [`MERCY`].
+const DEATH_TIME_MAX: Duration = Duration::from_millis(400);
 
 /// How often to look for what nothing tells.
 const PERIOD: Duration = Duration::from_millis(10);

@@ -1,7 +1,7 @@
 //! `exec ID run PROGRAM [ARG ...]` and `exec ID sh LINE`: any program on a node, its output as it comes.
 //!
-//! A thread of the node's process starts the program, passes on what it writes, and waits for its end. Read
-//! [`execution`] first. What ends a program whose node is killed is [`guard`].
+//! A thread of the node's process starts the program, passes on what it writes, and waits for its end:
+//! `execution.rs`. What ends a program whose node is killed is in `guard.rs`.
 
 mod bell;
 mod execution;
