@@ -130,18 +130,49 @@ fn reset_signals() {
     }
 }
 
+/// The first descriptor that is none of a program's standard input, output and error.
+const FIRST: RawFd = 3;
+
 /// Has the program start with no file but its standard input, output and error.
 fn close_files_at_exec() {
-    const FIRST: RawFd = 3;
     let flag = libc::CLOSE_RANGE_CLOEXEC;
     // SAFETY: no memory is touched, and what is open stays so until this process is another program.
-    if unsafe { libc::syscall(libc::SYS_close_range, FIRST, RawFd::MAX, flag) } == 0 {
-        return;
+    if unsafe { libc::syscall(libc::SYS_close_range, FIRST, RawFd::MAX, flag) } == -1 {
+        close_each_at_exec();
     }
-    // Before Linux 5.11, or where a sandbox forbids the call.
+}
+
+/// As [`close_files_at_exec`], before Linux 5.11, and where a sandbox forbids the call.
+fn close_each_at_exec() {
     let end = getrlimit(Resource::Nofile).current.and_then(|limit| RawFd::try_from(limit).ok());
     for number in FIRST..end.unwrap_or(RawFd::MAX) {
         // SAFETY: as above. Where nothing is open, nothing happens.
         let _ = fcntl_setfd(unsafe { BorrowedFd::borrow_raw(number) }, FdFlags::CLOEXEC);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn files_are_closed_with_the_system_call_and_without() {
+        let open = File::open("/dev/null").unwrap();
+        fcntl_setfd(&open, FdFlags::empty()).unwrap();
+        for close in [close_files_at_exec as fn(), close_each_at_exec] {
+            let mut command = Command::new("sh");
+            command.args(["-c", "ls /proc/$$/fd"]).stdin(Stdio::null());
+            // SAFETY: both make system calls only.
+            unsafe {
+                command.pre_exec(move || {
+                    close();
+                    Ok(())
+                });
+            }
+            assert_eq!(command.output().unwrap().stdout, b"0\n1\n2\n");
+        }
     }
 }
