@@ -14,7 +14,7 @@ mod threads;
 mod unauthenticated;
 
 pub use accept::keep_spare;
-pub use descriptors::{original_limit, raise_limit, require_descriptors};
+pub use descriptors::{inherit_original_limit, original_limit, raise_limit, require_descriptors};
 pub use hidden::hide;
 pub use loopback::{explain_listen, require_loopback};
 pub use memory::require_memory;

@@ -34,6 +34,7 @@ mod limits_page;
 mod logs;
 mod many;
 mod ordering;
+mod programs;
 mod scale;
 mod sessions;
 mod strangers;

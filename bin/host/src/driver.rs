@@ -435,6 +435,7 @@ mod tests {
             directory: "/nonexistent/hoptree".into(),
             timeout: Duration::from_secs(5),
             logs: LogConfig::default(),
+            descriptors: None,
         };
         Driver::new(node, Box::new(transport), ChildProcesses::new(heritage), Signals::default())
     }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hoptree_core::{Address, Birth, KEY_BYTES, Opening, Secret};
-use hoptree_system::hide;
+use hoptree_system::{hide, original_limit};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -82,6 +82,8 @@ pub struct Heritage {
     pub timeout: Duration,
     /// Where logs go.
     pub logs: LogConfig,
+    /// How many files a program may have open that is not hoptree; nothing when that is unlimited.
+    pub descriptors: Option<u64>,
 }
 
 impl Heritage {
@@ -108,6 +110,7 @@ impl Heritage {
             directory: unused_directory()?,
             timeout,
             logs,
+            descriptors: original_limit().and_then(|limit| limit.current),
         };
         Ok((heritage, lifeline))
     }
@@ -292,6 +295,7 @@ mod tests {
             boot.heritage.directory = "x".repeat(directory).into();
             let dir = Some("x".repeat(DIR_BYTES_MAX).into());
             boot.heritage.logs = LogConfig { verbosity: 9, dir, file_bytes_max: u64::MAX };
+            boot.heritage.descriptors = Some(u64::MAX);
             boot.encode().unwrap();
         }
     }

@@ -18,6 +18,7 @@ pub(super) fn example() -> Boot {
         directory: "/tmp/hoptree-0".into(),
         timeout: Duration::from_secs(5),
         logs: LogConfig { verbosity: 2, dir: Some("/tmp/logs".into()), file_bytes_max: 1 << 20 },
+        descriptors: Some(1024),
     };
     let address = Address("tcp://127.0.0.1:5555".to_owned());
     let ancestors = vec![Ancestor { node: NodeId::CONTROL, address: address.clone() }];
