@@ -8,6 +8,7 @@ mod complaints;
 mod ending;
 mod links;
 mod processes;
+mod reducer;
 mod relay;
 mod reports;
 mod turn;
@@ -100,6 +101,22 @@ impl Children {
     /// The link towards a life below, if there is a route to it.
     pub fn link_to(&self, life: Life) -> Option<LinkId> {
         self.links.relay().link_to(life)
+    }
+
+    /// A request of a command is answered by a value, which may be one with those of others below.
+    pub fn reduce(&mut self, command: RequestId, request: RequestId, value: &[u8]) {
+        self.links.reducer_mut().add(command, request, value);
+    }
+
+    /// Sends what several nodes have answered, in as few messages as may be. To be called at the end of a
+    /// turn.
+    pub fn send_reduced(&mut self, up: &mut Up<'_>) {
+        self.links.reducer_mut().send(up);
+    }
+
+    /// The parent is another one.
+    pub fn forget_sent(&mut self) {
+        self.links.reducer_mut().renumber();
     }
 
     /// Passes a request on towards its node, or answers that there is no route to it.

@@ -3,7 +3,7 @@
 //! [`Controller`] hands each input to those whom it concerns. Each command has a file of its own,
 //! from its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`cancel`], [`ping`],
 //! [`tree`], [`help`], [`reading`] (`sleep`, `wait` and `exit`), and [`module_verb`] for those
-//! of modules. [`upward`], [`answers`], [`output`], [`news`], [`deadlines`] and [`outcomes`] tell them
+//! of modules. [`upward`], [`answers`], [`reduced`], [`output`], [`news`], [`deadlines`] and [`outcomes`] tell them
 //! what became of their requests. All work on one [`desk`] of nouns, which know no command.
 
 mod answers;
@@ -23,6 +23,7 @@ mod outcomes;
 mod output;
 mod ping;
 mod reading;
+mod reduced;
 mod remove;
 mod selection;
 #[cfg(test)]
@@ -48,7 +49,7 @@ use crate::clock::Clock;
 use crate::command::Effect;
 use crate::modules::Modules;
 use crate::time::earliest;
-use crate::wire::Message;
+use crate::wire::{Message, NO_REQUEST};
 use crate::{
     Facts, Holdings, Input, LINE_BYTES_MAX, Life, Node, NodeId, Output, RequestId, Time, Traffic,
 };
@@ -134,7 +135,8 @@ impl Controller {
             }
             Ok(Line::Exec { node, line, options }) => {
                 let (desk, children) = (&mut self.desk, &self.children);
-                let line = exec::with_terms(desk, options, line.as_bytes());
+                let terms = options.terms(desk.timeout, NO_REQUEST);
+                let line = exec::with_terms(terms, line.as_bytes());
                 if let Some(admitted) = exec::begin(desk, children, now, node, &line, options) {
                     self.send(now, &admitted.message(&line));
                 }
@@ -395,6 +397,7 @@ impl Node for Controller {
                 let desk = &mut self.desk;
                 let up = &mut |message: Message<'_>| upward::message(desk, now, message);
                 self.children.handle(now, input, out, up);
+                self.children.send_reduced(up);
             }
         }
         self.follow_up(now, out);

@@ -54,6 +54,7 @@ fn read_body(message: &Message<'_>) -> bool {
         Kind::Fan => fan_survives(message),
         Kind::Offer | Kind::Grant => survives::<u64>(message),
         Kind::Take => survives::<bool>(message),
+        Kind::Reduced => reduced_survives(message),
         Kind::Beat | Kind::Exec | Kind::Ping | Kind::Answer | Kind::Output | Kind::Cancel => true,
     }
 }
@@ -63,6 +64,12 @@ fn survives<T: DeserializeOwned + Serialize + PartialEq + Debug>(message: &Messa
     let bytes = wire::body(&value);
     let again = Message { body: &bytes, ..*message }.decode();
     assert_eq!(again, Some(value));
+    true
+}
+
+fn reduced_survives(message: &Message<'_>) -> bool {
+    let Some(reduced) = Reduced::decode(message.body) else { return false };
+    assert_eq!(Reduced::decode(&reduced.encode()), Some(reduced));
     true
 }
 
@@ -122,6 +129,10 @@ fn example_body(kind: Kind) -> Vec<u8> {
         }
         Kind::Offer | Kind::Grant => wire::body(&100_000_u64),
         Kind::Take => wire::body(&true),
+        Kind::Reduced => {
+            let members = vec![RequestId(65_536), RequestId(65_537)];
+            Reduced { members, value: Value::New(0, b"\0one") }.encode()
+        }
         Kind::Exec | Kind::Answer | Kind::Output => b"echo one".to_vec(),
         Kind::Beat | Kind::Ping | Kind::Cancel => Vec::new(),
     }

@@ -75,6 +75,7 @@ mod offload;
 #[cfg(test)]
 mod protocol_page;
 mod recurrence;
+mod reduction;
 mod registry;
 mod router;
 mod secret;

@@ -40,7 +40,7 @@ impl Modules {
 
     /// What holds for a call that does not say otherwise.
     pub fn terms_default(&self) -> Terms {
-        Terms { timeout: Some(self.timeout), is_folded: false }
+        Terms { timeout: Some(self.timeout), fold: None }
     }
 
     /// Answers what a user wrote after `exec ID`.

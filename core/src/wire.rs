@@ -7,6 +7,7 @@
 
 mod fan;
 mod folded;
+mod reduced;
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use fan::{FAN_BODY_BYTES_MAX, Fan};
-pub(crate) use folded::Folded;
+pub(crate) use folded::{FOLDED_BYTES_MAX, Folded};
+pub(crate) use reduced::{NUMBERS_MAX, REDUCED_BYTES_MAX, Reduced, Value};
 
 use crate::{Ancestor, Incarnation, Life, NodeId, Proof, Proved, RequestId, Seed, Stream, Token};
 
@@ -94,10 +96,12 @@ pub(crate) enum Kind {
     Cancel,
     /// Up, one hop: the node that must end needs a `Duration` to stop what its modules run.
     Delay,
+    /// Up: several requests of the command in the header are answered alike: [`Reduced`].
+    Reduced,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 28] = [
+    pub const ALL: [Kind; 29] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Beat,
@@ -126,11 +130,12 @@ impl Kind {
         Kind::Grant,
         Kind::Cancel,
         Kind::Delay,
+        Kind::Reduced,
     ];
 
     /// Whether a body may be so long that it travels in pieces.
     fn may_be_long(self) -> bool {
-        matches!(self, Kind::Exec | Kind::Answer)
+        matches!(self, Kind::Exec | Kind::Answer | Kind::Reduced)
     }
 
     /// Whether it belongs to a request that was sent before, and goes where that went or nowhere.
@@ -463,8 +468,9 @@ pub(crate) struct Hello {
 pub(crate) struct Terms {
     /// How long its answer is waited for; for ever without.
     pub timeout: Option<Duration>,
-    /// Its output comes with its answer, as a [`Folded`], unless there is too much of it.
-    pub is_folded: bool,
+    /// Its output comes with its answer, as a [`Folded`], unless there is too much of it; and its answer
+    /// may be one with those of other nodes to this command.
+    pub fold: Option<RequestId>,
 }
 
 /// What life to start.
@@ -561,7 +567,7 @@ mod tests {
         for kind in Kind::ALL {
             let flags = Flags::new(Status::Ok).piece(true, false);
             let message = Message { flags, body: &[b'x'; PIECE_BYTES_MAX], ..sample(kind) };
-            assert_eq!(is_taken(&message), matches!(kind, Kind::Exec | Kind::Answer), "{kind:?}");
+            assert_eq!(is_taken(&message), kind.may_be_long(), "{kind:?}");
         }
     }
 

@@ -16,7 +16,7 @@ use crate::children::{Children, END_GRACE, STOP_TIME_MAX};
 use crate::clock::Clock;
 use crate::command::Effect;
 use crate::memory;
-use crate::modules::{Finished, Modules};
+use crate::modules::{Finished, Held, Modules};
 use crate::time::earliest;
 use crate::wire::{
     self, Fan, Flags, Hello, Kind, Malformed, Message, Published, Status, Terms, Welcome,
@@ -220,19 +220,35 @@ impl Worker {
     fn run(&mut self, now: Time, kind: Kind, id: RequestId, flags: Flags, body: &[u8]) {
         self.traffic.run += 1;
         let allowance = flags.allowance();
+        let mut fold = None;
         let outcome = if !memory::has_room_for(body.len()) {
             Err(Failure::from(OUT_OF_MEMORY))
         } else if kind == Kind::Ask {
             self.question(now, id, body)
         } else {
-            self.command(now, id, flags, body)
+            self.terms(flags, body).and_then(|(terms, line)| {
+                fold = terms.fold;
+                self.command(now, id, terms, line)
+            })
         };
         let outcome = match outcome {
             Ok(Reply::Now(result)) => Ok(result),
             Ok(Reply::Later) => return self.answers.expect(id, allowance),
             Err(failure) => Err(failure),
         };
-        self.answers.send(now, id, allowance, outcome.into(), &mut self.parent);
+        let answer = Answer { held: fold.map(Held::none), ..Answer::from(outcome) };
+        match answer.reduce() {
+            Some((command, value)) => self.children.reduce(command, id, &value),
+            None => self.answers.send(now, id, allowance, answer, &mut self.parent),
+        }
+    }
+
+    /// The terms of a request, and its line.
+    fn terms<'b>(&self, flags: Flags, body: &'b [u8]) -> Result<(Terms, &'b [u8]), Failure> {
+        if !flags.has_terms() {
+            return Ok((self.modules.terms_default(), body));
+        }
+        postcard::take_from_bytes(body).map_err(|_| Failure::from("a command without its terms"))
     }
 
     /// Answers a question of a module at the control node.
@@ -244,12 +260,7 @@ impl Worker {
     }
 
     /// Runs the line of an exec.
-    fn command(&mut self, now: Time, id: RequestId, flags: Flags, body: &[u8]) -> Outcome {
-        let (terms, line) = match flags.has_terms() {
-            false => (self.modules.terms_default(), body),
-            true => postcard::take_from_bytes::<Terms>(body)
-                .map_err(|_| Failure::from("a command without its terms"))?,
-        };
+    fn command(&mut self, now: Time, id: RequestId, terms: Terms, line: &[u8]) -> Outcome {
         let line = str::from_utf8(line).map_err(|_| Failure::from("the command is not UTF-8"))?;
         let (real, facts) = (self.clock.real(now), self.facts());
         self.modules.exec(real, &facts, id, line, terms)
@@ -293,11 +304,21 @@ impl Worker {
     fn finish(&mut self, now: Time, id: RequestId, outcome: Result<String, Failure>) {
         match self.modules.finish(id, outcome) {
             Finished::Answered(outcome, held) => {
-                let answer = Answer { held, ..Answer::from(outcome) };
-                self.answers.send_later(now, id, answer, &mut self.parent);
+                self.send_later(now, id, Answer { held, ..Answer::from(outcome) });
             }
             Finished::Waits => {}
             Finished::Unknown => self.traffic.answers_dropped += 1,
+        }
+    }
+
+    /// Sends the answer to a call that was answered later.
+    fn send_later(&mut self, now: Time, id: RequestId, answer: Answer) {
+        match answer.reduce() {
+            Some((command, value)) => {
+                self.answers.forget(id);
+                self.children.reduce(command, id, &value);
+            }
+            None => self.answers.send_later(now, id, answer, &mut self.parent),
         }
     }
 
@@ -421,6 +442,7 @@ impl Worker {
                 if had_parent {
                     self.forget_requests();
                 }
+                self.children.forget_sent();
                 self.parent.send_places(&self.children.places());
                 self.welcomed(now, welcome);
             }
@@ -533,6 +555,10 @@ impl Node for Worker {
         {
             self.run(now, kind, id, flags, &body);
             self.apply_effects(now, out);
+        }
+        if !self.parent.is_congested() {
+            let parent = &mut self.parent;
+            self.children.send_reduced(&mut |message| parent.send(&message));
         }
         let before = out.len();
         // A child is welcomed before the control node hears of it: who hears that a node is there

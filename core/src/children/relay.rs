@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::child::Child;
+use super::reducer::Reducer;
 use super::reports::{self, Reports};
 use super::turn::Turn;
 use crate::router::{Hop, News, RouteTable, Router};
-use crate::wire::{Create, Fan, Kind, Malformed, Message, Messages, NO_REQUEST, Status, Up};
-use crate::{Life, LinkId, Place, Proof, Proved};
+use crate::wire::{
+    Create, Fan, Flags, Kind, Malformed, Message, Messages, NO_REQUEST, Status, Terms, Up,
+};
+use crate::{Life, LinkId, Place, Proof, Proved, RequestId};
 
 /// The children of one node, and the routes to all below them.
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub(super) struct Relay {
     /// Those whose hello was accepted.
     children: BTreeMap<LinkId, Child>,
     routes: RouteTable,
+    reducer: Reducer,
     /// The children that have said how much longer they need to end.
     delays: Vec<(Life, Duration)>,
 }
@@ -24,7 +28,12 @@ pub(super) struct Relay {
 impl Relay {
     /// The relay of the node whose life is `own`.
     pub fn new(own: Life) -> Relay {
-        Relay { children: BTreeMap::new(), routes: RouteTable::new(own), delays: Vec::new() }
+        Relay {
+            children: BTreeMap::new(),
+            routes: RouteTable::new(own),
+            reducer: Reducer::default(),
+            delays: Vec::new(),
+        }
     }
 
     /// How many children are linked.
@@ -86,8 +95,10 @@ impl Relay {
         let mut child = self.children.remove(&link)?;
         child.forget_in(turn);
         for (request, life) in child.link_mut().take_pending(|_| true) {
+            self.reducer.answered(request);
             up(Message::answer(life, request, Status::Unavailable, &[]));
         }
+        self.reducer.forget_link(link);
         let life = child.life();
         reports::forgotten(life, &self.routes.forget(life, link), up);
         Some(child.place())
@@ -103,6 +114,9 @@ impl Relay {
             Some(child) => {
                 if begins && message.request != NO_REQUEST {
                     child.link_mut().expect_answer(message.request, message.life);
+                }
+                if begins && let Some(command) = command_folded(message.flags, message.body) {
+                    self.reducer.expect(command, message.request);
                 }
                 if message.kind == Kind::Create
                     && let Some(Create { life, seed, .. }) = message.decode()
@@ -122,11 +136,15 @@ impl Relay {
     /// Passes on a request for each of several nodes, as one message on each link, and answers for
     /// those to which there is no route.
     pub fn forward_fan(&mut self, fan: Fan<'_>, turn: &mut Turn, up: &mut Up<'_>) {
+        let command = command_folded(fan.flags(), fan.body);
         let mut by_link: BTreeMap<LinkId, Vec<_>> = BTreeMap::new();
         for (life, request) in fan.parts {
             match self.link_to(life).and_then(|link| self.children.get_mut(&link)) {
                 Some(child) => {
                     child.link_mut().expect_answer(request, life);
+                    if let Some(command) = command {
+                        self.reducer.expect(command, request);
+                    }
                     by_link.entry(child.link().id()).or_default().push((life, request));
                 }
                 None => up(Message::answer(life, request, Status::Unavailable, &[])),
@@ -146,7 +164,7 @@ impl Relay {
         up: &mut Up<'_>,
     ) -> Result<(), Malformed> {
         let Some(child) = self.children.get_mut(&link) else { return Ok(()) };
-        let mut reports = Reports::new(child, &mut self.routes, up);
+        let mut reports = Reports::new(child, &mut self.routes, &mut self.reducer, up);
         let read = messages.try_for_each(|message| reports.read(message?));
         let (rerouted, delay) = reports.end();
         if let Some(delay) = delay {
@@ -154,6 +172,11 @@ impl Relay {
         }
         self.give_up_pending(rerouted, up);
         read
+    }
+
+    /// What is made less on its way up.
+    pub fn reducer_mut(&mut self) -> &mut Reducer {
+        &mut self.reducer
     }
 
     /// The children that have said, since the last call, how much longer they need to end.
@@ -170,10 +193,17 @@ impl Relay {
             let Some(child) = self.children.get_mut(&link) else { continue };
             let is_rerouted = |life: Life| rerouted.binary_search(&(life, link)).is_ok();
             for (request, life) in child.link_mut().take_pending(is_rerouted) {
+                self.reducer.answered(request);
                 up(Message::answer(life, request, Status::Unavailable, &[]));
             }
         }
     }
+}
+
+/// The command that a request belongs to whose answers are folded.
+fn command_folded(flags: Flags, body: &[u8]) -> Option<RequestId> {
+    let terms = Some(body).filter(|_| flags.has_terms())?;
+    postcard::take_from_bytes::<Terms>(terms).ok()?.0.fold
 }
 
 #[cfg(test)]
@@ -181,7 +211,7 @@ mod tests {
     use super::*;
     use crate::link::Link;
     use crate::wire::{self, Allowance};
-    use crate::{Incarnation, KEY_BYTES, NodeId, Output, RequestId, Secret, Seed, Time};
+    use crate::{Incarnation, KEY_BYTES, NodeId, Output, Secret, Seed, Time};
 
     const NOW: Time = Time::ZERO;
 

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::child::Child;
+use super::reducer::Reducer;
 use crate::router::{News, RouteTable, Router};
-use crate::wire::{self, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Status, Up};
+use crate::wire::{self, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Reduced, Status, Up};
 use crate::{Exit, Life, LinkId, Place, Proved, RequestId};
 
 /// How often the proofs of one frame are hashed at most, which takes about as long as it takes to
@@ -20,6 +21,7 @@ pub(crate) const LIVES_PER_MESSAGE: usize = 1_000;
 pub(super) struct Reports<'a, 'u> {
     child: &'a mut Child,
     routes: &'a mut RouteTable,
+    reducer: &'a mut Reducer,
     up: &'a mut Up<'u>,
     /// How often proofs of this frame may still be hashed.
     hashes_left: u64,
@@ -31,10 +33,11 @@ impl<'a, 'u> Reports<'a, 'u> {
     pub fn new(
         child: &'a mut Child,
         routes: &'a mut RouteTable,
+        reducer: &'a mut Reducer,
         up: &'a mut Up<'u>,
     ) -> Reports<'a, 'u> {
         let (hashes_left, rerouted) = (HASHES_PER_FRAME_MAX, Vec::new());
-        Reports { child, routes, up, hashes_left, rerouted, delay: None }
+        Reports { child, routes, reducer, up, hashes_left, rerouted, delay: None }
     }
 
     /// Who is not reached any more by the link by which it was, and how much longer the child needs to end,
@@ -88,6 +91,10 @@ impl<'a, 'u> Reports<'a, 'u> {
                 let no = wire::body(&false);
                 self.is_wanted(&message, Kind::Take, &no)
             }
+            Kind::Reduced => {
+                self.reduced(&message)?;
+                false
+            }
             Kind::Output => self.is_wanted(&message, Kind::Cancel, &[]),
             _ => return Err(Malformed("a message that goes the other way")),
         };
@@ -100,7 +107,10 @@ impl<'a, 'u> Reports<'a, 'u> {
     fn is_awaited(&mut self, answer: &Message<'_>) -> bool {
         let request = answer.request;
         let is_awaited = match answer.flags.is_last() {
-            true => self.child.link_mut().answered(request),
+            true => {
+                self.reducer.answered(request);
+                self.child.link_mut().answered(request)
+            }
             false => self.child.link().is_pending(request),
         };
         if !is_awaited {
@@ -109,6 +119,27 @@ impl<'a, 'u> Reports<'a, 'u> {
             log::debug!("an answer to request {} that nobody awaits: dropped", request.0);
         }
         is_awaited
+    }
+
+    /// Several requests are answered alike. What becomes of that goes up at the end of the turn.
+    fn reduced(&mut self, message: &Message<'_>) -> Result<(), Malformed> {
+        let Some(whole) = self.child.assemble(message)? else { return Ok(()) };
+        let what = Malformed("something reduced that is none");
+        let Reduced { members, value } = Reduced::decode(&whole).ok_or(what)?;
+        let link = self.child.link_mut();
+        let awaited = members.into_iter().filter_map(|member| {
+            let life = link.awaited_from(member)?;
+            link.answered(member);
+            Some((member, life))
+        });
+        let (members, lives): (Vec<_>, Vec<_>) = awaited.unzip();
+        let link = link.id();
+        if !self.reducer.add_from(message.request, link, &members, value) {
+            for (member, life) in members.into_iter().zip(lives) {
+                (self.up)(Message::answer(life, member, Status::Unavailable, &[]));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the answer to a request, of which a life says something, is still waited for; tells it
@@ -237,7 +268,8 @@ mod tests {
     ) -> (Told, Vec<(Life, LinkId)>) {
         let mut told = Vec::new();
         let mut up = |message: Message<'_>| told.push((message.kind, message.request.0));
-        let mut reports = Reports::new(child, routes, &mut up);
+        let mut reducer = Reducer::default();
+        let mut reports = Reports::new(child, routes, &mut reducer, &mut up);
         reports.read(*message).unwrap();
         let rerouted = reports.end().0;
         (told, rerouted)

@@ -9,7 +9,7 @@ use super::desk::windows::Admission;
 use super::desk::{Desk, towards};
 use crate::children::Children;
 use crate::memory;
-use crate::wire::{self, Allowance, Flags, Folded, Kind, Message, Status};
+use crate::wire::{self, Allowance, Flags, Folded, Kind, Message, Status, Terms};
 use crate::{Life, NodeId, RequestId, Time};
 
 /// What becomes of a request for a node whose turn it is.
@@ -83,8 +83,8 @@ pub(crate) fn begin(
 }
 
 /// A line with what its node must be told beside it in front, as it travels.
-pub(crate) fn with_terms<'l>(desk: &Desk, options: Options, line: &'l [u8]) -> Cow<'l, [u8]> {
-    match options.terms(desk.timeout) {
+pub(crate) fn with_terms(terms: Option<Terms>, line: &[u8]) -> Cow<'_, [u8]> {
+    match terms {
         None => Cow::Borrowed(line),
         Some(terms) => Cow::Owned([&wire::body(&terms), line].concat()),
     }

@@ -33,7 +33,7 @@ pub(crate) fn begin(
     };
     let gather = if options.is_folded { Gather::folded(&nodes) } else { Gather::lines(&nodes) };
     let command = desk.open(Operation::Many(Box::new(gather)));
-    let body = exec::with_terms(desk, options, line.as_bytes()).into();
+    let body = exec::with_terms(options.terms(desk.timeout, command), line.as_bytes()).into();
     let part = Part { command, kind: Kind::Exec, body };
     fan_out(desk, children, now, nodes, &part, options);
 }

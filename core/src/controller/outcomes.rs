@@ -60,7 +60,7 @@ fn probed(desk: &mut Desk, now: Time, Probe { life, asker }: Probe, status: Stat
     }
 }
 
-fn answered_late(desk: &mut Desk, now: Time, request: RequestId, status: Status) {
+pub(crate) fn answered_late(desk: &mut Desk, now: Time, request: RequestId, status: Status) {
     let Leftover { charge, removed } = desk.abandoned.drop_answer(request);
     desk.give_back(now, charge, status);
     let removed = removed.filter(|life| desk.tree.life(life.node) == Some(*life));

@@ -23,7 +23,7 @@ pub(super) struct Outbox {
     /// How many frames were queued, and how many of them have left.
     frames_queued: u64,
     frames_sent: u64,
-    /// How many must leave before all output has that was queued.
+    /// How many must leave before all output, and all that is reduced, has that was queued.
     frames_to_output: u64,
     data_bytes: usize,
     /// Whether it is the turn of a piece of a long message.
@@ -36,12 +36,15 @@ pub(super) struct Outbox {
 enum Stream {
     To(Life),
     Answer(RequestId),
+    /// Of all commands: so one of them at a time comes in pieces.
+    Reduced,
 }
 
 impl Stream {
     fn of(message: &Message<'_>) -> Stream {
         match message.kind {
             Kind::Answer | Kind::Output => Stream::Answer(message.request),
+            Kind::Reduced => Stream::Reduced,
             _ => Stream::To(message.life),
         }
     }
@@ -177,7 +180,9 @@ impl Outbox {
             None => {
                 let frames_before = match stream {
                     Stream::To(_) => self.frames_queued,
-                    Stream::Answer(_) => self.frames_sent.max(self.frames_to_output),
+                    Stream::Answer(_) | Stream::Reduced => {
+                        self.frames_sent.max(self.frames_to_output)
+                    }
                 };
                 self.lanes.push_back(Lane { stream, frames_before, messages: VecDeque::new() });
                 Some(self.lanes.len() - 1)
@@ -197,7 +202,7 @@ impl Outbox {
             self.frames_queued += 1;
             self.data_bytes += FRAME_HEADER_BYTES;
         }
-        if message.kind == Kind::Output {
+        if matches!(message.kind, Kind::Output | Kind::Reduced) {
             self.frames_to_output = self.frames_queued;
         }
         let frame = self.frames.back_mut().expect("one was pushed if there was none");

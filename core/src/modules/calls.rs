@@ -48,7 +48,19 @@ struct Open {
 }
 
 /// Output that is held until the answer, by its streams.
-pub(crate) type Held = [Vec<u8>; 2];
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// The command that the call is a part of.
+    pub command: RequestId,
+    pub streams: [Vec<u8>; 2],
+}
+
+impl Held {
+    /// None yet, of a part of this command.
+    pub fn none(command: RequestId) -> Held {
+        Held { command, streams: Default::default() }
+    }
+}
 
 /// How much output of one call is held for its answer, in bytes. With more, it is not folded.
 pub(crate) const HELD_BYTES_MAX: usize = 1024 * 1024;
@@ -75,7 +87,7 @@ impl Calls {
         id: RequestId,
         module: usize,
         prefix: &str,
-        Terms { timeout, is_folded }: Terms,
+        Terms { timeout, fold }: Terms,
     ) {
         let open = Open {
             prefix: prefix.to_owned(),
@@ -84,7 +96,7 @@ impl Calls {
             expiry: None,
             job: None,
             window: Arc::default(),
-            held: is_folded.then(Held::default),
+            held: fold.map(Held::none),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             outcome: None,
@@ -275,12 +287,12 @@ impl Open {
     /// nothing is.
     fn hold(&mut self, stream: Stream, bytes: Vec<u8>) -> Option<Vec<u8>> {
         let Some(held) = &mut self.held else { return Some(bytes) };
-        let [out, err] = &*held;
-        if out.len() + err.len() + bytes.len() <= HELD_BYTES_MAX {
-            held[stream as usize].extend_from_slice(&bytes);
+        let held_bytes: usize = held.streams.iter().map(Vec::len).sum();
+        if held_bytes + bytes.len() <= HELD_BYTES_MAX {
+            held.streams[stream as usize].extend_from_slice(&bytes);
             return None;
         }
-        let [out, err] = self.held.take()?;
+        let [out, err] = self.held.take()?.streams;
         self.wait(Stream::Out, out);
         self.wait(Stream::Err, err);
         Some(bytes)

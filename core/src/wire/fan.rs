@@ -47,7 +47,8 @@ impl<'a> Fan<'a> {
         Message { flags: self.flags(), ..Message::new(self.kind, life, request, self.body) }
     }
 
-    fn flags(&self) -> Flags {
+    /// The flags of the message, and of the request to each node.
+    pub fn flags(&self) -> Flags {
         Flags::request(self.allowance).with_terms(self.has_terms)
     }
 

@@ -1,6 +1,9 @@
 //! The answer to a command whose answers are folded.
 
-use super::body;
+use super::{REDUCED_BYTES_MAX, Status, body};
+
+/// The longest answer with its output that is reduced on its way, in bytes.
+pub(crate) const FOLDED_BYTES_MAX: usize = REDUCED_BYTES_MAX - 32;
 
 /// What a node has made of such a command: the result or what was wrong, and what was emitted before it.
 /// Two nodes have answered the same when these are equal, and the statuses of their answers.
@@ -25,6 +28,19 @@ impl<'a> Folded<'a> {
         let (text, rest) = rest.split_at_checked(usize::try_from(text).ok()?)?;
         let (out, err) = rest.split_at_checked(usize::try_from(out).ok()?)?;
         Some(Folded { text, out, err })
+    }
+
+    /// The value that is reduced on its way up: its status, and the body.
+    pub fn value(&self, status: Status) -> Vec<u8> {
+        let mut value = vec![status as u8];
+        value.extend_from_slice(&self.encode());
+        value
+    }
+
+    /// What a value says, and whether it is a failure; `None` when it is none.
+    pub fn from_value(value: &'a [u8]) -> Option<(bool, Folded<'a>)> {
+        let (status, body) = value.split_first()?;
+        Some((*status != Status::Ok as u8, Folded::decode(body)?))
     }
 
     /// How many bytes there are.

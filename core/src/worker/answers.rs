@@ -7,7 +7,7 @@ use super::offers::Offers;
 use super::parent::Parent;
 use crate::memory;
 use crate::modules::Held;
-use crate::wire::{self, Allowance, Flags, Folded, Kind, Message, Status};
+use crate::wire::{self, Allowance, FOLDED_BYTES_MAX, Flags, Folded, Kind, Message, Status};
 use crate::{Failure, Life, RequestId, Time, VALUE_BYTES_MAX};
 
 /// What the answer to a command is when there is no memory for it.
@@ -32,7 +32,20 @@ impl From<Result<String, Failure>> for Answer {
 }
 
 impl Answer {
-    /// As it travels.
+    /// As it travels when it may be one with those of other nodes: the command, and the value. None when it
+    /// is too long for that.
+    pub fn reduce(&self) -> Option<(RequestId, Vec<u8>)> {
+        let Held { command, streams: [out, err] } = self.held.as_ref()?;
+        let (status, text) = match &self.outcome {
+            Ok(result) => (Status::Ok, result),
+            Err(Failure(text)) => (Status::Failed, text),
+        };
+        let text = text.as_bytes();
+        let folded = Folded { text, out, err };
+        (folded.bytes() <= FOLDED_BYTES_MAX).then(|| (*command, folded.value(status)))
+    }
+
+    /// As it travels by itself.
     fn encode(self) -> (Flags, Vec<u8>) {
         let (status, text) = match self.outcome {
             Ok(result) if result.len() > VALUE_BYTES_MAX => {
@@ -44,7 +57,7 @@ impl Answer {
         let flags = Flags::new(status);
         match &self.held {
             None => (flags, text.into_bytes()),
-            Some([out, err]) => {
+            Some(Held { streams: [out, err], .. }) => {
                 (flags.folded(), Folded { text: text.as_bytes(), out, err }.encode())
             }
         }
@@ -72,6 +85,11 @@ impl Answers {
         if allowance != Allowance::Large {
             self.allowances.insert(id, allowance);
         }
+    }
+
+    /// A request that was answered later is answered in another way.
+    pub fn forget(&mut self, id: RequestId) {
+        self.allowances.remove(&id);
     }
 
     /// Sends the answer to a request that was answered later.

@@ -1,6 +1,8 @@
 //! Answers to one command, of which equal ones are told once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
 
 use super::reply::Reply;
 use crate::NodeId;
@@ -10,12 +12,14 @@ use crate::wire::Folded;
 /// The answers so far, and who has given each. They are compared in full.
 #[derive(Debug, Default)]
 pub(crate) struct Fold {
-    groups: BTreeMap<Answer, BTreeSet<NodeId>>,
+    groups: Vec<(Answer, BTreeSet<NodeId>)>,
+    /// Where those are that nodes have numbered.
+    by_number: FxHashMap<u32, usize>,
     bytes: usize,
 }
 
 /// What some nodes have answered alike.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq)]
 struct Answer {
     is_error: bool,
     text: Vec<u8>,
@@ -29,25 +33,48 @@ impl Fold {
         self.bytes
     }
 
+    /// An answer has this number from now on.
+    pub fn number(&mut self, number: u32, reply: Reply<'_>) {
+        let group = self.group(reply);
+        self.by_number.insert(number, group);
+    }
+
+    /// Whether the answer with this number is an error, if there is one.
+    pub fn is_error(&self, number: u32) -> Option<bool> {
+        let group = self.by_number.get(&number)?;
+        Some(self.groups[*group].0.is_error)
+    }
+
     /// Takes in the answer of one node.
     pub fn add(&mut self, node: NodeId, reply: Reply<'_>) {
+        let group = match reply {
+            Reply::NumberedOf(_, _, number) => self.by_number.get(&number).copied(),
+            _ => None,
+        };
+        let group = group.unwrap_or_else(|| self.group(reply));
+        self.groups[group].1.insert(node);
+    }
+
+    /// Where the group is of an answer.
+    fn group(&mut self, reply: Reply<'_>) -> usize {
         let (out, err) = match reply {
             Reply::FoldedOf(_, _, Folded { out, err, .. }) => (out.to_vec(), err.to_vec()),
             _ => (Vec::new(), Vec::new()),
         };
         let answer =
             Answer { is_error: reply.is_error(), text: reply.text().into_owned(), out, err };
-        let bytes = answer.text.len() + answer.out.len() + answer.err.len();
-        let nodes = self.groups.entry(answer).or_insert_with(|| {
-            self.bytes += bytes;
-            BTreeSet::new()
-        });
-        nodes.insert(node);
+        if let Some(group) = self.groups.iter().position(|(other, _)| *other == answer) {
+            return group;
+        }
+        self.bytes += answer.text.len() + answer.out.len() + answer.err.len();
+        self.groups.push((answer, BTreeSet::new()));
+        self.groups.len() - 1
     }
 
     /// What is printed: the largest group first, and of equal ones that of the least node.
     pub fn lines(&self) -> Vec<u8> {
-        let mut groups: Vec<_> = self.groups.iter().collect();
+        let mut groups: Vec<_> =
+            self.groups.iter().filter(|(_, nodes)| !nodes.is_empty()).collect();
         groups.sort_by_key(|(_, nodes)| (usize::MAX - nodes.len(), nodes.first().copied()));
         let mut lines = Vec::new();
         groups.into_iter().for_each(|(answer, nodes)| answer.write(nodes, &mut lines));

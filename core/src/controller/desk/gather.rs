@@ -99,6 +99,25 @@ impl Gather {
         }
     }
 
+    /// An answer to a command that is folded has this number from now on.
+    pub fn number(&mut self, number: u32, mut reply: Reply<'_>) {
+        if !self.has_room_for(reply.text_bytes()) {
+            reply = Reply::ErrorOf(NodeId::CONTROL, TOO_LONG);
+        }
+        if let Answers::Folded(fold) = &mut self.answers {
+            fold.number(number, reply);
+            self.bytes = fold.bytes();
+        }
+    }
+
+    /// Whether the answer with this number is an error, if there is one.
+    pub fn is_error_numbered(&self, number: u32) -> Option<bool> {
+        match &self.answers {
+            Answers::Folded(fold) => fold.is_error(number),
+            _ => None,
+        }
+    }
+
     /// Takes in the answer of one node.
     pub fn add(&mut self, node: NodeId, mut reply: Reply<'_>) {
         self.awaited.remove(&node);
@@ -168,6 +187,7 @@ fn module_answer(reply: Reply<'_>) -> Answer {
     match reply {
         Reply::OkOf(_, text) => Answer::Given(Ok(owned(text))),
         Reply::ErrorOf(_, text) => Answer::Given(Err(Failure(owned(text)))),
+        Reply::NumberedOf(..) => Answer::NotFound,
         Reply::FoldedOf(_, false, folded) => Answer::Given(Ok(owned(folded.text))),
         Reply::FoldedOf(_, true, folded) => Answer::Given(Err(Failure(owned(folded.text)))),
         Reply::UnavailableOf(_) => Answer::Unavailable,

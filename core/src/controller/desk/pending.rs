@@ -37,10 +37,10 @@ impl Options {
         }
     }
 
-    /// What its nodes must be told of that.
-    pub fn terms(self, default: Duration) -> Option<Terms> {
-        let Options { is_folded, .. } = self;
-        let terms = Terms { timeout: self.limit(default), is_folded };
+    /// What its nodes must be told of that, as parts of `command`.
+    pub fn terms(self, default: Duration, command: RequestId) -> Option<Terms> {
+        let fold = Some(command).filter(|_| self.is_folded);
+        let terms = Terms { timeout: self.limit(default), fold };
         (self != Options::default()).then_some(terms)
     }
 }

@@ -201,6 +201,27 @@ impl Replies {
         self.printer.print(ready);
     }
 
+    /// As [`Gather::number`], for a command whose answers are folded. Whoever waits for replies notices the
+    /// bytes.
+    pub fn number(&mut self, command: RequestId, number: u32, reply: Reply<'_>) {
+        let Some(Pending { operation: Operation::Many(gather), .. }) =
+            self.requests.pending_mut(command)
+        else {
+            return;
+        };
+        let before = gather.bytes();
+        gather.number(number, reply);
+        self.gathered_bytes = self.gathered_bytes - before + gather.bytes();
+    }
+
+    /// As [`Gather::is_error_numbered`], for a command whose answers are folded.
+    pub fn is_error_numbered(&self, command: RequestId, number: u32) -> Option<bool> {
+        match &self.pending(command)?.operation {
+            Operation::Many(gather) => gather.is_error_numbered(number),
+            _ => None,
+        }
+    }
+
     /// Prints the lines that output of a command ends, at once. Does nothing when it does not wait for an
     /// answer.
     ///

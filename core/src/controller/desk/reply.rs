@@ -36,6 +36,8 @@ pub(crate) enum Reply<'a> {
     ErrorOf(NodeId, &'a [u8]),
     /// As these two, with the output of the command; whether it is an error.
     FoldedOf(NodeId, bool, Folded<'a>),
+    /// As that, by the number of an answer that is the same; whether it is an error.
+    NumberedOf(NodeId, bool, u32),
     /// The node, or a request's route to it, is gone.
     UnavailableOf(NodeId),
     /// The node lives, and has not answered for this long.
@@ -53,7 +55,7 @@ impl Reply<'_> {
     pub fn is_error(&self) -> bool {
         match self {
             Reply::Ok(_) | Reply::OkOf(..) | Reply::Lines(_) => false,
-            Reply::FoldedOf(_, is_error, _) => *is_error,
+            Reply::FoldedOf(_, is_error, _) | Reply::NumberedOf(_, is_error, _) => *is_error,
             _ => true,
         }
     }
@@ -74,6 +76,7 @@ impl Reply<'_> {
             Reply::Ok(text) | Reply::Error(text) | Reply::Lines(text) => text.as_bytes().into(),
             Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => text.into(),
             Reply::FoldedOf(_, _, folded) => folded.text.into(),
+            Reply::NumberedOf(..) => [][..].into(),
             Reply::UnavailableOf(_) => UNAVAILABLE.as_bytes().into(),
             Reply::LateOf(_, after) => no_answer(after).into_bytes().into(),
             Reply::RefusedOf(_) => TOO_MANY.as_bytes().into(),
@@ -86,9 +89,12 @@ impl Reply<'_> {
         let written = match self {
             Reply::Ok(_) => write!(to, "Ok"),
             Reply::Error(_) => write!(to, "Error"),
-            Reply::OkOf(node, _) | Reply::FoldedOf(node, false, _) => write!(to, "Ok:{node}"),
+            Reply::OkOf(node, _)
+            | Reply::FoldedOf(node, false, _)
+            | Reply::NumberedOf(node, false, _) => write!(to, "Ok:{node}"),
             Reply::ErrorOf(node, _)
             | Reply::FoldedOf(node, true, _)
+            | Reply::NumberedOf(node, true, _)
             | Reply::UnavailableOf(node)
             | Reply::LateOf(node, _)
             | Reply::RefusedOf(node)
