@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::wire::{
     self, Allowance, Create, FRAME_HEADER_BYTES, Fan, Hello, Joined, Kind, Message, Moved,
-    Published, Settled, Welcome,
+    Published, Reduced, Settled, Value, Welcome,
 };
 use crate::{
     Address, Ancestor, Exit, Incarnation, KEY_BYTES, Life, NodeId, Place, Proved, RequestId,
