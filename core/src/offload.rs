@@ -50,6 +50,13 @@ impl Stop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
+impl From<Stopped> for Failure {
+    /// Nobody will read it.
+    fn from(_: Stopped) -> Failure {
+        Failure::from("stopped")
+    }
+}
+
 /// What offloaded work can do beside returning its outcome.
 pub struct JobContext<'a> {
     stop: Stop,
