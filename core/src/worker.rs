@@ -286,11 +286,12 @@ impl Worker {
 
     /// A module has emitted output in this thread.
     fn emit(&mut self, now: Time, id: RequestId, stream: Stream, bytes: Vec<u8>) {
+        let (real, facts) = (self.clock.real(now), self.facts());
         let (life, parent) = (self.life, &mut self.parent);
         let send = &mut |stream, bytes: &[u8]| {
             parent.send(&Message::output(life, id, stream, bytes));
         };
-        if let Err(failure) = self.modules.emit(id, stream, bytes, send) {
+        if let Err(failure) = self.modules.emit(real, &facts, id, stream, bytes, send) {
             self.answers.send_later(now, id, Err(failure), &mut self.parent);
         }
     }
@@ -337,26 +338,36 @@ impl Worker {
         self.children.publish(&published.module, &published.value);
     }
 
-    /// Carries out what the modules asked for.
+    /// Carries out what the modules asked for, and what they ask for meanwhile.
     fn apply_effects(&mut self, now: Time, out: &mut Vec<Output>) {
-        for effect in self.modules.take_effects() {
-            match effect {
-                Effect::Answer(id, outcome) => self.finish(now, id, outcome),
-                Effect::Emit(id, stream, bytes) => self.emit(now, id, stream, bytes),
-                Effect::Offload(job) => out.push(Output::Offload(job)),
-                Effect::Watch(watch) => {
-                    self.parent.watch(now, watch);
-                    self.children.watch(now, watch);
-                    // The others may have been told long before, and count from then on.
-                    self.parent.beat();
-                    self.children.beat();
-                }
-                Effect::Publish(module, _) | Effect::AskAll(_, module, _) => {
-                    log::error!("module {module} spoke to all on a compute node: ignored");
-                }
-                Effect::Notice(line) => {
-                    log::error!("a module printed on a compute node: ignored: {line}");
-                }
+        loop {
+            let effects = self.modules.take_effects();
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                self.apply(now, effect, out);
+            }
+        }
+    }
+
+    fn apply(&mut self, now: Time, effect: Effect, out: &mut Vec<Output>) {
+        match effect {
+            Effect::Answer(id, outcome) => self.finish(now, id, outcome),
+            Effect::Emit(id, stream, bytes) => self.emit(now, id, stream, bytes),
+            Effect::Offload(job) => out.push(Output::Offload(job)),
+            Effect::Watch(watch) => {
+                self.parent.watch(now, watch);
+                self.children.watch(now, watch);
+                // The others may have been told long before, and count from then on.
+                self.parent.beat();
+                self.children.beat();
+            }
+            Effect::Publish(module, _) | Effect::AskAll(_, module, _) => {
+                log::error!("module {module} spoke to all on a compute node: ignored");
+            }
+            Effect::Notice(line) => {
+                log::error!("a module printed on a compute node: ignored: {line}");
             }
         }
     }

@@ -53,6 +53,15 @@ pub(crate) enum Finished {
     Unknown,
 }
 
+/// A call that was open until it was cancelled.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cancelled {
+    /// Whose it was, as an index.
+    pub module: usize,
+    /// It was answered, and only its output was still to leave.
+    pub is_answered: bool,
+}
+
 impl Calls {
     /// A call of this module is open from now on, for this long at most if there is a bound.
     pub fn open(
@@ -126,14 +135,14 @@ impl Calls {
     ///
     /// # Errors
     ///
-    /// When too much waits. The call is not open any more then; this is its outcome.
+    /// When too much waits. The call is not open any more then; this is whose it was, and its outcome.
     pub fn emit(
         &mut self,
         id: RequestId,
         stream: Stream,
         bytes: Vec<u8>,
         send: &mut Send<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), (usize, Failure)> {
         let Some(open) = self.open.get_mut(&id) else { return Ok(()) };
         open.waiting_bytes += bytes.len();
         open.waiting.push_back((stream, bytes));
@@ -143,9 +152,9 @@ impl Calls {
         }
         let why = Failure::from("it emits more than the console reads");
         open.credit().close();
-        let failure = prefixed(&open.prefix, why);
+        let ended = (open.module, prefixed(&open.prefix, why));
         self.close(id);
-        Err(failure)
+        Err(ended)
     }
 
     /// In all, a call may have sent this many bytes of output. Sends what has waited for that, and
@@ -184,13 +193,13 @@ impl Calls {
         self.close(id).map(|open| open.prefix)
     }
 
-    /// Nobody waits for a call any more: tells its work, and says whose it is if it was open.
-    pub fn cancel(&mut self, id: RequestId) -> Option<usize> {
+    /// Nobody waits for a call any more: tells its work, and says what it was if it was open.
+    pub fn cancel(&mut self, id: RequestId) -> Option<Cancelled> {
         let open = self.close(id)?;
         if let Some(credit) = open.credit {
             credit.close();
         }
-        Some(open.module)
+        Some(Cancelled { module: open.module, is_answered: open.outcome.is_some() })
     }
 
     /// The calls that have been open for too long. One whose output is held up is not late.
