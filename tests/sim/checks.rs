@@ -417,7 +417,11 @@ impl Checks {
             self.counts.suspect += 1;
             return;
         }
-        let command = Command::Task { node, task, padding: 0, kind };
+        let padding = match kind {
+            TaskKind::Streams(flow) => flow.answer_bytes(),
+            _ => 0,
+        };
+        let command = Command::Task { node, task, padding, kind };
         let (nodes, last) = (vec![node], None);
         let pending = Pending { command, nodes, entered, limit, is_cancelled, last };
         if let Err(why) = self.check(&pending, line) {
@@ -590,7 +594,7 @@ fn parse(line: &str) -> Option<Command> {
                 "later" => (0, TaskKind::Late),
                 "stream" | "pour" => {
                     let flow = Flow { task, bytes: number()?, count: number()? };
-                    (0, TaskKind::Streams(flow))
+                    (flow.answer_bytes(), TaskKind::Streams(flow))
                 }
                 _ => (0, TaskKind::Answers),
             };

@@ -179,7 +179,7 @@ impl Flowing {
     fn go_on(&mut self, cx: &mut Context<'_>) -> bool {
         let (pid, flow) = (cx.facts().pid, self.flow);
         if flow.is_over(self.next) {
-            cx.answer(self.call, Ok(answer(flow.task, pid)));
+            cx.answer(self.call, Ok(answer(flow.task, pid) + &"x".repeat(flow.answer_bytes())));
             return true;
         }
         let (stream, line) = flow.emitted(pid, self.next);
@@ -208,7 +208,7 @@ impl Probe {
                     break;
                 }
             }
-            Ok(answer(flow.task, pid))
+            Ok(answer(flow.task, pid) + &"x".repeat(flow.answer_bytes()))
         })
     }
 
