@@ -206,7 +206,9 @@ impl Modules {
     /// whether it was open.
     pub fn cancel(&mut self, now: Time, facts: &Facts, id: RequestId) -> bool {
         let Some(Cancelled { module, is_answered }) = self.calls.cancel(id) else { return false };
-        if !is_answered {
+        // It may have answered in this turn.
+        let answers = |effect: &Effect| matches!(effect, Effect::Answer(other, _) if *other == id);
+        if !is_answered && !self.effects.iter().any(answers) {
             self.with(now, facts, module, |instance, cx| instance.cancelled(cx, id));
         }
         true
