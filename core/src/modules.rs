@@ -5,7 +5,7 @@ mod calls;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use calls::Calls;
+use calls::{Calls, Cancelled};
 pub(crate) use calls::{Finished, Held, Send};
 
 use crate::args::shown;
@@ -156,20 +156,35 @@ impl Modules {
         self.calls.pause(now, is_paused);
     }
 
+    /// Whether any call is open.
+    pub fn has_open_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
     /// As [`Calls::ids`].
     pub fn open_calls(&self) -> Vec<RequestId> {
         self.calls.ids()
     }
 
-    /// As [`Calls::emit`].
+    /// Sends output of a call, or keeps it until there is credit for it.
+    ///
+    /// # Errors
+    ///
+    /// When too much waits. The call is not open any more then, as its module is told; this is its outcome.
     pub fn emit(
         &mut self,
+        now: Time,
+        facts: &Facts,
         id: RequestId,
         stream: Stream,
         bytes: Vec<u8>,
         send: &mut Send<'_>,
     ) -> Result<(), Failure> {
-        self.calls.emit(id, stream, bytes, send)
+        let emitted = self.calls.emit(id, stream, bytes, send);
+        emitted.map_err(|(module, failure)| {
+            self.with(now, facts, module, |instance, cx| instance.cancelled(cx, id));
+            failure
+        })
     }
 
     /// As [`Calls::job_output`].
@@ -193,10 +208,15 @@ impl Modules {
         self.calls.finish(id, outcome)
     }
 
-    /// Nobody waits for a call any more: tells its work and its module. Says whether it was open.
+    /// Nobody waits for a call any more: tells its work, and its module unless that has answered it. Says
+    /// whether it was open.
     pub fn cancel(&mut self, now: Time, facts: &Facts, id: RequestId) -> bool {
-        let Some(module) = self.calls.cancel(id) else { return false };
-        self.with(now, facts, module, |instance, cx| instance.cancelled(cx, id));
+        let Some(Cancelled { module, is_answered }) = self.calls.cancel(id) else { return false };
+        // It may have answered in this turn.
+        let answers = |effect: &Effect| matches!(effect, Effect::Answer(other, _) if *other == id);
+        if !is_answered && !self.effects.iter().any(answers) {
+            self.with(now, facts, module, |instance, cx| instance.cancelled(cx, id));
+        }
         true
     }
 

@@ -40,6 +40,13 @@ impl Stop {
         self.credit.notify_closed(Box::new(notice));
     }
 
+    /// Whether [`JobContext::emit`] would wait now, for a simulator, whose work must not.
+    #[cfg(any(test, feature = "testkit"))]
+    #[must_use]
+    pub fn holds_up_output(&self) -> bool {
+        self.credit.is_used_up() && !self.credit.is_closed()
+    }
+
     /// From now on the work must stop.
     pub fn want(&self) {
         self.credit.close();

@@ -2,6 +2,7 @@
 
 mod answers;
 mod inbox;
+mod inquiry;
 mod offers;
 mod parent;
 mod parent_search;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use answers::{Answer, Answers, CANCELLED, OUT_OF_MEMORY};
 use inbox::{Inbox, OutOfMemory, Request};
+use inquiry::Inquiry;
 use parent::{Found, Parent};
 
 use crate::children::{Children, END_GRACE, STOP_TIME_MAX};
@@ -63,6 +65,7 @@ pub struct Worker {
     modules: Modules,
     inbox: Inbox,
     answers: Answers,
+    inquiry: Inquiry,
     traffic: Traffic,
     /// How many blocking jobs have not returned.
     blocking: usize,
@@ -90,6 +93,7 @@ impl Worker {
             modules: Modules::new(commands, timeout),
             inbox: Inbox::default(),
             answers: Answers::new(life),
+            inquiry: Inquiry::default(),
             traffic: Traffic::default(),
             blocking: 0,
             ending: false,
@@ -233,7 +237,10 @@ impl Worker {
         };
         let outcome = match outcome {
             Ok(Reply::Now(result)) => Ok(result),
-            Ok(Reply::Later) => return self.answers.expect(id, allowance),
+            Ok(Reply::Later) => {
+                self.inquiry.begin(now);
+                return self.answers.expect(id, allowance);
+            }
             Err(failure) => Err(failure),
         };
         let answer = Answer { held: fold.map(Held::none), ..Answer::from(outcome) };
@@ -332,11 +339,12 @@ impl Worker {
 
     /// A module has emitted output in this thread.
     fn emit(&mut self, now: Time, id: RequestId, stream: Stream, bytes: Vec<u8>) {
+        let (real, facts) = (self.clock.real(now), self.facts());
         let (life, parent) = (self.life, &mut self.parent);
         let send = &mut |stream, bytes: &[u8]| {
             parent.send(&Message::output(life, id, stream, bytes));
         };
-        if let Err(failure) = self.modules.emit(id, stream, bytes, send) {
+        if let Err(failure) = self.modules.emit(real, &facts, id, stream, bytes, send) {
             self.answers.send_later(now, id, Err(failure).into(), &mut self.parent);
         }
     }
@@ -383,26 +391,36 @@ impl Worker {
         self.children.publish(&published.module, &published.value);
     }
 
-    /// Carries out what the modules asked for.
+    /// Carries out what the modules asked for, and what they ask for meanwhile.
     fn apply_effects(&mut self, now: Time, out: &mut Vec<Output>) {
-        for effect in self.modules.take_effects() {
-            match effect {
-                Effect::Answer(id, outcome) => self.finish(now, id, outcome),
-                Effect::Emit(id, stream, bytes) => self.emit(now, id, stream, bytes),
-                Effect::Offload(job) => self.offload(job, out),
-                Effect::Watch(watch) => {
-                    self.parent.watch(now, watch);
-                    self.children.watch(now, watch);
-                    // The others may have been told long before, and count from then on.
-                    self.parent.beat();
-                    self.children.beat();
-                }
-                Effect::Publish(module, _) | Effect::AskAll(_, module, _) => {
-                    log::error!("module {module} spoke to all on a compute node: ignored");
-                }
-                Effect::Notice(line) => {
-                    log::error!("a module printed on a compute node: ignored: {line}");
-                }
+        loop {
+            let effects = self.modules.take_effects();
+            if effects.is_empty() {
+                return;
+            }
+            for effect in effects {
+                self.apply(now, effect, out);
+            }
+        }
+    }
+
+    fn apply(&mut self, now: Time, effect: Effect, out: &mut Vec<Output>) {
+        match effect {
+            Effect::Answer(id, outcome) => self.finish(now, id, outcome),
+            Effect::Emit(id, stream, bytes) => self.emit(now, id, stream, bytes),
+            Effect::Offload(job) => self.offload(job, out),
+            Effect::Watch(watch) => {
+                self.parent.watch(now, watch);
+                self.children.watch(now, watch);
+                // The others may have been told long before, and count from then on.
+                self.parent.beat();
+                self.children.beat();
+            }
+            Effect::Publish(module, _) | Effect::AskAll(_, module, _) => {
+                log::error!("module {module} spoke to all on a compute node: ignored");
+            }
+            Effect::Notice(line) => {
+                log::error!("a module printed on a compute node: ignored: {line}");
             }
         }
     }
@@ -414,6 +432,7 @@ impl Worker {
         // There may be another route up, and what was on the old one may be lost: nobody may wait any
         // more for what is offered or under way.
         self.answers.offer_again(now);
+        self.inquiry.again(now);
         self.ask_after_calls();
         let parent = &mut self.parent;
         self.children.report_silent(&mut |message| parent.send(&message));
@@ -471,7 +490,8 @@ impl Worker {
 
     fn own_deadline(&self) -> Option<Time> {
         let own = earliest(self.parent.deadline(), self.children.deadline());
-        earliest(own, self.answers.deadline())
+        let own = earliest(own, self.answers.deadline());
+        earliest(own, self.inquiry.deadline())
     }
 
     fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
@@ -481,6 +501,9 @@ impl Worker {
         let parent = &mut self.parent;
         self.children.timeout(now, out, &mut |message| parent.send(&message));
         self.answers.timeout(now, &mut self.parent);
+        if self.inquiry.is_due(now, self.modules.has_open_calls()) {
+            self.ask_after_calls();
+        }
         let (real, facts) = (self.clock.real(now), self.facts());
         for id in self.modules.timeout(real, &facts) {
             // Nobody waits for it, but the windows count it until it is answered.

@@ -1,12 +1,16 @@
 //! What must hold whatever happens: the checkers, which see only what goes in and out of the nodes,
 //! and what has really happened to processes and tasks.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use hoptree_core::NodeId;
 
+use crate::flow::Flow;
 use crate::frame::Header;
 use crate::network::{Moment, TIMEOUT};
+use crate::outputs::{self, Outputs};
 use crate::probe::{self, Run};
 use crate::process::{Pid, private, public};
 use crate::trace::cut;
@@ -28,7 +32,9 @@ pub enum Command {
         kind: TaskKind,
     },
     /// A task on all nodes.
-    TaskOnAll(usize),
+    TaskOnAll(usize, TaskKind),
+    /// An end to what is under way on a node, or on all.
+    Cancel(Option<NodeId>),
     Where(NodeId),
     Heartbeat,
     Mark,
@@ -40,7 +46,12 @@ pub enum TaskKind {
     /// It answers, but perhaps after the deadline.
     Late,
     Mute,
+    /// It emits lines before it answers, or for ever.
+    Streams(Flow),
 }
+
+/// How long an answer is waited for; until the task is cancelled without.
+type Limit = Option<Duration>;
 
 #[derive(Debug)]
 struct Pending {
@@ -48,8 +59,24 @@ struct Pending {
     /// The nodes that it names.
     nodes: Vec<NodeId>,
     entered: Moment,
+    limit: Limit,
+    /// The user has said since that it is not wanted any more.
+    is_cancelled: bool,
     /// The last node of a command for all nodes that has answered.
     last: Option<NodeId>,
+}
+
+impl Pending {
+    /// Whether it is a task that a `cancel` of a node, or of all, ends.
+    fn is_cancelled_by(&self, node: Option<NodeId>) -> bool {
+        match self.command {
+            Command::Task { .. } | Command::Where(_) => {
+                node.is_none_or(|node| self.nodes.contains(&node))
+            }
+            Command::TaskOnAll(..) => true,
+            _ => false,
+        }
+    }
 }
 
 /// A process of a node.
@@ -74,6 +101,9 @@ pub struct Counts {
     pub late: u64,
     pub refused: u64,
     pub other: u64,
+    pub cancelled: u64,
+    /// Lines of output.
+    pub lines: u64,
     pub notices: u64,
     /// What was answered for nodes under suspicion, which may be anything.
     pub suspect: u64,
@@ -86,6 +116,8 @@ impl Counts {
         self.late += other.late;
         self.refused += other.refused;
         self.other += other.other;
+        self.cancelled += other.cancelled;
+        self.lines += other.lines;
         self.notices += other.notices;
         self.suspect += other.suspect;
     }
@@ -101,6 +133,7 @@ pub struct Checks {
     pub left_behind: Vec<Pid>,
     /// The answers to what was typed since this was last emptied.
     pub answers: Vec<(Command, String)>,
+    pub outputs: Outputs,
     violation: Option<String>,
     pending: VecDeque<Pending>,
     beings: BTreeMap<Pid, Being>,
@@ -169,6 +202,18 @@ impl Checks {
     /// The oldest command without an answer.
     pub fn unanswered(&self) -> String {
         format!("{:?}", self.pending.front())
+    }
+
+    /// Whether the oldest command without an answer is waited for until it is cancelled.
+    pub fn waits_for_ever(&self) -> bool {
+        self.pending.front().is_some_and(|pending| pending.limit.is_none())
+    }
+
+    /// The user wants nothing more of what is under way on a node, or on all.
+    pub fn cancelled(&mut self, node: Option<NodeId>) {
+        for pending in &mut self.pending {
+            pending.is_cancelled |= pending.is_cancelled_by(node);
+        }
     }
 
     /// Whether the console has said last that a node is unavailable.
@@ -240,28 +285,57 @@ impl Checks {
         self.answered = HashSet::new();
         self.brought = HashSet::new();
         self.answers = Vec::new();
+        self.outputs.forget_requests();
+    }
+
+    /// A process that is not under suspicion sends a message.
+    pub fn sent(&mut self, by: Pid, is_own: bool, header: &Header<'_>) {
+        if let Err(wrong) = self.outputs.sent(by, is_own, header) {
+            self.fail(wrong);
+        }
     }
 
     pub fn entered(&mut self, line: &str) {
+        let (limit, line) = &without_timeout(line);
         match parse(line) {
             Some(command) => {
                 let nodes = nodes_of(line);
+                match command {
+                    Command::Cancel(node) => self.cancelled(node),
+                    Command::Task { node, kind: TaskKind::Streams(flow), .. } => {
+                        self.outputs.entered(flow, Some(node));
+                    }
+                    Command::TaskOnAll(_, TaskKind::Streams(flow)) => {
+                        self.outputs.entered(flow, None);
+                    }
+                    _ => {}
+                }
                 if let (Command::Create(node), Some(parent)) = (command, nodes.get(1))
                     && self.is_suspect(*parent)
                 {
                     self.suspect(node);
                 }
-                let entered = self.now;
-                self.pending.push_back(Pending { command, nodes, entered, last: None });
+                let (entered, limit) = (self.now, *limit);
+                let (is_cancelled, last) = (false, None);
+                let pending = Pending { command, nodes, entered, limit, is_cancelled, last };
+                self.pending.push_back(pending);
             }
             None => self.fail(format!("the simulator types nonsense: {line}")),
         }
     }
 
     pub fn printed(&mut self, line: &str) {
-        match line.strip_prefix("Heartbit: node ") {
-            Some(notice) => self.notice(notice),
-            None => self.answer(line),
+        if let Some(notice) = line.strip_prefix("Heartbit: node ") {
+            self.notice(notice);
+        } else if let Some((node, stream, text)) = outputs::parse(line) {
+            self.counts.lines += 1;
+            if !self.is_suspect(node)
+                && let Err(wrong) = self.outputs.printed(node, stream, text)
+            {
+                self.fail(wrong);
+            }
+        } else if !line.starts_with("cancelled; not answered by ") {
+            self.answer(line);
         }
     }
 
@@ -298,13 +372,15 @@ impl Checks {
 
     fn answer(&mut self, line: &str) {
         let is_of_node = line.split_once(':').is_some_and(|(_, rest)| !rest.starts_with(' '));
-        if let Some(Pending { command: Command::TaskOnAll(_), .. }) = self.pending.front() {
+        if let Some(Pending { command: Command::TaskOnAll(task, _), .. }) = self.pending.front() {
+            let task = *task;
             let is_refused = line == "Error: exec: there is no node"
                 || line == "Error: exec: the set '*' is empty: no node is in it now";
             if is_of_node {
                 return self.answer_of_one(line);
             }
             self.pending.pop_front();
+            self.outputs.all_answered(task);
             if is_refused {
                 return;
             }
@@ -314,6 +390,9 @@ impl Checks {
         };
         if pending.nodes.iter().any(|node| self.is_suspect(*node)) {
             self.counts.suspect += 1;
+            if let Command::Task { task, .. } = pending.command {
+                self.outputs.all_answered(task);
+            }
         } else if let Err(why) = self.check(&pending, line) {
             let entered = pending.entered;
             let command = pending.command;
@@ -326,9 +405,9 @@ impl Checks {
     /// A line of the answer to a command for all nodes.
     fn answer_of_one(&mut self, line: &str) {
         let Some(pending) = self.pending.front_mut() else { return };
-        let Command::TaskOnAll(task) = pending.command else { return };
+        let Command::TaskOnAll(task, kind) = pending.command else { return };
         let node = line.split(':').nth(1).and_then(node_called);
-        let entered = pending.entered;
+        let (entered, limit, is_cancelled) = (pending.entered, pending.limit, pending.is_cancelled);
         if node <= pending.last {
             return self.fail(format!("'{line}' is out of order, or comes twice"));
         }
@@ -338,8 +417,13 @@ impl Checks {
             self.counts.suspect += 1;
             return;
         }
-        let command = Command::Task { node, task, padding: 0, kind: TaskKind::Answers };
-        let pending = Pending { command, nodes: vec![node], entered, last: None };
+        let padding = match kind {
+            TaskKind::Streams(flow) => flow.answer_bytes(),
+            _ => 0,
+        };
+        let command = Command::Task { node, task, padding, kind };
+        let (nodes, last) = (vec![node], None);
+        let pending = Pending { command, nodes, entered, limit, is_cancelled, last };
         if let Err(why) = self.check(&pending, line) {
             self.fail(format!("'{}' is wrong for {command:?}: {why}", cut(line)));
         }
@@ -351,9 +435,14 @@ impl Checks {
         match pending.command {
             Command::Task { node, task, padding, kind } => {
                 let text = of_node(line, node)?;
-                self.check_task(node, task, padding, kind, text)
+                self.outputs.answered(task, node, text.0)?;
+                self.check_task((node, task, padding, kind), pending, text)
             }
-            Command::TaskOnAll(_) => Err("it is for all".to_owned()),
+            Command::TaskOnAll(..) => Err("it is for all".to_owned()),
+            Command::Cancel(node) => {
+                let unknown = node.map(|node| format!("Error: cancel: there is no node {node}"));
+                expect(line, &["Ok", &unknown.unwrap_or_default()])
+            }
             Command::Ping(node) => self.check_ping(node, pending.entered, line),
             Command::Create(node) => self.check_create(node, pending.entered, line),
             Command::Remove(node) => {
@@ -373,10 +462,8 @@ impl Checks {
     /// A task runs once at most, and has run once if it is said to have.
     fn check_task(
         &mut self,
-        node: NodeId,
-        task: usize,
-        padding: usize,
-        kind: TaskKind,
+        (node, task, padding, kind): (NodeId, usize, usize, TaskKind),
+        pending: &Pending,
         (is_ok, text): (bool, &str),
     ) -> Result<(), String> {
         let runs = probe::runs(task);
@@ -388,18 +475,25 @@ impl Checks {
             self.counts.ok += 1;
             let Some(run) = runs.first() else { return Err("it has not run".to_owned()) };
             let right = format!("{task} by {}{}", run.pid, "x".repeat(padding));
-            return if text == right && kind != TaskKind::Mute {
+            return if text == right && kind != TaskKind::Mute && !is_endless(kind) {
                 Ok(())
             } else {
                 Err(format!("right would be {}", cut(&right)))
             };
         }
-        let late = format!("No answer within {} ms", TIMEOUT.as_millis());
+        let late = pending.limit.map(|limit| format!("No answer within {} ms", limit.as_millis()));
         match text {
             "Node is unavailable" => self.counts.unavailable += 1,
+            "cancelled" if pending.is_cancelled => self.counts.cancelled += 1,
             // A control node that was stopped may hear it from the node first.
-            "it took too long" if kind != TaskKind::Answers => self.counts.late += 1,
-            text if text == late => self.counts.late += 1,
+            "it took too long" if kind != TaskKind::Answers || pending.limit != Some(TIMEOUT) => {
+                self.counts.late += 1;
+            }
+            text if Some(text) == late.as_deref() => self.counts.late += 1,
+            // Its thread can't be held up.
+            "stream: it emits more than the console reads" if is_endless(kind) => {
+                self.counts.other += 1;
+            }
             "Not found" | "Too many requests are waiting" if runs.is_empty() => {
                 self.counts.refused += 1;
             }
@@ -461,6 +555,21 @@ impl Checks {
     }
 }
 
+/// Whether a task never answers, and emits lines.
+fn is_endless(kind: TaskKind) -> bool {
+    matches!(kind, TaskKind::Streams(Flow { count: 0, .. }))
+}
+
+/// How long the answer to a line is waited for, and the line without what says so.
+fn without_timeout(line: &str) -> (Limit, Cow<'_, str>) {
+    let Some((time, rest)) =
+        line.strip_prefix("exec --timeout ").and_then(|rest| rest.split_once(' '))
+    else {
+        return (Some(TIMEOUT), Cow::Borrowed(line));
+    };
+    (time.parse().ok().map(Duration::from_millis), Cow::Owned(format!("exec {rest}")))
+}
+
 fn parse(line: &str) -> Option<Command> {
     let mut words = line.split(' ');
     let mut word = || words.next();
@@ -470,24 +579,29 @@ fn parse(line: &str) -> Option<Command> {
         ("ping", Some(id)) => node_called(id).map(Command::Ping),
         ("heartbeat", Some(_)) => Some(Command::Heartbeat),
         (MARK, None) => Some(Command::Mark),
-        ("exec", Some("*")) => {
-            let (_, task) = (word()?, word()?);
-            task.parse().ok().map(Command::TaskOnAll)
-        }
+        ("cancel", None) => Some(Command::Cancel(None)),
+        ("cancel", Some(id)) => node_called(id).map(|node| Command::Cancel(Some(node))),
         ("exec", Some(id)) => {
-            let node = node_called(id)?;
             let name = word()?;
             if name == "where" {
-                return Some(Command::Where(node));
+                return node_called(id).map(Command::Where);
             }
-            let task = word()?.parse().ok()?;
-            let padding = if name == "do" { word()?.parse().ok()? } else { 0 };
-            let kind = match name {
-                "mute" => TaskKind::Mute,
-                "later" => TaskKind::Late,
-                _ => TaskKind::Answers,
+            let mut number = || word()?.parse().ok();
+            let task = number()?;
+            let (padding, kind) = match name {
+                "do" => (number()?, TaskKind::Answers),
+                "mute" => (0, TaskKind::Mute),
+                "later" => (0, TaskKind::Late),
+                "stream" | "pour" => {
+                    let flow = Flow { task, bytes: number()?, count: number()? };
+                    (flow.answer_bytes(), TaskKind::Streams(flow))
+                }
+                _ => (0, TaskKind::Answers),
             };
-            Some(Command::Task { node, task, padding, kind })
+            match id {
+                "*" => Some(Command::TaskOnAll(task, kind)),
+                id => node_called(id).map(|node| Command::Task { node, task, padding, kind }),
+            }
         }
         _ => None,
     }

@@ -282,8 +282,11 @@ impl Liar {
         let request = self.request(world, random);
         let place = |random: &mut Random| self.place(life, world, random);
         let pid = random.between(1_000, 1_200) as u32;
-        let (name, body) = match random.below(13) {
+        let (name, body) = match random.below(16) {
             0 => return forger::answer(life, request, random),
+            13 | 14 => return forger::output(life, request, random),
+            15 if random.chance(50) => ("Grant", encode(&random.number())),
+            15 => ("Cancel", Vec::new()),
             1 => ("Joined", encode(&(self.proved(life, world, random), pid))),
             2 => ("Lost", encode(&place(random))),
             3 => ("Silent", encode(&place(random))),
@@ -309,7 +312,9 @@ impl Liar {
         let (life, other) = (self.anybody(world, random), self.anybody(world, random));
         let request = self.request(world, random);
         let seed = self.seeds[&self.own];
-        let (name, body) = match random.below(10) {
+        let (name, body) = match random.below(12) {
+            10 => ("Grant", encode(&random.number())),
+            11 => ("Cancel", Vec::new()),
             0 => ("Exec", b"do 1 0".to_vec()),
             1 => ("Ping", Vec::new()),
             2 => ("Create", encode(&(other, seed, None::<String>))),

@@ -15,11 +15,14 @@
 mod checks;
 mod complaints;
 mod digest;
+mod flow;
 mod forger;
 mod frame;
+mod jobs;
 mod liar;
 mod link;
 mod network;
+mod outputs;
 mod probe;
 mod process;
 mod random;

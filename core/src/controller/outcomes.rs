@@ -79,7 +79,8 @@ pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: GiveUpReason) {
     let limit = pending.options.limit(desk.timeout).unwrap_or(desk.timeout);
     match pending.operation {
         Operation::Exec { node, .. } | Operation::Part { node, .. } => {
-            if let Some(charge) = leftover.charge.as_ref().filter(|_| why != GiveUpReason::Lost) {
+            // It goes nowhere when the route is gone; a node that was only silent hears it later.
+            if let Some(charge) = &leftover.charge {
                 desk.outbox.post(Kind::Cancel, charge.target, request, Vec::new());
             }
             exec::gave_up(desk, request, node, why, limit);

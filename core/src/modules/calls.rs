@@ -79,6 +79,15 @@ pub(crate) enum Finished {
     Unknown,
 }
 
+/// A call that was open until it was cancelled.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cancelled {
+    /// Whose it was, as an index.
+    pub module: usize,
+    /// It was answered, and only its output was still to leave.
+    pub is_answered: bool,
+}
+
 impl Calls {
     /// A call of this module is open from now on.
     pub fn open(
@@ -103,6 +112,11 @@ impl Calls {
         };
         self.open.insert(id, open);
         self.expire_anew(now, id);
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// All that are open, in ascending order.
@@ -154,14 +168,14 @@ impl Calls {
     ///
     /// # Errors
     ///
-    /// When too much waits. The call is not open any more then; this is its outcome.
+    /// When too much waits. The call is not open any more then; this is whose it was, and its outcome.
     pub fn emit(
         &mut self,
         id: RequestId,
         stream: Stream,
         bytes: Vec<u8>,
         send: &mut Send<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), (usize, Failure)> {
         let Some(open) = self.open.get_mut(&id) else { return Ok(()) };
         if let Some(bytes) = open.hold(stream, bytes) {
             open.wait(stream, bytes);
@@ -171,9 +185,12 @@ impl Calls {
             return Ok(());
         }
         let why = Failure::from("it emits more than the console reads");
-        let failure = prefixed(&open.prefix, why);
-        self.cancel(id);
-        Err(failure)
+        if let Some(job) = &open.job {
+            job.close();
+        }
+        let ended = (open.module, prefixed(&open.prefix, why));
+        self.close(id);
+        Err(ended)
     }
 
     /// Sends output of the work of a call, or holds it.
@@ -227,13 +244,13 @@ impl Calls {
         self.close(id).map(|open| open.prefix)
     }
 
-    /// Nobody waits for a call any more: tells its work, and says whose it is if it was open.
-    pub fn cancel(&mut self, id: RequestId) -> Option<usize> {
+    /// Nobody waits for a call any more: tells its work, and says what it was if it was open.
+    pub fn cancel(&mut self, id: RequestId) -> Option<Cancelled> {
         let open = self.close(id)?;
         if let Some(job) = open.job {
             job.close();
         }
-        Some(open.module)
+        Some(Cancelled { module: open.module, is_answered: open.outcome.is_some() })
     }
 
     /// The calls that have been open for too long. One whose output is held up is not late.

@@ -1,9 +1,12 @@
+use std::cell::RefCell;
+
 use super::*;
+use crate::credit;
 use crate::seed::MOVES_MAX;
 use crate::wire::Create;
 use crate::{
     Activity, Call, Claim, Command, CommandSpec, Context, Example, Incarnation, Inspection,
-    KEY_BYTES, NodeId, Outcome, Place, Secret, Seed, Watch, Word,
+    KEY_BYTES, NodeId, OUTPUT_WAITING_BYTES_MAX, Outcome, Place, Secret, Seed, Watch, Word,
 };
 
 const PARENT: LinkId = LinkId(1);
@@ -39,7 +42,7 @@ fn worker_below(parent: NodeId, ancestors: Vec<Ancestor>) -> Worker {
         parent_address: Address("above".to_owned()),
         transport: "test",
         timeout: Duration::from_secs(5),
-        commands: Registry::new([&BYTES]).unwrap(),
+        commands: Registry::new([&BYTES, &FLOOD]).unwrap(),
     };
     Worker::new(Time::ZERO, config)
 }
@@ -84,6 +87,39 @@ impl Command for Bytes {
     }
 }
 
+thread_local! {
+    /// The calls that the module was told to stop.
+    static STOPPED: RefCell<Vec<RequestId>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Emits as many bytes as it is told to, and answers or does not.
+struct Flood;
+
+static FLOOD: CommandSpec = CommandSpec {
+    name: "flood",
+    package: "test",
+    summary: "for tests",
+    words: &[
+        Word { claim: Claim::Word("flood"), usage: "flood N", help: "emit N bytes, never answer" },
+        Word { claim: Claim::Word("shower"), usage: "shower N", help: "emit N bytes, answer" },
+    ],
+    verbs: &[],
+    examples: &[Example { line: "exec 1 shower 0", reply: "Ok:1" }],
+    create: || Box::new(Flood),
+};
+
+impl Command for Flood {
+    fn call(&mut self, cx: &mut Context<'_>, call: &Call<'_>) -> Outcome {
+        let bytes: usize = call.args.only("N", "a number")?;
+        cx.emit(call.id, Stream::Out, vec![b'x'; bytes]);
+        Ok(if call.word == "flood" { Reply::Later } else { Reply::EMPTY })
+    }
+
+    fn cancelled(&mut self, _: &mut Context<'_>, call: RequestId) {
+        STOPPED.with_borrow_mut(|stopped| stopped.push(call));
+    }
+}
+
 fn exec(request: u64, line: &str) -> Message<'_> {
     Message::new(Kind::Exec, life(1), RequestId(request), line.as_bytes())
 }
@@ -105,6 +141,31 @@ fn requests_run_in_the_order_in_which_they_came_also_in_a_jam() {
     let answered = sent(&out).into_iter().map(|(_, request)| request);
     let short: Vec<_> = answered.filter(|request| *request > 12).collect();
     assert_eq!(short, (13..=30).collect::<Vec<_>>());
+}
+
+/// Or it would go on for ever, for nobody.
+#[test]
+fn a_module_is_told_that_a_call_has_emitted_too_much() {
+    let mut worker = worker(Vec::new());
+    turn(&mut worker, Input::Up(PARENT));
+    let line = format!("flood {}", credit::OUTPUT_BYTES_INITIAL + OUTPUT_WAITING_BYTES_MAX + 1);
+    let out = turn(&mut worker, Input::Frame(PARENT, &frame(&[exec(1, &line)])));
+    assert_eq!(sent(&out).last(), Some(&(Kind::Answer, 1)));
+    assert_eq!(STOPPED.take(), [RequestId(1)]);
+}
+
+#[test]
+fn a_module_is_told_once_that_a_call_is_cancelled_and_not_when_it_has_answered() {
+    let mut worker = worker(Vec::new());
+    turn(&mut worker, Input::Up(PARENT));
+    let bytes = credit::OUTPUT_BYTES_INITIAL + 1;
+    for (request, line, told) in [(1, "flood", vec![RequestId(1)]), (2, "shower", vec![])] {
+        let line = format!("{line} {bytes}");
+        let cancel = Message::new(Kind::Cancel, life(1), RequestId(request), b"");
+        turn(&mut worker, Input::Frame(PARENT, &frame(&[exec(request, &line)])));
+        turn(&mut worker, Input::Frame(PARENT, &frame(&[cancel, cancel])));
+        assert_eq!(STOPPED.take(), told);
+    }
 }
 
 /// Its beginning is worth nothing when the route of the rest has broken.

@@ -45,6 +45,8 @@ pub enum Event {
     SpawnFailed(Life),
     JobOutput(RequestId, Stream, Vec<u8>),
     JobDone(RequestId, JobKind, Result<String, Failure>),
+    /// Work that waits goes on.
+    Step(RequestId),
     Alarm,
     /// A compromised process has time to lie.
     Lie,

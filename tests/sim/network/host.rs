@@ -1,6 +1,5 @@
 //! What nodes want done, and the processes that they start and end.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use hoptree_core::{
@@ -62,22 +61,10 @@ impl Network {
             }
             Output::Spawn(birth, _) => self.spawn(pid, birth),
             Output::Kill(life) => self.kill_for(pid, life),
-            Output::Offload(job) => {
-                let (call, kind) = (job.call(), job.kind());
-                let emitted = RefCell::new(Vec::new());
-                let outcome = job.run(|| (), &|stream, bytes| {
-                    emitted.borrow_mut().push((stream, bytes.to_vec()));
-                });
-                let mut time = 0;
-                for (stream, bytes) in emitted.into_inner() {
-                    time += self.time_between(MS, 20 * MS);
-                    self.plan_in(time, pid, Event::JobOutput(call, stream, bytes));
-                }
-                time += self.time_between(MS, 20 * MS);
-                self.plan_in(time, pid, Event::JobDone(call, kind, outcome));
-            }
+            Output::Offload(job) => self.offload(pid, job),
             Output::Print(text) => {
-                let text = String::from_utf8(text).expect("what the probe emits is UTF-8");
+                // Compromised nodes emit anything.
+                let text = String::from_utf8_lossy(&text);
                 digest::add(format_args!("{text}"));
                 for line in text.lines() {
                     note!(self.now, "the console prints: {}", trace::cut(line));
@@ -198,6 +185,7 @@ impl Network {
             self.close(link);
         }
         self.checks.ended(pid);
+        self.jobs.end(pid);
         self.living.retain(|other| *other != pid);
         if pid == CONTROL {
             return self.break_lifeline();

@@ -106,6 +106,7 @@ impl Network {
             Event::JobDone(call, kind, outcome) => {
                 self.feed(pid, Input::JobDone(call, kind, outcome), outputs);
             }
+            Event::Step(call) => self.step_of(pid, call, outputs),
             Event::Up(_) | Event::Alarm | Event::Heal | Event::Read | Event::Lie => {}
             Event::GoOn | Event::Preempt | Event::Schedule => {}
         }
