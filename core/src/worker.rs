@@ -288,10 +288,12 @@ impl Worker {
     }
 
     fn offload(&mut self, job: Job, out: &mut Vec<Output>) {
-        if self.ending {
+        let is_blocking = job.kind() == JobKind::Blocking;
+        if self.ending && is_blocking {
+            // The end would wait for it.
             job.stop().want();
         }
-        self.blocking += usize::from(job.kind() == JobKind::Blocking);
+        self.blocking += usize::from(is_blocking);
         out.push(Output::Offload(job));
     }
 

@@ -290,7 +290,8 @@ impl Checks {
 
     /// A process that is not under suspicion sends a message.
     pub fn sent(&mut self, by: Pid, is_own: bool, header: &Header<'_>) {
-        if let Err(wrong) = self.outputs.sent(by, is_own, header) {
+        let is_honest = self.suspects.is_empty() && self.doubtful.is_empty();
+        if let Err(wrong) = self.outputs.sent(by, is_own, is_honest, header) {
             self.fail(wrong);
         }
     }

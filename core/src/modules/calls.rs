@@ -130,7 +130,9 @@ impl Calls {
     fn expire_anew(&mut self, now: Time, id: RequestId) {
         let now = self.unpaused(now);
         let Some(open) = self.open.get_mut(&id) else { return };
-        let expiry = open.timeout.map(|timeout| now + timeout);
+        // The control node, which goes by its own clock, tells when nobody waits any more. This is for what
+        // it says and is lost.
+        let expiry = open.timeout.map(|timeout| now + 2 * timeout);
         if let Some(old) = std::mem::replace(&mut open.expiry, expiry) {
             self.expiring.remove(&(old, id));
         }
