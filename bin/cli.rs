@@ -18,7 +18,8 @@ use crate::{control, listing};
 ///
 /// Exit status: 0; 1 when the tree can't run, the input can't be read to its end or an answer can't
 /// be written, or with --strict when any command failed; 2 for bad usage. SIGINT, SIGTERM and SIGHUP
-/// end the tree, and then hoptree dies by the signal, which a shell shows as 128+n.
+/// end the tree, and then hoptree dies by the signal, which a shell shows as 128+n. When commands are
+/// typed at a terminal, Ctrl-C cancels what is under way; twice within a second it ends the tree.
 #[derive(Debug, Parser)]
 #[command(name = "hoptree", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Cli {

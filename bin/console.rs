@@ -21,6 +21,10 @@ const STDOUT_ROOM_BYTES: usize = 1024 * 1024;
 /// More than this is not copied on its way to the output.
 const LONG_BYTES_MIN: usize = 64 * 1024;
 
+/// What is told when SIGINT finds nothing to cancel.
+const HOW_TO_END: &[u8] =
+    b"nothing to cancel; a second Ctrl-C within a second ends the tree, as 'exit' does\n";
+
 /// How long an interrupted program still tries to write what it has.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_millis(200);
 
@@ -57,6 +61,7 @@ impl Console {
         let stdout = Unbuffered(io::stdout());
         let stdout = Writer::new("stdout", STDOUT_ROOM_BYTES, stdout, move || waker.wake());
         stdout.start()?;
+        signals.set_interrupt_cancels(stdin.is_terminal());
         Ok(Console {
             driver,
             stdin,
@@ -81,6 +86,7 @@ impl Console {
             let patience = if self.has_input() { Patience::Look } else { Patience::Wait };
             self.driver.wait(patience)?;
             self.heed_interrupt();
+            self.heed_cancel();
             self.heed_backlog();
             self.feed_lines();
             self.driver.end_turn();
@@ -96,6 +102,8 @@ impl Console {
 
     /// Takes the console apart: what is left to end, and the output.
     pub fn into_parts(mut self) -> (Driver<Controller>, LastWords) {
+        // There is nothing left to cancel.
+        self.signals.set_interrupt_cancels(false);
         self.screen.clear();
         self.prompt.end(&mut self.screen);
         self.stdout.write(&self.screen);
@@ -167,6 +175,22 @@ impl Console {
         }
         self.interrupted = true;
         self.driver.feed(Input::Interrupt);
+    }
+
+    /// Cancels what is under way, when the user wants that, and drops what they have typed.
+    fn heed_cancel(&mut self) {
+        if !self.signals.take_cancel() || self.interrupted {
+            return;
+        }
+        self.stdin.clear();
+        self.screen.clear();
+        self.prompt.line_dropped(&mut self.screen);
+        self.stdout.write_at_once(io::stdout(), &self.screen);
+        if self.driver.node().can_cancel() {
+            self.driver.feed(Input::Cancel);
+        } else {
+            self.driver.printed().extend_from_slice(HOW_TO_END);
+        }
     }
 
     /// Hands over what was printed. Does not block.
