@@ -70,6 +70,7 @@ fn set_up(
             timeout: options.timeout,
             order: options.order(source.terminal().is_some()),
             nodes_max: options.max_nodes(),
+            records: false,
             commands,
         },
     );

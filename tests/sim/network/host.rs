@@ -76,6 +76,7 @@ impl Network {
                 time += self.time_between(MS, 20 * MS);
                 self.plan_in(time, pid, Event::JobDone(call, kind, outcome));
             }
+            Output::Record(record) => unreachable!("nobody wants {record:?}"),
             Output::Print(text) => {
                 let text = String::from_utf8(text).expect("what the probe emits is UTF-8");
                 digest::add(format_args!("{text}"));
