@@ -75,6 +75,10 @@ pub struct Options {
     #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = log_size)]
     log_size: u64,
 
+    /// Write a line to FILE for each command and node that was answered, in the columns of GNU parallel.
+    #[arg(long, value_name = "FILE")]
+    pub joblog: Option<PathBuf>,
+
     /// How many nodes there may be at a time; a create of one more is refused.
     #[arg(long, value_name = "N", default_value = "4096",
           value_parser = clap::value_parser!(u32).range(1..))]

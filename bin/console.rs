@@ -10,6 +10,7 @@ use hoptree_host::visible::visible;
 use hoptree_host::writer::{Unbuffered, Writer};
 use hoptree_host::{Driver, LINES_PER_TURN_MAX, Patience, Signals};
 
+use crate::joblog::JobLog;
 use crate::prompt::{Prompt, obeys_escapes};
 use crate::stdin::{Entry, Stdin};
 
@@ -37,6 +38,7 @@ pub struct Console {
     on_terminal: bool,
     prompt: Prompt,
     signals: Signals,
+    job_log: Option<JobLog>,
     screen: Vec<u8>,
     /// Whether the node was told last that too much waits to be written.
     blocked: bool,
@@ -69,10 +71,16 @@ impl Console {
             on_terminal: io::stdout().is_terminal(),
             prompt: Prompt::new(prompting, obeys_escapes()),
             signals,
+            job_log: None,
             screen: Vec::new(),
             blocked: false,
             interrupted: false,
         })
+    }
+
+    /// This console, which logs what is answered.
+    pub fn with_job_log(self, job_log: Option<JobLog>) -> Console {
+        Console { job_log, ..self }
     }
 
     /// Runs the loop until the tree has ended.
@@ -90,6 +98,7 @@ impl Console {
             self.heed_backlog();
             self.feed_lines();
             self.driver.end_turn();
+            self.log_jobs();
         }
         self.show();
         Ok(())
@@ -107,8 +116,12 @@ impl Console {
         self.screen.clear();
         self.prompt.end(&mut self.screen);
         self.stdout.write(&self.screen);
-        let last_words =
-            LastWords { stdout: self.stdout, signals: self.signals, interrupted: self.interrupted };
+        let last_words = LastWords {
+            stdout: self.stdout,
+            job_log: self.job_log,
+            signals: self.signals,
+            interrupted: self.interrupted,
+        };
         (self.driver, last_words)
     }
 
@@ -118,7 +131,10 @@ impl Console {
     }
 
     fn may_feed(&self) -> bool {
-        !self.interrupted && self.driver.node().wants_line() && self.stdout.has_room()
+        !self.interrupted
+            && self.driver.node().wants_line()
+            && self.stdout.has_room()
+            && self.job_log.as_ref().is_none_or(JobLog::has_room)
     }
 
     fn feed_lines(&mut self) {
@@ -193,6 +209,15 @@ impl Console {
         }
     }
 
+    /// Logs what was answered in this turn.
+    fn log_jobs(&mut self) {
+        let Some(job_log) = &mut self.job_log else { return };
+        for (started, record) in self.driver.take_records() {
+            job_log.add(started, &record);
+        }
+        job_log.flush();
+    }
+
     /// Hands over what was printed. Does not block.
     fn show(&mut self) {
         if !self.on_terminal && self.driver.printed().len() > LONG_BYTES_MIN {
@@ -215,6 +240,7 @@ impl Console {
 /// What is left of a console at its end: output that may not have been written yet.
 pub struct LastWords {
     stdout: Writer,
+    job_log: Option<JobLog>,
     signals: Signals,
     interrupted: bool,
 }
@@ -223,6 +249,7 @@ impl LastWords {
     /// Writes the rest, for as long as that takes, or as somebody has patience: once
     /// interrupted it gives up soon. Says why something could not be written, if so.
     pub fn speak(self) -> Option<io::Error> {
+        self.job_log.iter().for_each(JobLog::finish);
         while !self.stdout.drain(LAST_WORDS_TIME_MAX) {
             if self.interrupted || self.signals.interrupt().is_some() {
                 break;
