@@ -18,7 +18,8 @@ use crate::{control, listing};
 ///
 /// Exit status: 0; 1 when the tree can't run, the input can't be read to its end or an answer can't
 /// be written, or with --strict when any command failed; 2 for bad usage. SIGINT, SIGTERM and SIGHUP
-/// end the tree, and then hoptree dies by the signal, which a shell shows as 128+n.
+/// end the tree, and then hoptree dies by the signal, which a shell shows as 128+n. When commands are
+/// typed at a terminal, Ctrl-C cancels what is under way; twice within a second it ends the tree.
 #[derive(Debug, Parser)]
 #[command(name = "hoptree", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Cli {
@@ -73,6 +74,10 @@ pub struct Options {
     /// or 2G; three such are kept beside each.
     #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = log_size)]
     log_size: u64,
+
+    /// Write a line to FILE for each command and node that was answered, in the columns of GNU parallel.
+    #[arg(long, value_name = "FILE")]
+    pub joblog: Option<PathBuf>,
 
     /// How many nodes there may be at a time; a create of one more is refused.
     #[arg(long, value_name = "N", default_value = "4096",

@@ -37,6 +37,7 @@ pub use config::{ControllerConfig, Order};
 use desk::Desk;
 use desk::outbox::{Outgoing, Part};
 use desk::pending::{Operation, Pending};
+use desk::records::Records;
 use desk::replies::Replies;
 use desk::reply::Reply;
 use exec::Turn;
@@ -90,6 +91,7 @@ impl Controller {
                 config.nodes_max,
                 config.own_secret,
                 Replies::new(config.order),
+                Records::new(config.records),
             ),
             reading: Reading::default(),
             output_blocked: false,
@@ -123,7 +125,11 @@ impl Controller {
     }
 
     fn line(&mut self, now: Time, line: &[u8]) {
-        match language::parse(line) {
+        let parsed = language::parse(line);
+        if parsed != Ok(Line::Blank) {
+            self.desk.records.count();
+        }
+        match parsed {
             Err(wrong) => self.reply_at_once(now, Reply::Error(&wrong)),
             Ok(Line::Blank) => {}
             Ok(Line::Create { node, parent, transport }) => {
@@ -134,6 +140,7 @@ impl Controller {
                 self.reply_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
             }
             Ok(Line::Exec { node, line, options }) => {
+                self.desk.records.set_line(line);
                 let (desk, children) = (&mut self.desk, &self.children);
                 let terms = options.terms(desk.timeout, NO_REQUEST);
                 let line = exec::with_terms(terms, line.as_bytes());
@@ -142,6 +149,7 @@ impl Controller {
                 }
             }
             Ok(Line::ExecMany { set, line, options }) => {
+                self.desk.records.set_line(line);
                 exec_many::begin(&mut self.desk, &self.children, now, &set, line, options);
             }
             Ok(Line::Cancel(set)) => cancel::begin(&mut self.desk, now, set.as_ref()),
@@ -368,14 +376,19 @@ impl Controller {
 
 impl Node for Controller {
     fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>) {
+        self.desk.records.set_now(now);
         let now = self.read_clock(now);
         match input {
             Input::Line(line) if line.len() <= LINE_BYTES_MAX => self.line(now, line),
             Input::Line(_) | Input::LineTooLong => {
                 let text = format!("the line is longer than {LINE_BYTES_MAX} bytes");
+                self.desk.records.count();
                 self.reply_at_once(now, Reply::Error(&text));
             }
-            Input::LineRefused(text) => self.reply_at_once(now, Reply::Error(text)),
+            Input::LineRefused(text) => {
+                self.desk.records.count();
+                self.reply_at_once(now, Reply::Error(text));
+            }
             Input::EndOfInput => self.reading.end(),
             Input::OutputBlocked(is_blocked) => self.output_blocked = is_blocked,
             Input::Interrupt => {
@@ -410,6 +423,7 @@ impl Node for Controller {
         if !printed.is_empty() && !self.muted {
             out.push(Output::Print(printed));
         }
+        out.extend(self.desk.records.take().into_iter().map(Output::Record));
         let before = out.len();
         self.children.flush(now, !self.holds_back(), out);
         self.modules.pause(self.clock.real(now), self.holds_back());

@@ -27,7 +27,7 @@
 //!     now,
 //!     ControllerConfig {
 //!         token, own_secret, pid: 1, transport, timeout, order: Order::Input, nodes_max: 10,
-//!         commands: commands.clone(),
+//!         records: false, commands: commands.clone(),
 //!     },
 //! );
 //!
@@ -74,6 +74,7 @@ mod nonce;
 mod offload;
 #[cfg(test)]
 mod protocol_page;
+mod record;
 mod recurrence;
 mod reduction;
 mod registry;
@@ -103,6 +104,7 @@ pub use node::{
 };
 pub use nonce::{NONCE_BYTES, Nonce};
 pub use offload::{BLOCKING_JOBS_MAX, Job, JobContext, JobKind, Stop, Stopped};
+pub use record::{ExecEnding, RECORDED_BYTES_MAX, Record};
 pub use recurrence::Recurrence;
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, News, RouteTable, Router};

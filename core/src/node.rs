@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Failure, Job, JobKind, Life, LinkId, NodeId, RequestId, Seed, Stream, Time};
+use crate::{
+    Address, Failure, Job, JobKind, Life, LinkId, NodeId, Record, RequestId, Seed, Stream, Time,
+};
 
 /// A node as a pure state machine. [`crate::Controller`] and [`crate::Worker`] are the two there
 /// are; a driver feeds them from sockets, processes and a clock, a test from an in-memory network.
@@ -195,6 +197,10 @@ pub enum Output {
     Offload(Job),
     /// Write to the user, at once: whole lines of UTF-8. Only from the control node.
     Print(Vec<u8>),
+    /// A command has ended at a node. Only from the control node, when [`ControllerConfig`] wants it.
+    ///
+    /// [`ControllerConfig`]: crate::ControllerConfig
+    Record(Record),
     /// The node is done: after what was output before, its process ends. Nothing follows.
     Exit,
 }

@@ -122,6 +122,7 @@ impl Tree {
             timeout: TIMEOUT,
             order,
             nodes_max: NODES_MAX,
+            records: false,
             commands: registry.clone(),
         };
         // It is not the first moment that there is.
@@ -386,7 +387,7 @@ impl Tree {
                 let text = String::from_utf8(text).expect("what is printed is UTF-8");
                 assert!(text.ends_with('\n'), "a line without its end: {text:?}");
             }
-            Output::Adopt(..) => {}
+            Output::Adopt(..) | Output::Record(_) => {}
             Output::Exit if node == CONTROL => self.has_ended = true,
             Output::Exit => self.end_process(node, Exit::Status(0)),
         }

@@ -29,6 +29,7 @@ mod flow;
 mod heartbeat;
 mod inherited;
 mod input;
+mod joblog;
 mod limits;
 mod limits_page;
 mod logs;

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use hoptree_core::{
-    Birth, Event, Input, Inspection, Life, LinkId, Node, Output, SendError, Time, Transport,
-    TransportError,
+    Birth, Event, Input, Inspection, Life, LinkId, Node, Output, Record, SendError, Time,
+    Transport, TransportError,
 };
 use hoptree_system::{require_descriptors, require_memory};
 
@@ -67,6 +67,7 @@ pub struct Driver<N> {
     /// then must be heard first.
     inspected: Vec<(LinkId, Inspection)>,
     printed: Vec<u8>,
+    records: Vec<Record>,
     done: bool,
 }
 
@@ -104,6 +105,7 @@ impl<N: Node> Driver<N> {
             spawns: VecDeque::new(),
             inspected: Vec::new(),
             printed: Vec::new(),
+            records: Vec::new(),
             done: false,
         }
     }
@@ -126,6 +128,14 @@ impl<N: Node> Driver<N> {
     /// What the node has printed since this was last emptied.
     pub fn printed(&mut self) -> &mut Vec<u8> {
         &mut self.printed
+    }
+
+    /// The records of the commands that have ended since the last call, and when each began.
+    pub fn take_records(&mut self) -> Vec<(SystemTime, Record)> {
+        let (records, now, today) =
+            (mem::take(&mut self.records), self.clock.now(), SystemTime::now());
+        let began = |record: &Record| today.checked_sub(now.since(record.started)).unwrap_or(today);
+        records.into_iter().map(|record| (began(&record), record)).collect()
     }
 
     /// Begins a turn: waits, and feeds what has happened to links and processes. The time of the
@@ -277,6 +287,7 @@ impl<N: Node> Driver<N> {
             // Seldom more than one a turn, and perhaps long.
             Output::Print(text) if self.printed.is_empty() => self.printed = text,
             Output::Print(text) => self.printed.extend_from_slice(&text),
+            Output::Record(record) => self.records.push(record),
             Output::Exit => self.done = true,
         }
     }

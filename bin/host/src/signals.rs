@@ -23,8 +23,19 @@ use crate::threads::named;
 /// signal a process, and then its group.
 const ECHO_TIME: Duration = Duration::from_millis(100);
 
+/// Where a SIGINT cancels, a second one within this time ends the program.
+const INSISTENCE_TIME: Duration = Duration::from_secs(1);
+
 /// Virtual memory; pages that the thread does not touch cost nothing.
 const STACK_BYTES: usize = 64 * 1024;
+
+/// The highest number of a signal on any system.
+const SIGNAL_MAX: i32 = 127;
+
+/// The number of the signal with this name, such as SIGTERM.
+pub fn signal_number(name: &str) -> Option<i32> {
+    (1..=SIGNAL_MAX).find(|number| low_level::signal_name(*number) == Some(name))
+}
 
 /// The signals that have come. The thread that waits for them sets a flag and wakes the loop; the
 /// flags bound what can pile up.
@@ -35,6 +46,9 @@ pub struct Signals(Arc<Flags>);
 struct Flags {
     child: AtomicBool,
     interrupt: AtomicI32,
+    /// Whether a SIGINT cancels before one ends the program.
+    interrupt_cancels: AtomicBool,
+    cancel: AtomicBool,
     last_deed: Mutex<Option<LastDeed>>,
 }
 
@@ -44,8 +58,8 @@ impl Signals {
     /// Watches, at the control node, for the end of children and for the user's wish to end. A signal
     /// that was ignored when the program was started, as nohup has it, stays ignored.
     ///
-    /// The second SIGINT, SIGTERM or SIGHUP ends the process at once, whatever its loop is doing; the
-    /// lifeline then ends the tree. `restore` is done before that.
+    /// The second SIGINT, SIGTERM or SIGHUP that asks for an end ends the process at once, whatever its
+    /// loop is doing; the lifeline then ends the tree. `restore` is done before that.
     ///
     /// # Errors
     ///
@@ -90,6 +104,16 @@ impl Signals {
         Some(self.0.interrupt.load(Ordering::Acquire)).filter(|signal| *signal != 0)
     }
 
+    /// Says whether a SIGINT only cancels, unless it comes within a second of another.
+    pub fn set_interrupt_cancels(&self, cancels: bool) {
+        self.0.interrupt_cancels.store(cancels, Ordering::Release);
+    }
+
+    /// Whether a SIGINT that cancels has come since this was last asked.
+    pub fn take_cancel(&self) -> bool {
+        self.0.cancel.swap(false, Ordering::Acquire)
+    }
+
     fn watch(
         wanted: &[i32],
         lifeline: Option<(OwnedFd, PathBuf)>,
@@ -100,9 +124,15 @@ impl Signals {
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, wanted)?;
         // A child may have ended before the handler stood.
         let signals = Signals(Arc::new(Flags { child: AtomicBool::new(true), ..Flags::default() }));
-        let signals_of = signals.clone();
-        let watcher =
-            Watcher { signals: signals_of, delivery, lifeline, waker, restore, interrupted: None };
+        let watcher = Watcher {
+            signals: signals.clone(),
+            delivery,
+            lifeline,
+            waker,
+            restore,
+            cancelled: None,
+            interrupted: None,
+        };
         named("signals").stack_size(STACK_BYTES).spawn(move || watcher.run())?;
         Ok(signals)
     }
@@ -117,7 +147,28 @@ struct Watcher {
     waker: Waker,
     /// What must be done before the process ends at once.
     restore: fn(),
+    cancelled: Option<Instant>,
     interrupted: Option<Instant>,
+}
+
+/// What a SIGINT does.
+#[derive(Debug, PartialEq, Eq)]
+enum Interrupt {
+    Cancels,
+    /// Nothing: it is an echo.
+    Echoes,
+    Ends,
+}
+
+impl Interrupt {
+    /// What one does that comes this long after the last that cancelled, where a first one cancels.
+    fn after(cancelled: Option<Duration>) -> Interrupt {
+        match cancelled {
+            Some(ago) if ago < ECHO_TIME => Interrupt::Echoes,
+            Some(ago) if ago < INSISTENCE_TIME => Interrupt::Ends,
+            _ => Interrupt::Cancels,
+        }
+    }
 }
 
 impl Watcher {
@@ -160,10 +211,28 @@ impl Watcher {
                 die_by(signal);
             }
         } else {
-            self.interrupted = Some(Instant::now());
-            flags.interrupt.store(signal, Ordering::Release);
+            match self.effect(signal) {
+                Interrupt::Cancels => {
+                    self.cancelled = Some(Instant::now());
+                    flags.cancel.store(true, Ordering::Release);
+                }
+                Interrupt::Echoes => {}
+                Interrupt::Ends => {
+                    self.interrupted = Some(Instant::now());
+                    flags.interrupt.store(signal, Ordering::Release);
+                }
+            }
         }
         self.waker.wake();
+    }
+
+    /// What a signal does that asks for an end.
+    fn effect(&self, signal: i32) -> Interrupt {
+        if signal == SIGINT && self.signals.0.interrupt_cancels.load(Ordering::Acquire) {
+            Interrupt::after(self.cancelled.map(|cancelled| cancelled.elapsed()))
+        } else {
+            Interrupt::Ends
+        }
     }
 }
 
@@ -185,5 +254,20 @@ mod tests {
         wakes.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(signals.interrupt(), Some(SIGHUP));
         assert!(!signals.take_child());
+    }
+
+    #[test]
+    fn a_signal_is_known_by_its_name() {
+        assert_eq!(signal_number("SIGTERM"), Some(SIGTERM));
+        assert_eq!(signal_number("TERM"), None);
+    }
+
+    #[test]
+    fn an_interrupt_cancels_and_a_second_one_soon_after_ends() {
+        let after = |ms| Interrupt::after(Some(Duration::from_millis(ms)));
+        assert_eq!(Interrupt::after(None), Interrupt::Cancels);
+        assert_eq!((after(0), after(99)), (Interrupt::Echoes, Interrupt::Echoes));
+        assert_eq!((after(100), after(999)), (Interrupt::Ends, Interrupt::Ends));
+        assert_eq!((after(1_000), after(60_000)), (Interrupt::Cancels, Interrupt::Cancels));
     }
 }

@@ -12,6 +12,7 @@ pub(super) mod outbox;
 pub(super) mod pending;
 pub(super) mod printer;
 pub(super) mod probes;
+pub(super) mod records;
 pub(super) mod replies;
 pub(super) mod reply;
 pub(super) mod requests;
@@ -33,6 +34,7 @@ use intake::Intake;
 use outbox::Outbox;
 use pending::{Operation, Pending};
 use probes::{Probe, Probes};
+use records::Records;
 use replies::Replies;
 use reply::Reply;
 use tree::Tree;
@@ -55,6 +57,7 @@ pub(crate) struct Desk {
     pub abandoned: Abandoned,
     pub deferred: Deferred,
     pub outbox: Outbox,
+    pub records: Records,
     /// What to tell the modules.
     pub changes: Vec<(NodeId, Change)>,
     /// When deadlines must be looked at again; may be earlier than there is need.
@@ -62,7 +65,13 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub fn new(timeout: Duration, nodes_max: usize, own_secret: Secret, replies: Replies) -> Desk {
+    pub fn new(
+        timeout: Duration,
+        nodes_max: usize,
+        own_secret: Secret,
+        replies: Replies,
+        records: Records,
+    ) -> Desk {
         Desk {
             timeout,
             nodes_max,
@@ -76,6 +85,7 @@ impl Desk {
             abandoned: Abandoned::default(),
             deferred: Deferred::default(),
             outbox: Outbox::default(),
+            records,
             changes: Vec::new(),
             wake: None,
         }
@@ -93,6 +103,7 @@ impl Desk {
 
     /// Replies to a command, or to a part of one.
     pub fn reply(&mut self, request: RequestId, reply: Reply<'_>) {
+        self.records.end(request, &reply);
         self.replies.reply(request, reply);
     }
 
@@ -185,6 +196,7 @@ impl Desk {
         if let Some(pending) = self.replies.pending_mut(request) {
             pending.charge = charge;
         }
+        self.records.sent(request);
         self.sent(now, request);
     }
 

@@ -66,6 +66,7 @@ pub(crate) fn begin(
 ) -> Option<Admitted> {
     let operation = Operation::Exec { node, line: Vec::new() };
     let request = desk.replies.open(Pending { options, ..Pending::new(operation) });
+    desk.records.open(request, node);
     if desk.tree.record(node).is_none() {
         desk.reply(request, Reply::NotFoundOf(node));
         return None;

@@ -76,6 +76,9 @@ fn fan_out(
         let Part { command, kind, body } = part.clone();
         let operation = Operation::Part { command, node, kind, body };
         let request = desk.replies.open_part(Pending { options, ..Pending::new(operation) });
+        if part.kind == Kind::Exec {
+            desk.records.open(request, node);
+        }
         let is_free = desk.turns.is_free(node);
         if !(is_free && advance(desk, children, now, request, node, part.clone())) {
             desk.enqueue(node, request);

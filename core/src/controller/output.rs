@@ -14,6 +14,7 @@ pub(crate) fn arrived(desk: &mut Desk, now: Time, message: &Message<'_>) {
     let Some(pending) = desk.replies.pending(request) else { return };
     let Some(link) = pending.charge.as_ref().map(|charge| charge.link) else { return };
     desk.heard(now, life, Some(link));
+    desk.records.received(request, body.len());
     if !body.is_empty()
         && let Err(Excess) = desk.replies.output(request, message.flags.stream(), body)
     {

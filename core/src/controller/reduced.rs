@@ -39,10 +39,14 @@ fn answered(desk: &mut Desk, now: Time, command: RequestId, request: RequestId, 
     desk.intake.forget(request);
     desk.give_back(now, charge, Status::Ok);
     let Some((part_of, node)) = part_of else { return };
-    let is_error = desk.replies.is_error_numbered(command, number);
-    let reply = match is_error {
-        Some(is_error) if part_of == command => Reply::NumberedOf(node, is_error, number),
-        _ => Reply::ErrorOf(node, b"its node has answered another command"),
+    let numbered = desk.replies.numbered(command, number).filter(|_| part_of == command);
+    let reply = match numbered {
+        None => Reply::ErrorOf(node, b"its node has answered another command"),
+        Some((is_error, folded)) => {
+            // The text is known by its number alone from here on.
+            desk.records.end(request, &Reply::FoldedOf(node, is_error, folded));
+            Reply::NumberedOf(node, is_error, number)
+        }
     };
     desk.reply(request, reply);
 }

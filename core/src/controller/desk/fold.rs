@@ -39,10 +39,10 @@ impl Fold {
         self.by_number.insert(number, group);
     }
 
-    /// Whether the answer with this number is an error, if there is one.
-    pub fn is_error(&self, number: u32) -> Option<bool> {
-        let group = self.by_number.get(&number)?;
-        Some(self.groups[*group].0.is_error)
+    /// The answer with this number, if there is one, and whether it is an error.
+    pub fn numbered(&self, number: u32) -> Option<(bool, Folded<'_>)> {
+        let Answer { is_error, text, out, err } = &self.groups[*self.by_number.get(&number)?].0;
+        Some((*is_error, Folded { text, out, err }))
     }
 
     /// Takes in the answer of one node.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fold::Fold;
 use super::reply::Reply;
+use crate::wire::Folded;
 use crate::{Answer, Failure, NodeId, RequestId};
 
 /// How many bytes of answers may be gathered for a module, or of different ones to be folded. Those that do
@@ -110,10 +111,10 @@ impl Gather {
         }
     }
 
-    /// Whether the answer with this number is an error, if there is one.
-    pub fn is_error_numbered(&self, number: u32) -> Option<bool> {
+    /// As [`Fold::numbered`], for a command that is folded.
+    pub fn numbered(&self, number: u32) -> Option<(bool, Folded<'_>)> {
         match &self.answers {
-            Answers::Folded(fold) => fold.is_error(number),
+            Answers::Folded(fold) => fold.numbered(number),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use super::printer::Printer;
 use super::reply::Reply;
 use super::requests::Requests;
 use super::streams::{Excess, Streams};
-use crate::wire::Kind;
+use crate::wire::{Folded, Kind};
 use crate::{Order, RequestId, Stream};
 
 /// How many bytes of replies may wait for earlier ones, or for those of other nodes, before the
@@ -214,10 +214,10 @@ impl Replies {
         self.gathered_bytes = self.gathered_bytes - before + gather.bytes();
     }
 
-    /// As [`Gather::is_error_numbered`], for a command whose answers are folded.
-    pub fn is_error_numbered(&self, command: RequestId, number: u32) -> Option<bool> {
+    /// As [`Gather::numbered`].
+    pub fn numbered(&self, command: RequestId, number: u32) -> Option<(bool, Folded<'_>)> {
         match &self.pending(command)?.operation {
-            Operation::Many(gather) => gather.is_error_numbered(number),
+            Operation::Many(gather) => gather.numbered(number),
             _ => None,
         }
     }
