@@ -47,7 +47,7 @@ use reading::Reading;
 
 use crate::children::Children;
 use crate::clock::Clock;
-use crate::command::Effect;
+use crate::context::Effect;
 use crate::modules::Modules;
 use crate::time::earliest;
 use crate::wire::{Message, NO_REQUEST};

@@ -95,6 +95,13 @@ impl Credit {
         self.grant(granted + bytes as u64);
     }
 
+    /// From now on this is what was left of another one.
+    pub fn take_over(&self, other: &Credit) {
+        let State { left, granted, .. } = *other.lock();
+        let mut state = self.lock();
+        (state.left, state.granted) = (left, granted);
+    }
+
     /// How many of `wanted` bytes may be sent at once, as one message. They count as sent.
     pub fn try_take(&self, wanted: usize) -> usize {
         self.lock().take(wanted)
@@ -153,6 +160,18 @@ mod tests {
         assert_eq!(credit.try_take(1), 0, "so much was granted before");
         credit.grant(all + 3);
         assert_eq!((credit.try_take(2), credit.try_take(2)), (2, 1));
+    }
+
+    /// Or a call would send more than it may that has work offloaded after it has emitted.
+    #[test]
+    fn one_that_takes_over_has_no_more_left() {
+        let (before, after) = (Credit::default(), Credit::default());
+        before.grant(OUTPUT_BYTES_INITIAL as u64 + 10);
+        while before.try_take(usize::MAX) == PIECE_BYTES_MAX {}
+        before.grant(OUTPUT_BYTES_INITIAL as u64 + 17);
+        after.take_over(&before);
+        after.grant(OUTPUT_BYTES_INITIAL as u64 + 20);
+        assert_eq!(after.try_take(usize::MAX), 10);
     }
 
     #[test]

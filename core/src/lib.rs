@@ -60,6 +60,7 @@ mod args;
 mod children;
 mod clock;
 mod command;
+mod context;
 mod controller;
 mod credit;
 #[cfg(feature = "fuzzing")]
@@ -92,9 +93,10 @@ mod worker;
 
 pub use args::{Args, Reader, Words, shown};
 pub use command::{
-    Answer, Call, Change, Claim, Command, CommandSpec, Context, Example, Facts, Failure, Outcome,
-    Reply, Traffic, Verb, Watch, Word,
+    Answer, Call, Change, Claim, Command, CommandSpec, Example, Facts, Failure, Outcome, Reply,
+    Traffic, Verb, Watch, Word,
 };
+pub use context::Context;
 pub use controller::{Controller, ControllerConfig, Order};
 pub use id::{Incarnation, Life, LinkId, NodeId, Place, Proved, RequestId, Token};
 pub use milliseconds::{Milliseconds, NotATime};

@@ -9,7 +9,7 @@ use calls::{Calls, Cancelled};
 pub(crate) use calls::{Finished, Held, Send};
 
 use crate::args::shown;
-use crate::command::Effect;
+use crate::context::Effect;
 use crate::time::earliest;
 use crate::wire::Terms;
 use crate::{

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use crate::command::Effect;
+use crate::context::Effect;
 use crate::modules::{Finished, Modules, split_word};
 use crate::{
     Answer, Change, CommandSpec, Facts, Failure, Job, NodeId, Outcome, Registry, Reply, RequestId,

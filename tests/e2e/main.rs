@@ -26,6 +26,7 @@ mod directory;
 mod examples;
 mod failure;
 mod flow;
+mod folding;
 mod heartbeat;
 mod inherited;
 mod input;

@@ -151,6 +151,7 @@ impl Calls {
     pub fn has_job(&mut self, id: RequestId, credit: Arc<Credit>) -> bool {
         let Some(open) = self.open.get_mut(&id) else { return false };
         if open.held.is_none() {
+            credit.take_over(&open.window);
             open.window = Arc::clone(&credit);
         }
         open.job = Some(credit);

@@ -3,10 +3,11 @@ use std::cell::RefCell;
 use super::*;
 use crate::credit;
 use crate::seed::MOVES_MAX;
-use crate::wire::Create;
+use crate::wire::{Create, Flags};
 use crate::{
     Activity, Call, Claim, Command, CommandSpec, Context, Example, Incarnation, Inspection,
-    KEY_BYTES, NodeId, OUTPUT_WAITING_BYTES_MAX, Outcome, Place, Secret, Seed, Watch, Word,
+    KEY_BYTES, NodeId, OUTPUT_WAITING_BYTES_MAX, Outcome, Place, Reply, RequestId, Secret, Seed,
+    Stream, Watch, Word,
 };
 
 const PARENT: LinkId = LinkId(1);
