@@ -53,6 +53,24 @@ fn long_answers_are_folded_too_and_very_long_ones_are_printed_as_they_come() {
 }
 
 #[test]
+fn different_answers_to_a_folded_command_are_bounded() {
+    let mut console = Console::start(&["--timeout", "60000"]);
+    for id in 1..=20 {
+        console.create(id, -1);
+    }
+    console.send("exec -b * sh echo $HOPTREE_NODE; head -c 1000000 /dev/zero | tr '\\0' x");
+    let too_long = "The answers to this command are too long together (4 nodes)";
+    let first = console.line().text;
+    assert!(first.starts_with("Error:") && first.ends_with(too_long), "{first}");
+    for _ in 0..16 {
+        let answer = console.line().text;
+        assert!(answer.starts_with("Ok:") && answer.ends_with(": exit 0"), "{answer}");
+        assert_eq!(format!("Ok:{}: exit 0", console.line().text.trim()), answer);
+        assert_eq!(console.line().text.len(), 1_000_002);
+    }
+}
+
+#[test]
 fn a_node_that_dies_is_a_group_of_its_own_kind() {
     let mut console = Console::start(&[]);
     tree(&mut console);

@@ -182,7 +182,7 @@ fn a_program_more_than_there_may_be_is_refused() {
     console.create(1, -1);
     let script = "exec 1 run sleep 600\n".repeat(65);
     console.send_bytes(script.as_bytes());
-    console.expect("Error:1: run: 64 of these run on this node, which may not be more");
+    console.expect("Error:1: run: this node runs 64 of these already, which is the most");
     console.send("cancel");
     let mut lines = console.lines(65);
     lines.retain(|line| line != "Error:1: cancelled");

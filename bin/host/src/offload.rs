@@ -87,7 +87,7 @@ impl Offload {
         let (call, stop) = (job.call(), job.stop().clone());
         if work.blocking.len() >= BLOCKING_JOBS_MAX {
             let why =
-                format!("{BLOCKING_JOBS_MAX} of these run on this node, which may not be more");
+                format!("this node runs {BLOCKING_JOBS_MAX} of these already, which is the most");
             return self.pool.tell(work, News::Done(call, JobKind::Blocking, Err(Failure(why))));
         }
         let pool = Arc::clone(&self.pool);
