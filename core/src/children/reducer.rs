@@ -10,10 +10,6 @@ use crate::{LinkId, RequestId};
 /// equal ones are passed on as they come.
 const REMEMBERED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// How many different values of one command are told apart. Requests that are answered by others are
-/// answered as if their nodes could not be reached.
-const VALUES_MAX: usize = 16 * 1024;
-
 /// The commands whose answers are reduced here, as long as any is awaited from below.
 #[derive(Debug, Default)]
 pub(super) struct Reducer {
@@ -70,9 +66,8 @@ impl Reducer {
 
     /// A request of a command is answered by a value, which this node has made itself.
     pub fn add(&mut self, command: RequestId, request: RequestId, value: &[u8]) {
-        if let Some(known) = self.learn(command, value, true) {
-            self.hold(command, known, &[request]);
-        }
+        let known = self.learn(command, value);
+        self.hold(command, known, &[request]);
     }
 
     /// These requests are answered by a value of a command that a child has sent on this link. Says whether
@@ -84,28 +79,25 @@ impl Reducer {
         members: &[RequestId],
         value: Value<'_>,
     ) -> bool {
-        let has_members = !members.is_empty();
-        if !has_members && !self.commands.contains_key(&command) {
-            return true;
-        }
         let known = match value {
-            Value::New(number, bytes) => {
-                let known = self.learn(command, bytes, has_members);
-                if let (Some(known), Some(state)) = (known, self.commands.get_mut(&command)) {
-                    state.of_children.insert((link, number), known);
-                }
-                known
-            }
+            // Of what answers nobody, only that is noted which is known: a compromised node could send any
+            // number of values.
+            Value::New(_, bytes) if members.is_empty() => self.find(command, bytes),
+            Value::New(_, bytes) => Some(self.learn(command, bytes)),
             Value::Known(number) => self
                 .commands
                 .get(&command)
                 .and_then(|state| state.of_children.get(&(link, number)).copied()),
         };
-        if let Some(known) = known.filter(|_| has_members) {
+        if let (Value::New(number, _), Some(known)) = (value, known)
+            && let Some(state) = self.commands.get_mut(&command)
+        {
+            state.of_children.insert((link, number), known);
+        }
+        if let Some(known) = known.filter(|_| !members.is_empty()) {
             self.hold(command, known, members);
         }
         members.iter().for_each(|member| self.answered(*member));
-        self.forget_if_done(command);
         known.is_some()
     }
 
@@ -130,28 +122,28 @@ impl Reducer {
         }
     }
 
-    /// Where a value is that has come, and whether it `is_wanted` by a request; `None` when there are too
-    /// many.
-    fn learn(&mut self, command: RequestId, bytes: &[u8], is_wanted: bool) -> Option<usize> {
-        let is_remembered = self.remembered_bytes + bytes.len() <= REMEMBERED_BYTES_MAX;
-        let state = self.commands.entry(command).or_insert_with(Command::new);
+    /// Where a value is that can be one with this.
+    fn find(&mut self, command: RequestId, bytes: &[u8]) -> Option<usize> {
+        let state = self.commands.get_mut(&command)?;
         let reduction = state.reduction;
-        for (at, known) in state.values.iter_mut().enumerate() {
+        state.values.iter_mut().position(|known| {
             let may_merge = reduction.can_stand_for_later() || known.number.is_none();
-            if let Some(value) = known.bytes.as_mut().filter(|_| may_merge)
-                && reduction.merge(value, bytes)
-            {
-                return Some(at);
-            }
+            let value = known.bytes.as_mut().filter(|_| may_merge);
+            value.is_some_and(|value| reduction.merge(value, bytes))
+        })
+    }
+
+    /// Where a value is that has come and answers requests.
+    fn learn(&mut self, command: RequestId, bytes: &[u8]) -> usize {
+        if let Some(known) = self.find(command, bytes) {
+            return known;
         }
-        if state.values.len() >= VALUES_MAX {
-            return None;
-        }
-        let bytes = Some(bytes.to_vec()).filter(|_| is_remembered || is_wanted);
-        self.remembered_bytes += bytes.as_ref().map_or(0, Vec::len);
-        let (number, members) = (None, Vec::new());
+        let is_remembered = self.remembered_bytes + bytes.len() <= REMEMBERED_BYTES_MAX;
+        self.remembered_bytes += bytes.len();
+        let state = self.commands.entry(command).or_insert_with(Command::new);
+        let (bytes, number, members) = (Some(bytes.to_vec()), None, Vec::new());
         state.values.push(Known { bytes, is_remembered, number, members });
-        Some(state.values.len() - 1)
+        state.values.len() - 1
     }
 
     fn hold(&mut self, command: RequestId, known: usize, members: &[RequestId]) {
@@ -328,7 +320,7 @@ mod tests {
             let value = format!("{number} {value}");
             add(&mut reducer, LINKS[0], &[], new(number, &value));
         }
-        assert!(reducer.remembered_bytes <= REMEMBERED_BYTES_MAX);
+        assert_eq!(reducer.remembered_bytes, 0);
         reducer.answered(RequestId(1));
         assert_eq!((reducer.commands.len(), reducer.remembered_bytes), (0, 0));
         add(&mut reducer, LINKS[0], &[], new(0, "of no command"));

@@ -210,7 +210,7 @@ fn command_folded(flags: Flags, body: &[u8]) -> Option<RequestId> {
 mod tests {
     use super::*;
     use crate::link::Link;
-    use crate::wire::{self, Allowance};
+    use crate::wire::{self, Allowance, Reduced, Value};
     use crate::{Incarnation, KEY_BYTES, NodeId, Output, Secret, Seed, Time};
 
     const NOW: Time = Time::ZERO;
@@ -290,5 +290,33 @@ mod tests {
         assert_eq!(told, [answer, (Kind::Forget, 0, Status::Ok)]);
         assert_eq!((turn.links(), relay.count(), relay.link_of(life(1))), (&[][..], 0, None));
         assert_eq!(relay.link_to(life(1)), None);
+    }
+
+    /// What another child says of it makes no difference, or a compromised node could take answers away.
+    #[test]
+    fn equal_answers_to_a_folded_command_go_up_as_one() {
+        let (mut relay, mut turn) = (relay(&[1, 2, 3]), Turn::default());
+        let terms = wire::body(&Terms { timeout: None, fold: Some(RequestId(100)) });
+        for id in 1..=3 {
+            let flags = Flags::request(Allowance::Large).with_terms(true);
+            let request = Message { flags, body: &terms, ..exec(id, id.into()) };
+            relay.forward(&request, &mut turn, &mut |message| panic!("{message:?}"));
+        }
+        let mut say = |link: u64, message: &Message<'_>| {
+            let mut frame = vec![0; wire::FRAME_HEADER_BYTES];
+            message.encode(&mut frame);
+            let messages = wire::open(&frame).unwrap().1;
+            relay.read(LinkId(link), messages, &mut |message| panic!("{message:?}")).unwrap();
+        };
+        say(3, &Message::answer(life(1), RequestId(1), Status::Ok, b"forged"));
+        for (link, members, number) in [(1, vec![1], 0), (2, vec![1, 2], 7), (3, vec![1, 2], 8)] {
+            let members = members.into_iter().map(RequestId).collect();
+            let body = Reduced { members, value: Value::New(number, b"same") }.encode();
+            say(link, &Reduced::message(RequestId(100), &body));
+        }
+        let mut sent = Vec::new();
+        relay.reducer_mut().send(&mut |message| sent.push(message.body.to_vec()));
+        let members = vec![RequestId(1), RequestId(2)];
+        assert_eq!(sent, [Reduced { members, value: Value::New(0, b"same") }.encode()]);
     }
 }

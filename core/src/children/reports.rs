@@ -108,8 +108,11 @@ impl<'a, 'u> Reports<'a, 'u> {
         let request = answer.request;
         let is_awaited = match answer.flags.is_last() {
             true => {
-                self.reducer.answered(request);
-                self.child.link_mut().answered(request)
+                let is_awaited = self.child.link_mut().answered(request);
+                if is_awaited {
+                    self.reducer.answered(request);
+                }
+                is_awaited
             }
             false => self.child.link().is_pending(request),
         };
