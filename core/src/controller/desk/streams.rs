@@ -5,11 +5,13 @@ use rustc_hash::FxHashMap;
 use crate::credit::OUTPUT_BYTES_INITIAL;
 use crate::{NodeId, RequestId, Stream};
 
-/// How much output of one command may be on its way, in bytes, once the console has read any of it:
-/// enough for the quickest way through several nodes. Only some commands may have that much at a time,
-/// so that memory is bounded; others go on with what each has at first.
-const WIDE_BYTES: usize = 1024 * 1024;
-const WIDE_MAX: usize = 16;
+/// How much output of all commands may be on its way, in bytes, once each has what it may send unasked: enough
+/// for one to fill the quickest way through several nodes. All have the same share, and so much less
+/// when there are many that answers of others never wait long behind them.
+const POOL_BYTES: usize = 1024 * 1024;
+
+/// The least share of a command, in bytes.
+const SHARE_BYTES_MIN: usize = 4 * 1024;
 
 /// The longest line of output, in bytes. A longer one is printed as several, so that no command has to
 /// be kept in memory until it ends its line.
@@ -19,8 +21,6 @@ pub(crate) const OUTPUT_LINE_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     by_request: FxHashMap<RequestId, Streamed>,
-    /// How many of them may send [`WIDE_BYTES`].
-    wide: usize,
     /// Those that may be granted more.
     hungry: Vec<RequestId>,
 }
@@ -28,11 +28,11 @@ pub(crate) struct Streams {
 /// What has come of one command.
 #[derive(Debug)]
 struct Streamed {
-    node: NodeId,
+    /// What its lines begin with, by their streams.
+    prefixes: [String; 2],
     /// How much has come, and how much may have, in bytes.
     received: u64,
     granted: u64,
-    is_wide: bool,
     is_hungry: bool,
     /// The beginnings of lines that have not ended, by their streams.
     unended: [Vec<u8>; 2],
@@ -56,14 +56,13 @@ impl Streams {
         bytes: &[u8],
         lines: &mut Vec<u8>,
     ) -> Result<(), Excess> {
-        let Streams { by_request, wide, hungry } = self;
-        let streamed = by_request.entry(request).or_insert_with(|| Streamed::new(node, wide));
+        let Streams { by_request, hungry } = self;
+        let streamed = by_request.entry(request).or_insert_with(|| Streamed::new(node));
         streamed.received += bytes.len() as u64;
         if streamed.received > streamed.granted {
             return Err(Excess);
         }
-        if streamed.wants_more() {
-            streamed.is_hungry = true;
+        if !std::mem::replace(&mut streamed.is_hungry, true) {
             hungry.push(request);
         }
         streamed.add(stream, bytes, lines);
@@ -76,7 +75,6 @@ impl Streams {
             return;
         }
         let Some(mut streamed) = self.by_request.remove(&request) else { return };
-        self.wide -= usize::from(streamed.is_wide);
         for stream in [Stream::Out, Stream::Err] {
             let rest = std::mem::take(&mut streamed.unended[stream as usize]);
             if !rest.is_empty() {
@@ -88,38 +86,35 @@ impl Streams {
     /// The commands that may send more, now that what they have sent is read, and how much each may have
     /// sent in all.
     pub fn take_grants(&mut self) -> Vec<(RequestId, u64)> {
+        let share = (POOL_BYTES / self.by_request.len().max(1)).max(SHARE_BYTES_MIN);
         let hungry = std::mem::take(&mut self.hungry);
-        let grants = hungry.into_iter().filter_map(|request| {
-            let streamed = self.by_request.get_mut(&request)?;
+        let mut grants = Vec::new();
+        for request in hungry {
+            let Some(streamed) = self.by_request.get_mut(&request) else { continue };
             streamed.is_hungry = false;
-            streamed.granted = streamed.received + streamed.window() as u64;
-            Some((request, streamed.granted))
-        });
-        grants.collect()
+            if streamed.is_low(share) {
+                streamed.granted = streamed.granted.max(streamed.received + share as u64);
+                grants.push((request, streamed.granted));
+            }
+        }
+        grants
     }
 }
 
 impl Streamed {
-    fn new(node: NodeId, wide: &mut usize) -> Streamed {
-        let is_wide = *wide < WIDE_MAX;
-        *wide += usize::from(is_wide);
+    fn new(node: NodeId) -> Streamed {
         Streamed {
-            node,
+            prefixes: [format!("{node}: "), format!("{node}! ")],
             received: 0,
             granted: OUTPUT_BYTES_INITIAL as u64,
-            is_wide,
             is_hungry: false,
             unended: [Vec::new(), Vec::new()],
         }
     }
 
-    fn window(&self) -> usize {
-        if self.is_wide { WIDE_BYTES } else { OUTPUT_BYTES_INITIAL }
-    }
-
-    /// Whether half of what may be on its way has come, and it is not known.
-    fn wants_more(&self) -> bool {
-        !self.is_hungry && self.granted - self.received <= self.window() as u64 / 2
+    /// Whether it has used up half of its share.
+    fn is_low(&self, share: usize) -> bool {
+        self.granted - self.received <= share as u64 / 2
     }
 
     fn add(&mut self, stream: Stream, mut bytes: &[u8], lines: &mut Vec<u8>) {
@@ -138,11 +133,7 @@ impl Streamed {
     }
 
     fn print(&self, stream: Stream, parts: &[&[u8]], lines: &mut Vec<u8>) {
-        let mark = match stream {
-            Stream::Out => ':',
-            Stream::Err => '!',
-        };
-        lines.extend_from_slice(format!("{}{mark} ", self.node).as_bytes());
+        lines.extend_from_slice(self.prefixes[stream as usize].as_bytes());
         parts.iter().for_each(|part| lines.extend_from_slice(part));
         lines.push(b'\n');
     }
@@ -175,7 +166,7 @@ mod tests {
         assert_eq!(lines, b"7: three\n7! again\n");
         lines.clear();
         streams.end(A, &mut lines);
-        assert!(lines.is_empty() && streams.wide == 0);
+        assert!(lines.is_empty() && streams.by_request.is_empty());
     }
 
     #[test]
@@ -190,30 +181,35 @@ mod tests {
     #[test]
     fn more_is_granted_as_it_is_read_and_nothing_beyond_may_come() {
         let mut streams = Streams::default();
-        let half = "x".repeat(OUTPUT_BYTES_INITIAL / 2);
         receive(&mut streams, Stream::Out, "x");
+        let granted = 1 + POOL_BYTES as u64;
+        assert_eq!(streams.take_grants(), [(A, granted)]);
+        receive(&mut streams, Stream::Out, "x");
+        assert_eq!(streams.take_grants(), [], "there is much left");
+        let half = "x".repeat(POOL_BYTES / 2);
         receive(&mut streams, Stream::Out, &half);
-        let read = half.len() as u64 + 1;
-        assert_eq!(streams.take_grants(), [(A, read + WIDE_BYTES as u64)]);
-        assert_eq!(streams.take_grants(), []);
-        let all = vec![b'x'; WIDE_BYTES];
+        let granted = granted + 1 + half.len() as u64;
+        assert_eq!(streams.take_grants(), [(A, granted)]);
+        let all = vec![b'x'; POOL_BYTES];
         let mut lines = Vec::new();
         assert_eq!(streams.receive(A, node(), Stream::Out, &all, &mut lines), Ok(()));
         assert_eq!(streams.receive(A, node(), Stream::Err, b"x", &mut lines), Err(Excess));
     }
 
-    /// Or a thousand commands could fill the memory.
+    /// Or a node would silence all that have to go by way of it.
     #[test]
-    fn only_some_have_a_wide_window() {
+    fn all_have_the_same_share_and_many_have_a_small_one() {
         let mut streams = Streams::default();
-        let bytes = vec![b'x'; OUTPUT_BYTES_INITIAL];
-        for request in 0..100 {
-            let request = RequestId(request);
-            streams.receive(request, node(), Stream::Out, &bytes, &mut Vec::new()).unwrap();
+        for count in [1, 10, 10_000] {
+            for request in 0..count {
+                let mut lines = Vec::new();
+                let taken =
+                    streams.receive(RequestId(request), node(), Stream::Out, b"x", &mut lines);
+                assert_eq!(taken, Ok(()));
+            }
+            for (_, granted) in streams.take_grants() {
+                assert!(granted <= 3 + POOL_BYTES as u64 / count.min(256));
+            }
         }
-        let granted: u64 = streams.take_grants().iter().map(|(_, granted)| granted).sum();
-        let narrow = 100 - WIDE_MAX;
-        let all = 100 * bytes.len() + WIDE_MAX * WIDE_BYTES + narrow * OUTPUT_BYTES_INITIAL;
-        assert_eq!(granted, all as u64);
     }
 }
