@@ -24,7 +24,7 @@ const LONG_BYTES_MIN: usize = 64 * 1024;
 
 /// What is told when SIGINT finds nothing to cancel.
 const HOW_TO_END: &[u8] =
-    b"nothing to cancel; a second Ctrl-C within a second ends the tree, as 'exit' does\n";
+    b"nothing to cancel; a second Ctrl-C within a second ends the tree at once, 'exit' in order\n";
 
 /// How long an interrupted program still tries to write what it has.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_millis(200);

@@ -19,7 +19,7 @@ use crate::process::Process;
 
 /// What control-C is answered with when there is nothing to cancel.
 const HOW_TO_END: &str =
-    "nothing to cancel; a second Ctrl-C within a second ends the tree, as 'exit' does\n";
+    "nothing to cancel; a second Ctrl-C within a second ends the tree at once, 'exit' in order\n";
 
 /// A pseudo-terminal without echo, and hoptree on it.
 struct Terminal {

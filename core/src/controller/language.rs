@@ -20,7 +20,7 @@ pub(crate) const CONSOLE_HELP: [(&str, &str); 10] = [
         "start a node below PARENT, or below the control node (-1)",
     ),
     (
-        "exec [--timeout T] [--fold] IDS WORD [ARG ...]",
+        "exec [--timeout T] [--fold|-b] IDS WORD [ARG ...]",
         "run a command on a node, or on several: 1,4-9, 1.. (and all below), *, @up, @2, !5",
     ),
     ("exit", "wait for the answers that are due, end the tree and leave"),
@@ -128,7 +128,7 @@ fn create(words: Words<'_>) -> Result<Line<'static>, String> {
 fn exec(rest: &str) -> Result<Line<'_>, String> {
     let (mut ids, mut line) = split_word(rest);
     let mut options = Options::default();
-    while ids.starts_with("--") || ids == FOLD_OPTION_SHORT {
+    while is_option(ids) {
         match ids {
             TIMEOUT_OPTION => {
                 let (time, rest) = split_word(line);
@@ -137,11 +137,16 @@ fn exec(rest: &str) -> Result<Line<'_>, String> {
             }
             FOLD_OPTION | FOLD_OPTION_SHORT => options.is_folded = true,
             _ => {
-                let known = format!("expected {TIMEOUT_OPTION} T or {FOLD_OPTION}");
+                let known =
+                    format!("expected {TIMEOUT_OPTION} T, {FOLD_OPTION} or {FOLD_OPTION_SHORT}");
                 return Err(format!("unknown option '{}': {known}", shown(ids)));
             }
         }
         (ids, line) = split_word(line);
+    }
+    let (word, _) = split_word(line);
+    if [TIMEOUT_OPTION, FOLD_OPTION, FOLD_OPTION_SHORT].contains(&word) {
+        return Err(format!("{word} must stand before IDS"));
     }
     let is_one = !options.is_folded && ids.bytes().all(|byte| byte.is_ascii_digit());
     if is_one {
@@ -150,6 +155,12 @@ fn exec(rest: &str) -> Result<Line<'_>, String> {
     } else {
         NodeSet::parse(ids).map(|set| Line::ExecMany { set, line, options })
     }
+}
+
+/// Whether a word is written as an option is, and no id may be.
+fn is_option(word: &str) -> bool {
+    let name = word.strip_prefix('-').unwrap_or_default();
+    name.starts_with(|first: char| first == '-' || first.is_ascii_alphabetic())
 }
 
 /// How long the answer to one command is waited for.
@@ -353,8 +364,11 @@ mod tests {
             ("exec --timeout 5s", "exec: ID is missing"),
             (
                 "exec --timeuot 5s 1 time",
-                "unknown option '--timeuot': expected --timeout T or --fold",
+                "unknown option '--timeuot': expected --timeout T, --fold or -b",
             ),
+            ("exec -t 5 1 time", "unknown option '-t': expected --timeout T, --fold or -b"),
+            ("exec 1 --timeout 5s time", "exec: --timeout must stand before IDS (usage: exec"),
+            ("exec * -b time", "exec: -b must stand before IDS"),
             ("cancel x", "cancel: ID must be a node such as 5, or several: "),
             ("cancel 1 2", "cancel: unexpected argument '2' (usage: cancel [IDS])"),
             ("ping", "ping: ID is missing"),

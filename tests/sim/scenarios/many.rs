@@ -23,7 +23,7 @@ fn one_command_for_many_nodes_gives_a_line_for_each_in_order() {
              blunder, lines, pour, gush",
             "Error: exec: WORD is missing: expected one of echo, bytes, never, later, work, where, say, \
              blunder, lines, pour, gush \
-             (usage: exec [--timeout T] [--fold] IDS WORD [ARG ...])",
+             (usage: exec [--timeout T] [--fold|-b] IDS WORD [ARG ...])",
         ]
     );
     assert_eq!(Tree::new(Order::Input).replies("exec * echo"), ["Error: exec: there is no node"]);
