@@ -284,6 +284,11 @@ impl Worker {
         }
     }
 
+    /// Whether answers pile up: requests and jobs wait.
+    fn is_jammed(&self) -> bool {
+        self.parent.is_congested() || self.answers.offered_bytes() > ANSWERS_WAITING_BYTES
+    }
+
     fn own_deadline(&self) -> Option<Time> {
         let own = earliest(self.parent.deadline(), self.children.deadline());
         let own = earliest(own, self.answers.deadline());
@@ -369,7 +374,7 @@ impl Node for Worker {
 
     fn flush(&mut self, now: Time, out: &mut Vec<Output>) {
         let now = self.clock.read(now, self.own_deadline());
-        while self.has_room_for_outcomes()
+        while !self.is_jammed()
             && let Some(Request { kind, id, flags, body }) = self.inbox.pop()
         {
             self.run(now, kind, id, flags, &body);
@@ -397,11 +402,10 @@ impl Node for Worker {
         earliest(own, self.modules.deadline())
     }
 
+    /// Requests that wait come first: a job that writes would never leave room for them. At the end, which
+    /// waits for jobs, what they come to leads nowhere.
     fn has_room_for_outcomes(&self) -> bool {
-        let is_jammed =
-            self.parent.is_congested() || self.answers.offered_bytes() > ANSWERS_WAITING_BYTES;
-        // What jobs come to leads nowhere at the end, which waits for them.
-        self.ending || !is_jammed
+        self.ending || (self.inbox.is_empty() && !self.is_jammed())
     }
 
     fn holdings(&self) -> Holdings {

@@ -1,16 +1,24 @@
 //! Work of command modules, done beside the node in threads of less priority than its own.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
 use hoptree_core::{BLOCKING_JOBS_MAX, Failure, Job, JobKind, RequestId, Stop, Stream, Waker};
-use hoptree_system::explain_thread;
+use hoptree_system::{explain_thread, require_memory};
 
 use crate::panic::guard;
 use crate::threads::named;
+
+/// How much memory is left alone by those who begin a blocking job, in bytes: it takes some hundred KiB,
+/// and the node must not run out of it.
+const JOB_BYTES: usize = 4 * 1024 * 1024;
+
+/// Virtual memory; pages that the thread does not touch cost nothing.
+const JOB_STACK_BYTES: usize = 512 * 1024;
 
 /// How much output of jobs may wait for the node to take it, in bytes. It takes none while its own way up
 /// is full.
@@ -91,10 +99,15 @@ impl Offload {
             return self.pool.tell(work, News::Done(call, JobKind::Blocking, Err(Failure(why))));
         }
         let pool = Arc::clone(&self.pool);
-        match named("job").spawn(move || pool.run_blocking(job)) {
+        let started = require_memory(JOB_BYTES).map_err(cant_start).and_then(|()| {
+            let thread = named("job").stack_size(JOB_STACK_BYTES);
+            let started = thread.spawn(move || pool.run_blocking(job));
+            started.map_err(|error| cant_start(explain_thread(&error)))
+        });
+        match started {
             Ok(_) => work.blocking.push((call, stop)),
-            Err(error) => {
-                let failure = Err(cant_start(&error));
+            Err(failure) => {
+                let failure = Err(failure);
                 self.pool.tell(work, News::Done(call, JobKind::Blocking, failure));
             }
         }
@@ -119,7 +132,7 @@ impl Offload {
                 Ok(()) => work.threads += 1,
                 Err(_) if work.threads > 0 => return,
                 Err(error) => {
-                    let failure = cant_start(&error);
+                    let failure = cant_start(explain_thread(&error));
                     for job in std::mem::take(&mut work.waiting) {
                         let (call, failure) = (job.call(), Err(failure.clone()));
                         self.pool.tell(work, News::Done(call, JobKind::Computing, failure));
@@ -154,8 +167,8 @@ impl Offload {
     }
 }
 
-fn cant_start(error: &io::Error) -> Failure {
-    Failure(format!("can't start a thread: {}", explain_thread(error)))
+fn cant_start(why: impl Display) -> Failure {
+    Failure(format!("can't start a thread: {why}"))
 }
 
 fn start(pool: &Arc<Pool>) -> io::Result<()> {

@@ -8,12 +8,12 @@ use crate::context::Effect;
 use crate::memory;
 use crate::modules::{Finished, Held};
 use crate::wire::{self, Flags, Kind, Message, Published, Terms};
-use crate::{Failure, Job, JobKind, Node, Outcome, Output, Reply, RequestId, Stream, Time};
+use crate::{Failure, Job, JobKind, Outcome, Output, Reply, RequestId, Stream, Time};
 
 impl Worker {
     pub(super) fn run_or_wait(&mut self, now: Time, message: &Message<'_>) {
         // What waits already was typed before.
-        if self.inbox.is_empty() && self.has_room_for_outcomes() {
+        if self.inbox.is_empty() && !self.is_jammed() {
             let Message { kind, request, flags, body, .. } = *message;
             self.run(now, kind, request, flags, body);
         } else {

@@ -144,6 +144,26 @@ fn requests_run_in_the_order_in_which_they_came_also_in_a_jam() {
     assert_eq!(short, (13..=30).collect::<Vec<_>>());
 }
 
+/// A job that writes without end would fill whatever room there is.
+#[test]
+fn jobs_wait_for_requests_that_wait_for_room() {
+    let mut worker = worker(Vec::new());
+    turn(&mut worker, Input::Up(PARENT));
+    let long: Vec<_> = (1..=12).map(|request| exec(request, "bytes 40000")).collect();
+    let mut out = turn(&mut worker, Input::Frame(PARENT, &frame(&long)));
+    out.extend(turn(&mut worker, Input::Frame(PARENT, &frame(&[exec(13, "bytes 0")]))));
+    assert!(!worker.has_room_for_outcomes());
+    let mut turns = 0;
+    while !worker.has_room_for_outcomes() {
+        let acknowledged = u32::try_from(out.len() + 1).unwrap();
+        let acknowledgement = acknowledged.to_le_bytes();
+        out.extend(turn(&mut worker, Input::Frame(PARENT, &acknowledgement)));
+        turns += 1;
+        assert!(turns < 100);
+    }
+    assert!(worker.inbox.is_empty());
+}
+
 /// Or it would go on for ever, for nobody.
 #[test]
 fn a_module_is_told_that_a_call_has_emitted_too_much() {

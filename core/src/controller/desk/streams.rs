@@ -8,7 +8,7 @@ use crate::{NodeId, RequestId, Stream};
 /// How much output of all commands may be on its way, in bytes, once each has what it may send unasked: enough
 /// for one to fill the quickest way through several nodes. All have the same share, and so much less
 /// when there are many that answers of others never wait long behind them.
-const POOL_BYTES: usize = 1024 * 1024;
+const POOL_BYTES: usize = 512 * 1024;
 
 /// The least share of a command, in bytes.
 const SHARE_BYTES_MIN: usize = 4 * 1024;
