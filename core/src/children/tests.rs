@@ -121,6 +121,20 @@ fn a_start_that_is_called_off_is_answered() {
     assert!(children.is_empty());
 }
 
+/// Or it could have the values forgotten that others refer to.
+#[test]
+fn an_answer_in_the_name_of_others_leaves_their_command_as_it_is() {
+    let (command, request) = (RequestId(70), RequestId(71));
+    let mut children = parent();
+    children.links.relay_mut().reducer_mut().expect(command, request);
+    let answer = Message::answer(life(), request, Status::Ok, b"");
+    assert_eq!(happen(&mut children, Input::Frame(LINK, &frame(&answer))).1, []);
+    let reducer = children.links.relay_mut().reducer_mut();
+    assert!(!reducer.is_idle());
+    reducer.answered(request);
+    assert!(reducer.is_idle());
+}
+
 /// Otherwise a node would run a line with a hole in it.
 #[test]
 fn the_rest_of_a_request_goes_nowhere_but_where_its_beginning_went() {
