@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use hoptree_core::NodeId;
 
+use crate::alike::{self, Alike};
 use crate::flow::Flow;
+use crate::folds::Folds;
 use crate::frame::Header;
 use crate::network::{Moment, TIMEOUT};
 use crate::outputs::{self, Outputs};
@@ -33,6 +35,8 @@ pub enum Command {
     },
     /// A task on all nodes.
     TaskOnAll(usize, TaskKind),
+    /// A task whose answers are folded, on one node or on all.
+    Fold(Option<NodeId>, Alike),
     /// An end to what is under way on a node, or on all.
     Cancel(Option<NodeId>),
     Where(NodeId),
@@ -48,6 +52,8 @@ pub enum TaskKind {
     Mute,
     /// It emits lines before it answers, or for ever.
     Streams(Flow),
+    /// The nodes of a class answer alike.
+    Alike(Alike),
 }
 
 /// How long an answer is waited for; until the task is cancelled without.
@@ -73,7 +79,8 @@ impl Pending {
             Command::Task { .. } | Command::Where(_) => {
                 node.is_none_or(|node| self.nodes.contains(&node))
             }
-            Command::TaskOnAll(..) => true,
+            Command::TaskOnAll(..) | Command::Fold(None, _) => true,
+            Command::Fold(Some(other), _) => node.is_none_or(|node| node == other),
             _ => false,
         }
     }
@@ -102,6 +109,8 @@ pub struct Counts {
     pub refused: u64,
     pub other: u64,
     pub cancelled: u64,
+    /// Groups of answers that are folded.
+    pub groups: u64,
     /// Lines of output.
     pub lines: u64,
     pub notices: u64,
@@ -117,6 +126,7 @@ impl Counts {
         self.refused += other.refused;
         self.other += other.other;
         self.cancelled += other.cancelled;
+        self.groups += other.groups;
         self.lines += other.lines;
         self.notices += other.notices;
         self.suspect += other.suspect;
@@ -134,6 +144,9 @@ pub struct Checks {
     /// The answers to what was typed since this was last emptied.
     pub answers: Vec<(Command, String)>,
     pub outputs: Outputs,
+    folds: Folds,
+    /// How many nodes are in each group of the last answers that were folded.
+    pub groups: Vec<usize>,
     violation: Option<String>,
     pending: VecDeque<Pending>,
     beings: BTreeMap<Pid, Being>,
@@ -309,6 +322,7 @@ impl Checks {
                     Command::TaskOnAll(_, TaskKind::Streams(flow)) => {
                         self.outputs.entered(flow, None);
                     }
+                    Command::Fold(_, alike) => self.folds.entered(alike),
                     _ => {}
                 }
                 if let (Command::Create(node), Some(parent)) = (command, nodes.get(1))
@@ -328,11 +342,18 @@ impl Checks {
     pub fn printed(&mut self, line: &str) {
         if let Some(notice) = line.strip_prefix("Heartbit: node ") {
             self.notice(notice);
+        } else if let Some(line) = line.strip_prefix("  ") {
+            self.folds.goes_on(line);
         } else if let Some((node, stream, text)) = outputs::parse(line) {
             self.counts.lines += 1;
-            if !self.is_suspect(node)
-                && let Err(wrong) = self.outputs.printed(node, stream, text)
-            {
+            if self.is_suspect(node) {
+                return;
+            }
+            let printed = match alike::task_of(text) {
+                Some(_) => self.folds.streamed(node, stream, text),
+                None => self.outputs.printed(node, stream, text),
+            };
+            if let Err(wrong) = printed {
                 self.fail(wrong);
             }
         } else if !line.starts_with("cancelled; not answered by ") {
@@ -373,6 +394,17 @@ impl Checks {
 
     fn answer(&mut self, line: &str) {
         let is_of_node = line.split_once(':').is_some_and(|(_, rest)| !rest.starts_with(' '));
+        if let Some(Pending { command: Command::Fold(_, alike), .. }) = self.pending.front() {
+            let alike = *alike;
+            if is_of_node {
+                let begun = self.folds.begins(line);
+                return begun.unwrap_or_else(|wrong| self.fail(wrong));
+            }
+            self.end_of_fold(alike);
+            if line.starts_with("Error: exec: ") {
+                return;
+            }
+        }
         if let Some(Pending { command: Command::TaskOnAll(task, _), .. }) = self.pending.front() {
             let task = *task;
             let is_refused = line == "Error: exec: there is no node"
@@ -401,6 +433,37 @@ impl Checks {
             self.fail(format!("'{line}' is wrong for {command:?}, entered at {entered}: {why}"));
         }
         self.answers.push((pending.command, line.to_owned()));
+    }
+
+    /// All answers to a command are printed that are folded.
+    fn end_of_fold(&mut self, alike: Alike) {
+        let Some(fold) = self.pending.pop_front() else { return };
+        let groups = match self.folds.end(alike) {
+            Ok(groups) => groups,
+            Err(wrong) => return self.fail(wrong),
+        };
+        self.groups = groups.iter().map(|group| group.nodes.len()).collect();
+        self.counts.groups += groups.len() as u64;
+        for group in groups {
+            let status = if group.is_ok { "Ok" } else { "Error" };
+            for node in group.nodes.iter().copied() {
+                if self.is_suspect(node) {
+                    self.counts.suspect += 1;
+                    continue;
+                }
+                let kind = TaskKind::Alike(alike);
+                let command = Command::Task { node, task: alike.task, padding: 0, kind };
+                let pending = Pending { command, nodes: vec![node], ..fold };
+                let line = format!("{status}:{node}: {}", group.text);
+                let is_own = is_own(alike, node, (group.is_ok, &group.text));
+                let checked = self.check(&pending, &line);
+                let checked = checked.and_then(|()| self.folds.check(alike, node, &group, is_own));
+                if let Err(why) = checked {
+                    self.fail(format!("'{}' is wrong for {command:?}: {why}", cut(&line)));
+                }
+                self.answers.push((command, line));
+            }
+        }
     }
 
     /// A line of the answer to a command for all nodes.
@@ -439,7 +502,7 @@ impl Checks {
                 self.outputs.answered(task, node, text.0)?;
                 self.check_task((node, task, padding, kind), pending, text)
             }
-            Command::TaskOnAll(..) => Err("it is for all".to_owned()),
+            Command::TaskOnAll(..) | Command::Fold(..) => Err("it is for all".to_owned()),
             Command::Cancel(node) => {
                 let unknown = node.map(|node| format!("Error: cancel: there is no node {node}"));
                 expect(line, &["Ok", &unknown.unwrap_or_default()])
@@ -472,6 +535,12 @@ impl Checks {
         if runs.len() > 1 {
             return Err(format!("it has run as {runs:?}"));
         }
+        if let TaskKind::Alike(alike) = kind
+            && is_own(alike, node, (is_ok, text))
+        {
+            self.counts.ok += 1;
+            return runs.first().map(drop).ok_or_else(|| "it has not run".to_owned());
+        }
         if is_ok {
             self.counts.ok += 1;
             let Some(run) = runs.first() else { return Err("it has not run".to_owned()) };
@@ -491,6 +560,8 @@ impl Checks {
                 self.counts.late += 1;
             }
             text if Some(text) == late.as_deref() => self.counts.late += 1,
+            // The node was about to end.
+            text if text.ends_with(": it came too late to be begun") => self.counts.other += 1,
             // Its thread can't be held up.
             "stream: it emits more than the console reads" if is_endless(kind) => {
                 self.counts.other += 1;
@@ -556,6 +627,14 @@ impl Checks {
     }
 }
 
+/// Whether a text is what a node itself has made of a task.
+fn is_own(alike: Alike, node: NodeId, (is_ok, text): (bool, &str)) -> bool {
+    match alike.outcome(node) {
+        Ok(right) => is_ok && text == right,
+        Err(right) => !is_ok && text.strip_prefix("same: ") == Some(&right),
+    }
+}
+
 /// Whether a task never answers, and emits lines.
 fn is_endless(kind: TaskKind) -> bool {
     matches!(kind, TaskKind::Streams(Flow { count: 0, .. }))
@@ -582,6 +661,16 @@ fn parse(line: &str) -> Option<Command> {
         (MARK, None) => Some(Command::Mark),
         ("cancel", None) => Some(Command::Cancel(None)),
         ("cancel", Some(id)) => node_called(id).map(|node| Command::Cancel(Some(node))),
+        ("exec", Some("--fold")) => {
+            let node = match word()? {
+                "*" => None,
+                id => Some(node_called(id)?),
+            };
+            word().filter(|word| *word == "same")?;
+            let mut number = || word()?.parse().ok();
+            let alike = Alike { task: number()?, classes: number()?, bytes: number()? };
+            Some(Command::Fold(node, alike))
+        }
         ("exec", Some(id)) => {
             let name = word()?;
             if name == "where" {

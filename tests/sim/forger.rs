@@ -105,6 +105,19 @@ pub fn output(life: Life, request: u64, random: &mut Random) -> Vec<u8> {
     frame::message(kind("Output"), stream << 2 | WHOLE, life, request, &body)
 }
 
+/// These requests of a command, each as the difference to the one before, are answered by a value.
+pub fn reduced(command: u64, members: &[u64], random: &mut Random) -> Vec<u8> {
+    let number = if random.chance(90) { random.below(4) } else { random.below(5_000) };
+    let mut body = postcard::to_stdvec(&(members, number, random.chance(70))).unwrap();
+    let bytes = if random.chance(90) { random.below(40) } else { PIECE_BYTES as u64 };
+    body.extend((0..bytes).map(|_| random.below(20) as u8));
+    let flags = [WHOLE, WHOLE, WHOLE, FIRST, LAST, 0][random.below(6) as usize];
+    if flags != WHOLE && random.chance(80) {
+        body.resize(PIECE_BYTES, b'z');
+    }
+    frame::message(kind("Reduced"), flags, Life::CONTROL, command, &body)
+}
+
 /// An offer of an answer of any length.
 pub fn offer(life: Life, request: u64, random: &mut Random) -> Vec<u8> {
     let bytes = postcard::to_stdvec(&random.below(1 << 24)).unwrap();

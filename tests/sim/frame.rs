@@ -13,10 +13,10 @@ pub const LAST: u8 = 2;
 pub const WHOLE: u8 = FIRST | LAST;
 
 /// The names of the kinds of messages, from 1 on.
-const KINDS: [&str; 27] = [
+const KINDS: [&str; 29] = [
     "Hello", "Welcome", "Beat", "Shutdown", "Publish", "Exec", "Ping", "Create", "Remove",
     "Discard", "Answer", "Joined", "Lost", "Silent", "Heard", "Settled", "Moved", "Below", "Ended",
-    "Forget", "Ask", "Fan", "Offer", "Take", "Output", "Grant", "Cancel",
+    "Forget", "Ask", "Fan", "Offer", "Take", "Output", "Grant", "Cancel", "Delay", "Reduced",
 ];
 
 /// A message's header.

@@ -6,11 +6,12 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use hoptree_core::{
-    Call, Claim, Command, CommandSpec, Context, Example, NodeId, Outcome, Reply, RequestId, Time,
-    Word,
+    Call, Claim, Command, CommandSpec, Context, Example, Failure, NodeId, Outcome, Reply,
+    RequestId, Time, Word,
 };
 
-use crate::flow::Flow;
+use crate::alike::{Alike, When};
+use crate::flow::{Flow, STREAMS};
 
 thread_local! {
     /// By the number of the task, who ran it. A run of the simulator has its thread to itself.
@@ -144,6 +145,11 @@ pub static PROBE: CommandSpec = CommandSpec {
             usage: "pour N BYTES COUNT",
             help: "the same beside the node",
         },
+        Word {
+            claim: Claim::Word("same"),
+            usage: "same N CLASSES BYTES",
+            help: "run task N, which all nodes of a class answer alike",
+        },
         Word { claim: Claim::Word("mute"), usage: "mute N", help: "run task N, never answer" },
         Word {
             claim: Claim::Word("where"),
@@ -159,7 +165,7 @@ pub static PROBE: CommandSpec = CommandSpec {
 #[derive(Default)]
 struct Probe {
     /// What it must answer, and when.
-    later: Vec<(Time, RequestId, String)>,
+    later: Vec<(Time, RequestId, Result<String, Failure>)>,
     flowing: Vec<Flowing>,
     /// The calls that are answered by work beside the node.
     offloaded: HashSet<RequestId>,
@@ -212,6 +218,32 @@ impl Probe {
         })
     }
 
+    /// Answers as the other nodes of the same class.
+    fn same(&mut self, cx: &mut Context<'_>, call: RequestId, alike: Alike) -> Outcome {
+        let node = cx.facts().node;
+        let outcome = alike.outcome(node).map_err(Failure);
+        let output = STREAMS.map(|stream| (stream, alike.output(node, stream)));
+        if alike.when(node) == When::Beside {
+            self.offloaded.insert(call);
+            return Ok(cx.offload_blocking(call, move |job| {
+                for (stream, text) in &output {
+                    job.emit(*stream, text.as_bytes())?;
+                }
+                outcome
+            }));
+        }
+        for (stream, text) in output.into_iter().filter(|(_, text)| !text.is_empty()) {
+            cx.emit(call, stream, text);
+        }
+        match alike.when(node) {
+            When::Later(ms) => {
+                self.later.push((cx.now() + Duration::from_millis(ms), call, outcome));
+                self.leave(cx, call)
+            }
+            _ => Ok(outcome?.into()),
+        }
+    }
+
     /// Leaves the answer to a call for later.
     fn leave(&mut self, cx: &Context<'_>, call: RequestId) -> Outcome {
         OPEN.with_borrow_mut(|open| open.insert((cx.facts().pid, call)));
@@ -237,7 +269,7 @@ impl Command for Probe {
             "do" => Ok((answer + &"x".repeat(more)).into()),
             "later" => {
                 let due = cx.now() + Duration::from_millis(more as u64);
-                self.later.push((due, call.id, answer));
+                self.later.push((due, call.id, Ok(answer)));
                 self.leave(cx, call.id)
             }
             "read" => Ok(answer.into()),
@@ -256,6 +288,10 @@ impl Command for Probe {
                 let flow = Flow { task, bytes: more, count: number() };
                 Ok(self.pour(cx, call.id, flow))
             }
+            "same" => {
+                let alike = Alike { task, classes: more, bytes: number() };
+                self.same(cx, call.id, alike)
+            }
             _ => self.leave(cx, call.id),
         }
     }
@@ -270,7 +306,7 @@ impl Command for Probe {
         let (now, pid) = (cx.now(), cx.facts().pid);
         for (_, call, answer) in self.later.extract_if(.., |(due, ..)| *due <= now) {
             close(pid, call);
-            cx.answer(call, Ok(answer));
+            cx.answer(call, answer);
         }
         self.flowing.retain_mut(|flowing| {
             let is_answered = flowing.due <= now && flowing.go_on(cx);

@@ -3,6 +3,7 @@
 
 mod commands;
 mod emitter;
+mod folds;
 mod healing;
 mod limits;
 mod many;

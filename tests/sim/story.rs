@@ -205,7 +205,12 @@ impl Story {
             let Some(pid) = self.network.random.pick(&trusted).copied() else { break };
             let node = self.network.processes[pid].life.node;
             let (task, bytes) = (self.task(), self.network.random.between(1, 20_000) as usize);
-            let line = match self.network.random.below(12) {
+            let line = match self.network.random.below(13) {
+                12 => {
+                    let classes = self.network.random.between(1, 2);
+                    lines.push(format!("exec --fold * same {task} {classes} {bytes}"));
+                    MARK.to_owned()
+                }
                 10 | 11 => {
                     let lines = self.network.random.between(1, STREAMED_LINES_MAX);
                     let word = if task.is_multiple_of(2) { "stream" } else { "pour" };
@@ -236,7 +241,7 @@ impl Story {
         let node = match command {
             Command::Create(node) | Command::Remove(node) | Command::Ping(node) => node,
             Command::Task { node, .. } | Command::Where(node) => node,
-            Command::TaskOnAll(..) | Command::Heartbeat => return false,
+            Command::TaskOnAll(..) | Command::Fold(..) | Command::Heartbeat => return false,
             Command::Mark | Command::Cancel(_) => return true,
         };
         self.network.checks.is_suspect(node)
@@ -554,10 +559,11 @@ impl Story {
                 self.exec("*", format_args!("{flow}"));
                 self.enter(MARK);
             }
+            76..79 => self.fold(node, task),
             65..66 => self.enter("cancel"),
             66..68 => self.enter(format!("cancel {node}")),
             68..76 => self.enter(format!("ping {node}")),
-            76..98 => {
+            79..98 => {
                 let absent = self.absent_node().unwrap_or(node);
                 self.create(absent);
             }
@@ -580,6 +586,23 @@ impl Story {
             _ => format!("exec --timeout none {ids} {task}"),
         };
         self.enter(line);
+    }
+
+    /// A task whose answers are folded, on one node or on all.
+    fn fold(&mut self, node: NodeId, task: usize) {
+        let random = &mut self.network.random;
+        let classes = [1, 1, 2, 3, 9][random.below(5) as usize];
+        let (set, bytes) = match random.below(100) {
+            0..60 => ("*".to_owned(), random.below(300)),
+            60..70 => ("*".to_owned(), random.below(20_000)),
+            // Around the longest that relays make one.
+            70..76 => ("*".to_owned(), random.between(60_000, 75_000)),
+            // Around what a node holds.
+            76..80 => (node.to_string(), random.between(1_000_000, 1_100_000)),
+            _ => (node.to_string(), random.below(80_000)),
+        };
+        self.exec(format_args!("--fold {set}"), format_args!("same {task} {classes} {bytes}"));
+        self.enter(MARK);
     }
 
     /// A task that streams lines, in its node's thread or beside it, some of them without end.

@@ -10,6 +10,14 @@ use crate::{LinkId, RequestId};
 /// equal ones are passed on as they come.
 const REMEMBERED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// How many values of one command are compared with those that come later. Of others, equal ones are passed
+/// on as they come.
+const COMPARED_MAX: usize = 16 * 1024;
+
+/// How many values of one command are remembered that have answered nothing when they came. Requests that
+/// are answered by others later are answered as if their nodes could not be reached.
+const UNWANTED_MAX: usize = 4 * 1024;
+
 /// The commands whose answers are reduced here, as long as any is awaited from below.
 #[derive(Debug, Default)]
 pub(super) struct Reducer {
@@ -28,6 +36,8 @@ struct Command {
     /// How many of its requests are still to be answered from below.
     awaited: usize,
     values: Vec<Known>,
+    /// How many of them have answered nothing when they came.
+    unwanted: usize,
     /// The numbers that children have given to values, which are told by their places in `values`.
     of_children: FxHashMap<(LinkId, u32), usize>,
     /// How many values have been given numbers on the link to the parent.
@@ -66,8 +76,9 @@ impl Reducer {
 
     /// A request of a command is answered by a value, which this node has made itself.
     pub fn add(&mut self, command: RequestId, request: RequestId, value: &[u8]) {
-        let known = self.learn(command, value);
-        self.hold(command, known, &[request]);
+        if let Some(known) = self.learn(command, value, true) {
+            self.hold(command, known, &[request]);
+        }
     }
 
     /// These requests are answered by a value of a command that a child has sent on this link. Says whether
@@ -79,26 +90,35 @@ impl Reducer {
         members: &[RequestId],
         value: Value<'_>,
     ) -> bool {
+        let has_members = !members.is_empty();
+        if !has_members && !self.commands.contains_key(&command) {
+            return true;
+        }
         let known = match value {
-            // Of what answers nobody, only that is noted which is known: a compromised node could send any
-            // number of values.
-            Value::New(_, bytes) if members.is_empty() => self.find(command, bytes),
-            Value::New(_, bytes) => Some(self.learn(command, bytes)),
+            Value::New(number, bytes) => {
+                let known = self.learn(command, bytes, has_members);
+                if let (Some(known), Some(state)) = (known, self.commands.get_mut(&command)) {
+                    state.of_children.insert((link, number), known);
+                }
+                known
+            }
             Value::Known(number) => self
                 .commands
                 .get(&command)
                 .and_then(|state| state.of_children.get(&(link, number)).copied()),
         };
-        if let (Value::New(number, _), Some(known)) = (value, known)
-            && let Some(state) = self.commands.get_mut(&command)
-        {
-            state.of_children.insert((link, number), known);
-        }
-        if let Some(known) = known.filter(|_| !members.is_empty()) {
+        let known = known.filter(|known| self.has(command, *known));
+        if let Some(known) = known.filter(|_| has_members) {
             self.hold(command, known, members);
         }
         members.iter().for_each(|member| self.answered(*member));
+        self.forget_if_done(command);
         known.is_some()
+    }
+
+    /// Whether a value can still be sent.
+    fn has(&self, command: RequestId, known: usize) -> bool {
+        self.commands.get(&command).is_some_and(|state| state.values[known].can_be_sent())
     }
 
     /// Sends what has come together.
@@ -122,28 +142,37 @@ impl Reducer {
         }
     }
 
-    /// Where a value is that can be one with this.
-    fn find(&mut self, command: RequestId, bytes: &[u8]) -> Option<usize> {
-        let state = self.commands.get_mut(&command)?;
-        let reduction = state.reduction;
-        state.values.iter_mut().position(|known| {
-            let may_merge = reduction.can_stand_for_later() || known.number.is_none();
-            let value = known.bytes.as_mut().filter(|_| may_merge);
-            value.is_some_and(|value| reduction.merge(value, bytes))
-        })
+    /// Whether nothing is awaited, and nothing kept.
+    #[cfg(test)]
+    pub fn is_idle(&self) -> bool {
+        self.commands.is_empty() && self.members.is_empty() && self.remembered_bytes == 0
     }
 
-    /// Where a value is that has come and answers requests.
-    fn learn(&mut self, command: RequestId, bytes: &[u8]) -> usize {
-        if let Some(known) = self.find(command, bytes) {
-            return known;
-        }
+    /// Where a value is that has come, and whether it `is_wanted` by a request; `None` when there are too
+    /// many.
+    fn learn(&mut self, command: RequestId, bytes: &[u8], is_wanted: bool) -> Option<usize> {
         let is_remembered = self.remembered_bytes + bytes.len() <= REMEMBERED_BYTES_MAX;
-        self.remembered_bytes += bytes.len();
         let state = self.commands.entry(command).or_insert_with(Command::new);
-        let (bytes, number, members) = (Some(bytes.to_vec()), None, Vec::new());
+        let reduction = state.reduction;
+        for (at, known) in state.values.iter_mut().enumerate().take(COMPARED_MAX) {
+            let may_merge = reduction.can_stand_for_later() || known.number.is_none();
+            if let Some(value) = known.bytes.as_mut().filter(|_| may_merge)
+                && reduction.merge(value, bytes)
+            {
+                return Some(at);
+            }
+        }
+        if !is_wanted {
+            if state.unwanted >= UNWANTED_MAX {
+                return None;
+            }
+            state.unwanted += 1;
+        }
+        let bytes = Some(bytes.to_vec()).filter(|_| is_remembered || is_wanted);
+        self.remembered_bytes += bytes.as_ref().map_or(0, Vec::len);
+        let (number, members) = (None, Vec::new());
         state.values.push(Known { bytes, is_remembered, number, members });
-        state.values.len() - 1
+        Some(state.values.len() - 1)
     }
 
     fn hold(&mut self, command: RequestId, known: usize, members: &[RequestId]) {
@@ -170,6 +199,7 @@ impl Command {
             reduction: Reduction::Equal,
             awaited: 0,
             values: Vec::new(),
+            unwanted: 0,
             of_children: FxHashMap::default(),
             numbered: 0,
             is_waiting: false,
@@ -185,11 +215,17 @@ impl Command {
     fn send(&mut self, command: RequestId, up: &mut Up<'_>) -> usize {
         let before = self.bytes();
         self.is_waiting = false;
+        let is_held = |known: &&mut Known| !known.members.is_empty();
+        // Those with a number first: they may be known by that alone, and then it must not be given anew
+        // before.
+        for known in self.values.iter_mut().filter(is_held).filter(|known| known.number.is_some()) {
+            known.send(command, &mut self.numbered, up);
+        }
         for at in 0..self.values.len() {
             if self.values[at].members.is_empty() {
                 continue;
             }
-            if self.values[at].number.is_none() && self.numbered == NUMBERS_MAX {
+            if self.numbered == NUMBERS_MAX {
                 self.renumber();
             }
             self.values[at].send(command, &mut self.numbered, up);
@@ -204,6 +240,11 @@ impl Command {
 }
 
 impl Known {
+    /// Whether it is here, or known above.
+    fn can_be_sent(&self) -> bool {
+        self.bytes.is_some() || self.number.is_some()
+    }
+
     fn send(&mut self, command: RequestId, numbered: &mut u32, up: &mut Up<'_>) {
         let mut members = std::mem::take(&mut self.members);
         members.sort_unstable();
@@ -311,6 +352,63 @@ mod tests {
         assert!(reducer.commands.is_empty() && reducer.members.is_empty());
     }
 
+    /// Or a compromised node could keep all others from answering.
+    #[test]
+    fn values_that_answer_nothing_take_no_room_from_others() {
+        let mut reducer = reducer(1..=2);
+        for number in 0..UNWANTED_MAX + 100 {
+            let value = number.to_string();
+            add(&mut reducer, LINKS[0], &[], new(number as u32 % NUMBERS_MAX, &value));
+        }
+        assert!(reducer.commands[&COMMAND].values.len() <= UNWANTED_MAX);
+        assert!(add(&mut reducer, LINKS[1], &[1], new(0, "of another")));
+        reducer.add(COMMAND, RequestId(9), b"own");
+        let expected = [(vec![1], 0, some("of another")), (vec![9], 1, some("own"))];
+        assert_eq!(sent(&mut reducer), expected);
+    }
+
+    /// Or nobody would ever answer the requests.
+    #[test]
+    fn a_value_that_is_not_here_any_more_is_not_known() {
+        let full = |reducer: &mut Reducer, requests: std::ops::Range<u64>| {
+            for request in requests {
+                let value = format!("{request} {}", "x".repeat(64 * 1024));
+                add(reducer, LINKS[0], &[request], new(request as u32, &value));
+            }
+        };
+        let mut reducer = reducer(0..200);
+        full(&mut reducer, 0..100);
+        sent(&mut reducer);
+        assert!(add(&mut reducer, LINKS[0], &[100], Value::Known(99)));
+        assert_eq!(sent(&mut reducer), [(vec![100], 99, None)]);
+        reducer.renumber();
+        assert!(!add(&mut reducer, LINKS[0], &[101], Value::Known(99)));
+        add(&mut reducer, LINKS[1], &[], new(0, &"y".repeat(64 * 1024)));
+        assert!(!add(&mut reducer, LINKS[1], &[102], Value::Known(0)));
+    }
+
+    #[test]
+    fn numbers_that_are_given_anew_leave_nothing_unanswered() {
+        let mut reducer = reducer(0..=u64::from(NUMBERS_MAX) + 100);
+        add(&mut reducer, LINKS[0], &[], new(4_000, "one more"));
+        // The last of these is not remembered.
+        for request in 0..=64 {
+            let value = format!("{request} {}", "x".repeat(64 * 1024));
+            add(&mut reducer, LINKS[0], &[request], new(request as u32, &value));
+        }
+        sent(&mut reducer);
+        for request in 65..u64::from(NUMBERS_MAX) {
+            add(&mut reducer, LINKS[1], &[request], new(0, &request.to_string()));
+        }
+        sent(&mut reducer);
+        add(&mut reducer, LINKS[0], &[4_100], Value::Known(4_000));
+        add(&mut reducer, LINKS[0], &[4_101], Value::Known(64));
+        assert_eq!(
+            sent(&mut reducer),
+            [(vec![4_101], 64, None), (vec![4_100], 0, some("one more"))]
+        );
+    }
+
     /// A compromised node may send them without end.
     #[test]
     fn what_answers_nothing_is_not_kept_beyond_a_bound() {
@@ -320,7 +418,7 @@ mod tests {
             let value = format!("{number} {value}");
             add(&mut reducer, LINKS[0], &[], new(number, &value));
         }
-        assert_eq!(reducer.remembered_bytes, 0);
+        assert!(reducer.remembered_bytes <= REMEMBERED_BYTES_MAX);
         reducer.answered(RequestId(1));
         assert_eq!((reducer.commands.len(), reducer.remembered_bytes), (0, 0));
         add(&mut reducer, LINKS[0], &[], new(0, "of no command"));

@@ -107,15 +107,12 @@ impl<'a, 'u> Reports<'a, 'u> {
     fn is_awaited(&mut self, answer: &Message<'_>) -> bool {
         let request = answer.request;
         let is_awaited = match answer.flags.is_last() {
-            true => {
-                let is_awaited = self.child.link_mut().answered(request);
-                if is_awaited {
-                    self.reducer.answered(request);
-                }
-                is_awaited
-            }
+            true => self.child.link_mut().answered(request),
             false => self.child.link().is_pending(request),
         };
+        if is_awaited && answer.flags.is_last() {
+            self.reducer.answered(request);
+        }
         if !is_awaited {
             // Its asker has been answered when another link broke; the rest of a long answer
             // that had begun there would be worth nothing.

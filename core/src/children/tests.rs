@@ -1,7 +1,7 @@
 use super::child::OBJECTIONS_BYTES_MAX;
 use super::*;
 use crate::link::Link;
-use crate::wire::{self, Hello, Joined, Moved, NO_REQUEST, Settled};
+use crate::wire::{self, Hello, Joined, Moved, NO_REQUEST, Reduced, Settled, Terms, Value};
 use crate::{
     Exit, FRAME_BYTES_MAX, Incarnation, KEY_BYTES, LEFT_BEHIND, NodeId, Place, Secret, Seed,
 };
@@ -119,6 +119,37 @@ fn a_start_that_is_called_off_is_answered() {
     assert_eq!(told, [(Kind::Answer, Status::Unavailable)]);
     happen(&mut children, Input::ChildExited(life, Exit::Signal(9), None));
     assert!(children.is_empty());
+}
+
+/// Or they would be answered a second time when the link breaks.
+#[test]
+fn what_was_answered_with_others_is_not_pending_any_more() {
+    let mut children = parent();
+    let terms = Terms { timeout: None, fold: Some(RequestId(70)) };
+    let exec = Message::new(Kind::Exec, life(), RequestId(71), &[]);
+    let flags = exec.flags.with_terms(true);
+    let exec = Message { flags, body: &wire::body(&terms), ..exec };
+    children.forward(&exec, &mut |message| panic!("{message:?}"));
+    let value = Value::New(0, b"value");
+    let body = Reduced { members: vec![RequestId(71)], value }.encode();
+    let reduced = Reduced::message(RequestId(70), &body);
+    assert_eq!(happen(&mut children, Input::Frame(LINK, &frame(&reduced))).1, []);
+    let (_, told) = happen(&mut children, Input::Down(LINK));
+    assert!(told.iter().all(|(kind, _)| *kind != Kind::Answer), "{told:?}");
+}
+
+/// Or it could have the values forgotten that others refer to.
+#[test]
+fn an_answer_in_the_name_of_others_leaves_their_command_as_it_is() {
+    let (command, request) = (RequestId(70), RequestId(71));
+    let mut children = parent();
+    children.links.relay_mut().reducer_mut().expect(command, request);
+    let answer = Message::answer(life(), request, Status::Ok, b"");
+    assert_eq!(happen(&mut children, Input::Frame(LINK, &frame(&answer))).1, []);
+    let reducer = children.links.relay_mut().reducer_mut();
+    assert!(!reducer.is_idle());
+    reducer.answered(request);
+    assert!(reducer.is_idle());
 }
 
 /// Otherwise a node would run a line with a hole in it.

@@ -135,6 +135,9 @@ impl Network {
             if pid == CONTROL {
                 self.checks.outputs.received(&header);
             }
+            if header.name() == "Reduced" {
+                *self.record.reduced.entry(link).or_default() += header.body.len();
+            }
             if header.begins_answer() {
                 self.checks.brought(pid, &header);
             }

@@ -67,7 +67,7 @@ fn a_console_that_is_not_read_stops_the_stream_and_nothing_is_lost() {
 #[test]
 fn too_much_output_from_the_thread_of_a_node_ends_the_call() {
     let mut tree = Tree::chain(1);
-    let replies = tree.replies("exec 1 gush 400000");
+    let replies = tree.replies("exec 1 gush 3000000");
     let [output, answer] = &replies[..] else { panic!("{replies:?}") };
     assert_eq!(output.len(), "1: ".len() + WINDOW_BYTES);
     assert_eq!(answer, "Error:1: gush: it emits more than the console reads");
