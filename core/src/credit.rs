@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::wire::PIECE_BYTES_MAX;
+use crate::FRAME_BYTES_MAX;
+use crate::wire::{FRAME_HEADER_BYTES, HEADER_BYTES};
 
 /// How much output a call may send before the control node has read any of it, in bytes.
 pub(crate) const OUTPUT_BYTES_INITIAL: usize = 64 * 1024;
+
+/// The longest output in one message, in bytes: two such messages fill a frame.
+const OUTPUT_PIECE_BYTES_MAX: usize = (FRAME_BYTES_MAX - FRAME_HEADER_BYTES) / 2 - HEADER_BYTES;
 
 /// What a call may still send. It is closed when nobody waits for the call any more.
 pub(crate) struct Credit {
@@ -123,7 +127,7 @@ impl Credit {
 
 impl State {
     fn take(&mut self, wanted: usize) -> usize {
-        let taken = wanted.min(self.left).min(PIECE_BYTES_MAX);
+        let taken = wanted.min(self.left).min(OUTPUT_PIECE_BYTES_MAX);
         self.left -= taken;
         taken
     }
@@ -152,7 +156,7 @@ mod tests {
         let all = OUTPUT_BYTES_INITIAL as u64;
         let mut sent = 0;
         while let taken @ 1.. = credit.try_take(usize::MAX) {
-            assert!(taken <= PIECE_BYTES_MAX);
+            assert!(taken <= OUTPUT_PIECE_BYTES_MAX);
             sent += taken as u64;
         }
         assert!(sent == all && credit.is_used_up());
@@ -167,7 +171,7 @@ mod tests {
     fn one_that_takes_over_has_no_more_left() {
         let (before, after) = (Credit::default(), Credit::default());
         before.grant(OUTPUT_BYTES_INITIAL as u64 + 10);
-        while before.try_take(usize::MAX) == PIECE_BYTES_MAX {}
+        while before.try_take(usize::MAX) > 0 {}
         before.grant(OUTPUT_BYTES_INITIAL as u64 + 17);
         after.take_over(&before);
         after.grant(OUTPUT_BYTES_INITIAL as u64 + 20);
