@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use hoptree_core::{Milliseconds, Order, nearest};
 use hoptree_host::logging::LogConfig;
 use hoptree_host::{Ending, Failure, print};
@@ -18,20 +18,21 @@ use crate::{control, listing};
 ///
 /// Exit status: 0; 1 when the tree can't run, the input can't be read to its end or an answer can't
 /// be written, or with --strict when any command failed; 2 for bad usage. SIGINT, SIGTERM and SIGHUP
-/// end the tree, and then hoptree dies by the signal, which a shell shows as 128+n.
+/// end the tree, and then hoptree dies by the signal, which a shell shows as 128+n. When commands are
+/// typed at a terminal, Ctrl-C cancels what is under way; twice within a second it ends the tree.
 #[derive(Debug, Parser)]
 #[command(name = "hoptree", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
-    task: Option<Task>,
+    subcommand: Option<Subcommand>,
 
     #[command(flatten)]
     options: Options,
 }
 
 /// What the program can do beside running a console.
-#[derive(Debug, Subcommand)]
-enum Task {
+#[derive(Debug, clap::Subcommand)]
+enum Subcommand {
     /// List the transports that are linked.
     Transports,
     /// List the command modules that are linked, with their help and examples.
@@ -73,6 +74,10 @@ pub struct Options {
     /// or 2G; three such are kept beside each.
     #[arg(long, value_name = "SIZE", default_value = "10M", value_parser = log_size)]
     log_size: u64,
+
+    /// Write a line to FILE for each command and node that was answered, in the columns of GNU parallel.
+    #[arg(long, value_name = "FILE")]
+    pub joblog: Option<PathBuf>,
 
     /// How many nodes there may be at a time; a create of one more is refused.
     #[arg(long, value_name = "N", default_value = "4096",
@@ -158,12 +163,12 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let done = match cli.task {
+    let done = match cli.subcommand {
         None => control::run(&cli.options),
-        Some(Task::Transports) => shown(listing::transports()),
-        Some(Task::Commands) => shown(listing::commands()),
+        Some(Subcommand::Transports) => shown(listing::transports()),
+        Some(Subcommand::Commands) => shown(listing::commands()),
         #[cfg(feature = "bench")]
-        Some(Task::Bench(options)) => hoptree_bench::run(&options, crate::version::RUSTC),
+        Some(Subcommand::Bench(options)) => hoptree_bench::run(&options, crate::version::RUSTC),
     };
     match done {
         Ok(ending) => ending.take(),
@@ -249,9 +254,9 @@ mod tests {
 
     #[test]
     fn a_script_named_like_a_subcommand_needs_a_path() {
-        assert!(parse("hoptree commands").unwrap().task.is_some());
+        assert!(parse("hoptree commands").unwrap().subcommand.is_some());
         let cli = parse("hoptree ./commands").unwrap();
-        assert!(cli.task.is_none() && cli.options.script.is_some());
+        assert!(cli.subcommand.is_none() && cli.options.script.is_some());
     }
 
     #[test]

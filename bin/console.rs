@@ -10,6 +10,7 @@ use hoptree_host::visible::visible;
 use hoptree_host::writer::{Unbuffered, Writer};
 use hoptree_host::{Driver, LINES_PER_TURN_MAX, Patience, Signals};
 
+use crate::joblog::JobLog;
 use crate::prompt::{Prompt, obeys_escapes};
 use crate::stdin::{Entry, Stdin};
 
@@ -20,6 +21,10 @@ const STDOUT_ROOM_BYTES: usize = 1024 * 1024;
 
 /// More than this is not copied on its way to the output.
 const LONG_BYTES_MIN: usize = 64 * 1024;
+
+/// What is told when SIGINT finds nothing to cancel.
+const HOW_TO_END: &[u8] =
+    b"nothing to cancel; a second Ctrl-C within a second ends the tree at once, 'exit' in order\n";
 
 /// How long an interrupted program still tries to write what it has.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_millis(200);
@@ -33,6 +38,7 @@ pub struct Console {
     on_terminal: bool,
     prompt: Prompt,
     signals: Signals,
+    job_log: Option<JobLog>,
     screen: Vec<u8>,
     /// Whether the node was told last that too much waits to be written.
     blocked: bool,
@@ -57,6 +63,7 @@ impl Console {
         let stdout = Unbuffered(io::stdout());
         let stdout = Writer::new("stdout", STDOUT_ROOM_BYTES, stdout, move || waker.wake());
         stdout.start()?;
+        signals.set_interrupt_cancels(stdin.is_terminal());
         Ok(Console {
             driver,
             stdin,
@@ -64,10 +71,16 @@ impl Console {
             on_terminal: io::stdout().is_terminal(),
             prompt: Prompt::new(prompting, obeys_escapes()),
             signals,
+            job_log: None,
             screen: Vec::new(),
             blocked: false,
             interrupted: false,
         })
+    }
+
+    /// This console, which logs what is answered.
+    pub fn with_job_log(self, job_log: Option<JobLog>) -> Console {
+        Console { job_log, ..self }
     }
 
     /// Runs the loop until the tree has ended.
@@ -81,9 +94,11 @@ impl Console {
             let patience = if self.has_input() { Patience::Look } else { Patience::Wait };
             self.driver.wait(patience)?;
             self.heed_interrupt();
+            self.heed_cancel();
             self.heed_backlog();
             self.feed_lines();
             self.driver.end_turn();
+            self.log_jobs();
         }
         self.show();
         Ok(())
@@ -96,11 +111,17 @@ impl Console {
 
     /// Takes the console apart: what is left to end, and the output.
     pub fn into_parts(mut self) -> (Driver<Controller>, LastWords) {
+        // There is nothing left to cancel.
+        self.signals.set_interrupt_cancels(false);
         self.screen.clear();
         self.prompt.end(&mut self.screen);
         self.stdout.write(&self.screen);
-        let last_words =
-            LastWords { stdout: self.stdout, signals: self.signals, interrupted: self.interrupted };
+        let last_words = LastWords {
+            stdout: self.stdout,
+            job_log: self.job_log,
+            signals: self.signals,
+            interrupted: self.interrupted,
+        };
         (self.driver, last_words)
     }
 
@@ -110,7 +131,10 @@ impl Console {
     }
 
     fn may_feed(&self) -> bool {
-        !self.interrupted && self.driver.node().wants_line() && self.stdout.has_room()
+        !self.interrupted
+            && self.driver.node().wants_line()
+            && self.stdout.has_room()
+            && self.job_log.as_ref().is_none_or(JobLog::has_room)
     }
 
     fn feed_lines(&mut self) {
@@ -169,6 +193,31 @@ impl Console {
         self.driver.feed(Input::Interrupt);
     }
 
+    /// Cancels what is under way, when the user wants that, and drops what they have typed.
+    fn heed_cancel(&mut self) {
+        if !self.signals.take_cancel() || self.interrupted {
+            return;
+        }
+        self.stdin.clear();
+        self.screen.clear();
+        self.prompt.line_dropped(&mut self.screen);
+        self.stdout.write_at_once(io::stdout(), &self.screen);
+        if self.driver.node().can_cancel() {
+            self.driver.feed(Input::Cancel);
+        } else {
+            self.driver.printed().extend_from_slice(HOW_TO_END);
+        }
+    }
+
+    /// Logs what was answered in this turn.
+    fn log_jobs(&mut self) {
+        let Some(job_log) = &mut self.job_log else { return };
+        for (started, record) in self.driver.take_records() {
+            job_log.add(started, &record);
+        }
+        job_log.flush();
+    }
+
     /// Hands over what was printed. Does not block.
     fn show(&mut self) {
         if !self.on_terminal && self.driver.printed().len() > LONG_BYTES_MIN {
@@ -191,6 +240,7 @@ impl Console {
 /// What is left of a console at its end: output that may not have been written yet.
 pub struct LastWords {
     stdout: Writer,
+    job_log: Option<JobLog>,
     signals: Signals,
     interrupted: bool,
 }
@@ -199,6 +249,7 @@ impl LastWords {
     /// Writes the rest, for as long as that takes, or as somebody has patience: once
     /// interrupted it gives up soon. Says why something could not be written, if so.
     pub fn speak(self) -> Option<io::Error> {
+        self.job_log.iter().for_each(JobLog::finish);
         while !self.stdout.drain(LAST_WORDS_TIME_MAX) {
             if self.interrupted || self.signals.interrupt().is_some() {
                 break;

@@ -12,6 +12,7 @@ use hoptree_host::{Driver, Ending, Failure, Signals, logging, transports};
 
 use crate::cli::Options;
 use crate::console::Console;
+use crate::joblog::{JobFile, JobLog};
 use crate::source::Source;
 use crate::stdin::Stdin;
 use crate::terminal;
@@ -25,6 +26,7 @@ pub fn run(options: &Options) -> Result<Ending, Failure> {
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let transport = transports::choose(&options.transport, options.insecure)?;
     let source = Source::open(options.script.as_deref())?;
+    let job_file = options.joblog.as_deref().map(JobFile::open).transpose()?;
     let logs = options.logs();
     logging::start_control_node(&logs)?;
 
@@ -36,8 +38,9 @@ pub fn run(options: &Options) -> Result<Ending, Failure> {
     let directory = heritage.directory.clone();
     // One that came before it can be handled would leave the directory behind.
     let held = hold_signals();
-    let (console, signals, _lock) = set_up(options, commands, transport, heritage, source)
-        .inspect_err(|_| remove_directory(&directory))?;
+    let (console, signals, _lock) =
+        set_up(options, commands, transport, heritage, (source, job_file))
+            .inspect_err(|_| remove_directory(&directory))?;
     drop(held);
     let done = run_to_the_end(console, lifeline, options.strict);
     logging::finish();
@@ -53,7 +56,7 @@ fn set_up(
     commands: Registry,
     spec: &TransportSpec,
     heritage: Heritage,
-    source: Source,
+    (source, job_file): (Source, Option<JobFile>),
 ) -> Result<(Console, Signals, Option<DirectoryLock>), Failure> {
     let token = heritage.secret.token();
     let (transport, lock) = transports::open(spec, heritage.opening())?;
@@ -70,6 +73,7 @@ fn set_up(
             timeout: options.timeout,
             order: options.order(source.terminal().is_some()),
             nodes_max: options.max_nodes(),
+            records: job_file.is_some(),
             commands,
         },
     );
@@ -77,9 +81,13 @@ fn set_up(
     let prompting = source.terminal().is_some() && io::stdout().is_terminal();
     let stdin = Stdin::read(source, waker.clone())
         .map_err(Failure::refused("start a thread for the input"))?;
+    let job_log = job_file
+        .map(|file| JobLog::new(file, waker.clone()))
+        .transpose()
+        .map_err(Failure::refused("start a thread for the job log"))?;
     let console = Console::new(driver, stdin, prompting, signals.clone(), waker)
         .map_err(Failure::refused("start a thread for stdout"))?;
-    Ok((console, signals, lock))
+    Ok((console.with_job_log(job_log), signals, lock))
 }
 
 /// Runs the console, then ends whatever is left of the tree, then writes what is left to write: a

@@ -10,6 +10,7 @@
 mod cli;
 mod console;
 mod control;
+mod joblog;
 mod listing;
 mod plugins;
 mod prompt;

@@ -15,6 +15,8 @@ use hoptree_info as _;
 use hoptree_ipc as _;
 #[cfg(feature = "pingall")]
 use hoptree_pingall as _;
+#[cfg(feature = "run")]
+use hoptree_run as _;
 #[cfg(feature = "search")]
 use hoptree_search as _;
 #[cfg(feature = "sum")]

@@ -38,6 +38,17 @@ impl Prompt {
         self.typed.clear();
     }
 
+    /// The line that is being typed is dropped, which leaves it on the screen: adds what goes on below
+    /// it, or, when there is no prompt, what erases whatever the terminal itself has shown.
+    pub fn line_dropped(&mut self, screen: &mut Vec<u8>) {
+        if self.stands {
+            screen.push(b'\n');
+        } else if self.enabled {
+            self.erase(screen);
+        }
+        self.line_ended();
+    }
+
     /// The user has typed this of the line, and has not ended it.
     pub fn line_begun(&mut self, typed: &[u8]) {
         self.typed = visible(typed).into_owned();
@@ -149,6 +160,27 @@ mod tests {
         prompt.line_begun(b"ping");
         assert_eq!(shown(&mut prompt, "", true), "\n> ping");
         assert_eq!(shown(&mut prompt, "Ok\n", true), "\nOk\n> ping");
+    }
+
+    #[test]
+    fn a_line_that_was_dropped_stays_above_the_next_prompt() {
+        let mut prompt = Prompt::new(true, true);
+        shown(&mut prompt, "", true);
+        prompt.line_begun(b"ping");
+        let mut screen = Vec::new();
+        prompt.line_dropped(&mut screen);
+        assert_eq!(screen, b"\n");
+        assert_eq!(shown(&mut prompt, "Ok\n", true), "Ok\n> ");
+
+        // The terminal may have shown what was typed while there was no prompt.
+        prompt.line_ended();
+        screen.clear();
+        prompt.line_dropped(&mut screen);
+        assert_eq!(screen, b"\r\x1b[K");
+
+        screen.clear();
+        Prompt::new(false, true).line_dropped(&mut screen);
+        assert_eq!(screen, b"");
     }
 
     #[test]

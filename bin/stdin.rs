@@ -3,6 +3,7 @@
 use std::io;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use hoptree_core::{LINE_BYTES_MAX, Waker};
@@ -29,14 +30,34 @@ const STACK_BYTES: usize = 64 * 1024;
 
 /// The lines of standard input or a script, as far as they have been read.
 pub struct Stdin {
-    pieces: Receiver<Piece>,
+    pieces: Receiver<(Clearing, Piece)>,
     terminal: Option<Arc<Terminal>>,
+    clearings: Clearings,
     lines: Vec<u8>,
     /// Where in `lines` the next line begins.
     at: usize,
     next: Option<Piece>,
     ended: bool,
     failure: Option<String>,
+}
+
+/// How often everything that was read has been dropped. What was read before the last time is dropped
+/// wherever it is found.
+#[derive(Clone, Debug, Default)]
+struct Clearings(Arc<AtomicU32>);
+
+/// The time between two of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Clearing(u32);
+
+impl Clearings {
+    fn last(&self) -> Clearing {
+        Clearing(self.0.load(Ordering::Acquire))
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
 }
 
 /// What the console is told.
@@ -68,19 +89,30 @@ enum Piece {
     Failed(String),
 }
 
+impl Piece {
+    fn is_end(&self) -> bool {
+        matches!(self, Piece::End | Piece::Failed(_))
+    }
+}
+
 impl Stdin {
     /// Reads `source` from now on. The waker is used whenever there is something new.
     pub fn read(source: Source, waker: Waker) -> io::Result<Stdin> {
         let (sender, pieces) = sync_channel(CHUNKS_MAX);
         let terminal = source.terminal().cloned();
-        named("stdin").stack_size(STACK_BYTES).spawn(move || forward(source, &sender, &waker))?;
-        Ok(Stdin::new(pieces, terminal))
+        let stdin = Stdin::new(pieces, terminal);
+        let clearings = stdin.clearings.clone();
+        named("stdin")
+            .stack_size(STACK_BYTES)
+            .spawn(move || forward(source, &clearings, &sender, &waker))?;
+        Ok(stdin)
     }
 
-    fn new(pieces: Receiver<Piece>, terminal: Option<Arc<Terminal>>) -> Stdin {
+    fn new(pieces: Receiver<(Clearing, Piece)>, terminal: Option<Arc<Terminal>>) -> Stdin {
         Stdin {
             pieces,
             terminal,
+            clearings: Clearings::default(),
             lines: Vec::new(),
             at: 0,
             next: None,
@@ -99,6 +131,22 @@ impl Stdin {
         }
     }
 
+    /// Whether it is typed at a terminal.
+    pub fn is_terminal(&self) -> bool {
+        self.terminal.is_some()
+    }
+
+    /// Drops all that was typed, or read, and has not been taken, but not an end.
+    pub fn clear(&mut self) {
+        // First of all: what is read from now on is new.
+        if let Some(terminal) = &self.terminal {
+            terminal.clear();
+        }
+        self.clearings.add();
+        (self.lines, self.at) = (Vec::new(), 0);
+        self.next = self.next.take().filter(Piece::is_end);
+    }
+
     /// Why there was an end before that of the input, if so, in words for the user.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
@@ -112,12 +160,22 @@ impl Stdin {
         if self.ended {
             return false;
         }
-        self.next = match self.pieces.try_recv() {
-            Ok(piece) => Some(piece),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Piece::End),
-        };
+        self.next = self.receive();
         self.next.is_some()
+    }
+
+    /// The next piece that was not dropped.
+    fn receive(&mut self) -> Option<Piece> {
+        loop {
+            match self.pieces.try_recv() {
+                Ok((read, piece)) if read == self.clearings.last() || piece.is_end() => {
+                    return Some(piece);
+                }
+                Ok(_) => {}
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => return Some(Piece::End),
+            }
+        }
     }
 
     /// The next entry, if one has been read. After [`Entry::End`] there is none.
@@ -180,19 +238,29 @@ fn require_room(bytes: usize) -> Result<(), String> {
 }
 
 /// The thread: reads up to the end, or until nobody wants more.
-fn forward(mut source: Source, pieces: &SyncSender<Piece>, waker: &Waker) {
+fn forward(
+    mut source: Source,
+    clearings: &Clearings,
+    pieces: &SyncSender<(Clearing, Piece)>,
+    waker: &Waker,
+) {
     let mut cutter = Cutter::default();
+    let mut clearing = Clearing::default();
     let mut bytes = vec![0; READ_BYTES_MAX];
     let mut ended = false;
     while !ended {
-        let cut = match source.read(&mut bytes) {
+        let read = source.read(&mut bytes);
+        if mem::replace(&mut clearing, clearings.last()) != clearing {
+            cutter = Cutter::default();
+        }
+        let cut = match read {
             Ok(length) => cut(&mut cutter, &source, &bytes[..length]),
             // A line that has begun is no line.
             Err(text) => [None, None, Some(Piece::Failed(text))],
         };
         for piece in cut.into_iter().flatten() {
-            ended = matches!(piece, Piece::End | Piece::Failed(_));
-            if pieces.send(piece).is_err() {
+            ended = piece.is_end();
+            if pieces.send((clearing, piece)).is_err() {
                 return;
             }
             waker.wake();
@@ -300,15 +368,21 @@ mod tests {
 
     use super::*;
 
+    fn send(sender: &SyncSender<(Clearing, Piece)>, pieces: [Option<Piece>; 3]) {
+        for piece in pieces.into_iter().flatten() {
+            sender.send((Clearing::default(), piece)).unwrap();
+        }
+    }
+
     /// What the console is told of an input that is read in these chunks; long lines as their
     /// length.
     fn entries(chunks: &[&[u8]]) -> Vec<String> {
         let (sender, pieces) = sync_channel(1000);
         let mut cutter = Cutter::default();
         for chunk in chunks.iter().filter(|chunk| !chunk.is_empty()) {
-            cutter.cut(chunk).into_iter().flatten().for_each(|piece| sender.send(piece).unwrap());
+            send(&sender, cutter.cut(chunk));
         }
-        cutter.cut(b"").into_iter().flatten().for_each(|piece| sender.send(piece).unwrap());
+        send(&sender, cutter.cut(b""));
         let mut stdin = Stdin::new(pieces, None);
         let mut entries = Vec::new();
         while let Some(entry) = stdin.take() {
@@ -366,6 +440,27 @@ mod tests {
         let mut cutter = Cutter { partial: b"ping 7".to_vec(), ..Cutter::default() };
         assert!(cutter.hand_over() && !cutter.hand_over());
         assert!(!Cutter::default().hand_over());
+    }
+
+    #[test]
+    fn what_was_read_before_it_was_dropped_is_dropped_wherever_it_is() {
+        let (sender, pieces) = sync_channel(10);
+        let mut stdin = Stdin::new(pieces, None);
+        let piece = |text: &[u8]| Piece::Lines(text.to_vec());
+        let before = stdin.clearings.last();
+        sender.send((before, piece(b"one\ntwo\n"))).unwrap();
+        assert_eq!(stdin.take(), Some(Entry::Line(b"one")));
+        sender.send((before, piece(b"three\n"))).unwrap();
+        stdin.clear();
+        assert_eq!(stdin.take(), None);
+
+        sender.send((before, Piece::Typed(b"was being sent".to_vec()))).unwrap();
+        sender.send((stdin.clearings.last(), piece(b"four\n"))).unwrap();
+        assert_eq!(stdin.take(), Some(Entry::Line(b"four")));
+        sender.send((before, Piece::End)).unwrap();
+        assert!(stdin.is_ready());
+        stdin.clear();
+        assert_eq!(stdin.take(), Some(Entry::End));
     }
 
     #[test]

@@ -15,7 +15,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread};
 use rustix::process::getpgrp;
 use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
+    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr,
+    tcgetpgrp, tcsetattr,
 };
 
 /// The number of a special character that there is none of.
@@ -131,6 +132,15 @@ impl Terminal {
         if changed {
             self.set(&modes);
         }
+    }
+
+    /// Drops what has been typed and not been read. The keys are its own again.
+    pub fn clear(&self) {
+        if self.is_in_foreground() {
+            // A terminal that is gone holds nothing.
+            let _ = tcflush(&self.file, QueueSelector::IFlush);
+        }
+        self.lend_keys(false);
     }
 
     /// Leaves the terminal as it was found, for good.
@@ -268,6 +278,20 @@ mod tests {
         assert_eq!(read(&terminal), "");
         keyboard.write_all(b"line\n").unwrap();
         assert_eq!(read(&terminal), "line\n");
+    }
+
+    #[test]
+    fn what_was_typed_is_dropped_and_the_keys_come_back() {
+        let (mut keyboard, terminal) = terminal();
+        let before = codes(&terminal);
+        keyboard.write_all(b"remove 1").unwrap();
+        terminal.reveal();
+        assert_eq!(read(&terminal), "remove 1");
+        keyboard.write_all(b"2\nremove 3").unwrap();
+        terminal.clear();
+        assert_eq!(codes(&terminal), before);
+        keyboard.write_all(b"ping 1\n").unwrap();
+        assert_eq!(read(&terminal), "ping 1\n");
     }
 
     #[test]

@@ -190,6 +190,7 @@ impl Chain {
                 timeout: TIMEOUT,
                 order: Order::Input,
                 nodes_max: usize::MAX,
+                records: false,
                 commands: commands.clone(),
             },
         );

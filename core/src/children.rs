@@ -8,6 +8,7 @@ mod complaints;
 mod ending;
 mod links;
 mod processes;
+mod reducer;
 mod relay;
 mod reports;
 mod turn;
@@ -21,14 +22,14 @@ use processes::{GONE_WITHIN, Processes};
 
 use crate::router::Router;
 use crate::time::earliest;
-use crate::wire::{Create, Fan, Kind, Message, Status, Up};
+use crate::wire::{self, Create, Fan, Kind, Message, Status, Up};
 use crate::{
     Ancestor, Birth, Holdings, Input, Life, LinkId, Output, Proved, RequestId, Time, Token, Watch,
 };
 
 #[cfg(test)]
 pub(crate) use arrivals::{GUESTS_MAX, HELLO_WITHIN, STRANGERS_MAX};
-pub(crate) use ending::{END_GRACE, END_GRACE_STEP};
+pub(crate) use ending::{END_GRACE, END_GRACE_STEP, STOP_TIME_MAX};
 #[cfg(test)]
 pub(crate) use reports::{HASHES_PER_FRAME_MAX, LIVES_PER_MESSAGE};
 
@@ -100,6 +101,22 @@ impl Children {
     /// The link towards a life below, if there is a route to it.
     pub fn link_to(&self, life: Life) -> Option<LinkId> {
         self.links.relay().link_to(life)
+    }
+
+    /// A request of a command is answered by a value, which may be one with those of others below.
+    pub fn reduce(&mut self, command: RequestId, request: RequestId, value: &[u8]) {
+        self.links.reducer_mut().add(command, request, value);
+    }
+
+    /// Sends what several nodes have answered, in as few messages as may be. To be called at the end of a
+    /// turn.
+    pub fn send_reduced(&mut self, up: &mut Up<'_>) {
+        self.links.reducer_mut().send(up);
+    }
+
+    /// The parent is another one.
+    pub fn forget_sent(&mut self) {
+        self.links.reducer_mut().renumber();
     }
 
     /// Passes a request on towards its node, or answers that there is no route to it.
@@ -228,6 +245,19 @@ impl Children {
             self.links.cut_off(now, link, what, out);
             self.disconnected(now, link, out, up);
         }
+        for (life, delay) in self.links.take_delays() {
+            self.delay(now, life, delay, up);
+        }
+    }
+
+    /// A child that must end needs some time to stop what its modules run.
+    fn delay(&mut self, now: Time, life: Life, delay: Duration, up: &mut Up<'_>) {
+        let delay = delay.min(STOP_TIME_MAX);
+        if self.processes.delay(life, now + delay) {
+            // Its parent waits for this one.
+            up(Message::neighbour(Kind::Delay, &wire::body(&delay)));
+        }
+        self.overdue_at = self.processes.deadline();
     }
 
     /// A link is gone.

@@ -1,12 +1,13 @@
 //! The control node's state machine.
 //!
 //! [`Controller`] hands each input to those whom it concerns. Each command has a file of its own,
-//! from its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`ping`],
+//! from its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`cancel`], [`ping`],
 //! [`tree`], [`help`], [`reading`] (`sleep`, `wait` and `exit`), and [`module_verb`] for those
-//! of modules. [`upward`], [`answers`], [`news`], [`deadlines`] and [`outcomes`] tell them what
-//! became of their requests. All work on one [`desk`] of nouns, which know no command.
+//! of modules. [`upward`], [`answers`], [`reduced`], [`output`], [`news`], [`deadlines`] and [`outcomes`] tell them
+//! what became of their requests. All work on one [`desk`] of nouns, which know no command.
 
 mod answers;
+mod cancel;
 mod config;
 mod create;
 mod deadlines;
@@ -19,8 +20,10 @@ mod module_verb;
 mod news;
 mod node_set;
 mod outcomes;
+mod output;
 mod ping;
 mod reading;
+mod reduced;
 mod remove;
 mod selection;
 #[cfg(test)]
@@ -34,6 +37,7 @@ pub use config::{ControllerConfig, Order};
 use desk::Desk;
 use desk::outbox::{Outgoing, Part};
 use desk::pending::{Operation, Pending};
+use desk::records::Records;
 use desk::replies::Replies;
 use desk::reply::Reply;
 use exec::Turn;
@@ -43,16 +47,16 @@ use reading::Reading;
 
 use crate::children::Children;
 use crate::clock::Clock;
-use crate::command::Effect;
+use crate::context::Effect;
 use crate::modules::Modules;
 use crate::time::earliest;
-use crate::wire::Message;
+use crate::wire::{Message, NO_REQUEST};
 use crate::{
     Facts, Holdings, Input, LINE_BYTES_MAX, Life, Node, NodeId, Output, RequestId, Time, Traffic,
 };
 
 /// The control node: it understands the console's lines, sends what they ask for down the tree, and
-/// prints one answer for each that has one.
+/// prints one reply for each that has one.
 pub struct Controller {
     pid: u32,
     transport: &'static str,
@@ -87,6 +91,7 @@ impl Controller {
                 config.nodes_max,
                 config.own_secret,
                 Replies::new(config.order),
+                Records::new(config.records),
             ),
             reading: Reading::default(),
             output_blocked: false,
@@ -107,42 +112,56 @@ impl Controller {
             && !self.children.has_enough_to_send()
     }
 
-    /// Whether any command so far was answered with an error.
+    /// Whether there is anything for [`Input::Cancel`] to stop.
+    #[must_use]
+    pub fn can_cancel(&self) -> bool {
+        self.reading.can_interrupt() || cancel::is_under_way(&self.desk)
+    }
+
+    /// Whether the reply to any command so far was an error.
     #[must_use]
     pub fn any_failed(&self) -> bool {
         self.desk.replies.any_failed()
     }
 
     fn line(&mut self, now: Time, line: &[u8]) {
-        match language::parse(line) {
-            Err(wrong) => self.answer_at_once(now, Reply::Error(&wrong)),
+        let parsed = language::parse(line);
+        if parsed != Ok(Line::Blank) {
+            self.desk.records.count();
+        }
+        match parsed {
+            Err(wrong) => self.reply_at_once(now, Reply::Error(&wrong)),
             Ok(Line::Blank) => {}
             Ok(Line::Create { node, parent, transport }) => {
                 create::begin(&mut self.desk, node, parent, transport);
             }
             Ok(Line::Exec { line: "", .. } | Line::ExecMany { line: "", .. }) => {
                 let wrong = format!("WORD is missing: expected {}", self.modules.words());
-                self.answer_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
+                self.reply_at_once(now, Reply::Error(&language::explain("exec", &wrong)));
             }
-            Ok(Line::Exec { node, line }) => {
+            Ok(Line::Exec { node, line, options }) => {
+                self.desk.records.set_line(line);
                 let (desk, children) = (&mut self.desk, &self.children);
-                let line = line.as_bytes();
-                if let Some(admitted) = exec::begin(desk, children, now, node, line) {
-                    self.send(now, &admitted.message(line));
+                let terms = options.terms(desk.timeout, NO_REQUEST);
+                let line = exec::with_terms(terms, line.as_bytes());
+                if let Some(admitted) = exec::begin(desk, children, now, node, &line, options) {
+                    self.send(now, &admitted.message(&line));
                 }
             }
-            Ok(Line::ExecMany { set, line }) => {
-                exec_many::begin(&mut self.desk, &self.children, now, &set, line);
+            Ok(Line::ExecMany { set, line, options }) => {
+                self.desk.records.set_line(line);
+                exec_many::begin(&mut self.desk, &self.children, now, &set, line, options);
             }
+            Ok(Line::Cancel(set)) => cancel::begin(&mut self.desk, now, set.as_ref()),
             Ok(Line::Ping(node)) => ping::begin(&mut self.desk, now, node),
             Ok(Line::Remove(node)) => remove::begin(&mut self.desk, node),
             Ok(Line::Help) => {
                 let help = help::text(self.modules.registry());
-                self.answer_at_once(now, Reply::Lines(&help));
+                self.reply_at_once(now, Reply::Lines(&help));
             }
             Ok(Line::Tree) => {
                 let picture = tree::text(&self.desk, now);
-                self.answer_at_once(now, Reply::Lines(&picture));
+                self.reply_at_once(now, Reply::Lines(&picture));
             }
             Ok(Line::Exit) => self.reading.end(),
             Ok(Line::Sleep(pause)) => self.reading.sleep(now + pause),
@@ -172,9 +191,9 @@ impl Controller {
         }
     }
 
-    fn answer_at_once(&mut self, now: Time, reply: Reply<'_>) {
+    fn reply_at_once(&mut self, now: Time, reply: Reply<'_>) {
         let request = self.desk.replies.open(Pending::verb(now));
-        self.desk.answer(request, reply);
+        self.desk.reply(request, reply);
     }
 
     /// Sends what waits in the outbox: down the tree, or to the control node itself as a parent.
@@ -233,7 +252,7 @@ impl Controller {
                 let line = desk.replies.take_line(request);
                 match exec::advance(desk, children, now, request, node, line.len()) {
                     Turn::Send(admitted) => self.send(now, &admitted.message(&line)),
-                    Turn::Answered => {}
+                    Turn::Replied => {}
                     Turn::Wait => {
                         desk.replies.keep_line(request, &line);
                         return false;
@@ -265,6 +284,7 @@ impl Controller {
         loop {
             if !self.holds_back() {
                 answers::take_offers(&mut self.desk, now);
+                output::grant(&mut self.desk);
             }
             self.send_outbox(now, out);
             if let Some(node) = self.desk.turns.next_ready() {
@@ -273,8 +293,8 @@ impl Controller {
                 break;
             }
         }
-        if self.desk.replies.all_answered() {
-            self.reading.all_answered();
+        if self.desk.replies.all_closed() {
+            self.reading.all_closed();
         }
     }
 
@@ -288,8 +308,8 @@ impl Controller {
         }
         let gathered = self.desk.replies.take_gathered();
         let had_news = !changes.is_empty() || !gathered.is_empty();
-        for told in gathered {
-            module_verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
+        for answers in gathered {
+            module_verb::gathered(&mut self.desk, &mut self.modules, &moment, answers);
         }
         let effects = self.modules.take_effects();
         let had_work = had_news || !effects.is_empty();
@@ -301,15 +321,16 @@ impl Controller {
                 Effect::Offload(job) => out.push(Output::Offload(job)),
                 Effect::AskAll(call, module, question) => {
                     let (desk, children) = (&mut self.desk, &self.children);
-                    let told = exec_many::ask_all(desk, children, now, call, module, question);
-                    if let Some(told) = told {
+                    let answers = exec_many::ask_all(desk, children, now, call, module, question);
+                    if let Some(answers) = answers {
                         let moment = self.moment(now);
-                        module_verb::gathered(&mut self.desk, &mut self.modules, &moment, told);
+                        module_verb::gathered(&mut self.desk, &mut self.modules, &moment, answers);
                     }
                 }
                 Effect::Publish(module, value) => self.children.publish(module, &value),
                 Effect::Watch(watch) => self.children.watch(now, watch),
                 Effect::Notice(line) => self.desk.replies.notice(&line),
+                Effect::Emit(..) => log::error!("a module emits output of a verb: ignored"),
             }
         }
         had_work
@@ -345,7 +366,7 @@ impl Controller {
 
     /// Ends the tree when there is nothing more to wait for.
     fn close_when_done(&mut self, now: Time, out: &mut Vec<Output>) {
-        let over = self.muted || (self.reading.has_ended() && self.desk.replies.all_answered());
+        let over = self.muted || (self.reading.has_ended() && self.desk.replies.all_closed());
         if over && !std::mem::replace(&mut self.closing, true) {
             let grace = remove::end_grace(&self.desk, NodeId::CONTROL);
             self.children.end(now, grace, out);
@@ -355,21 +376,31 @@ impl Controller {
 
 impl Node for Controller {
     fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>) {
+        self.desk.records.set_now(now);
         let now = self.read_clock(now);
         match input {
             Input::Line(line) if line.len() <= LINE_BYTES_MAX => self.line(now, line),
             Input::Line(_) | Input::LineTooLong => {
                 let text = format!("the line is longer than {LINE_BYTES_MAX} bytes");
-                self.answer_at_once(now, Reply::Error(&text));
+                self.desk.records.count();
+                self.reply_at_once(now, Reply::Error(&text));
             }
-            Input::LineRefused(text) => self.answer_at_once(now, Reply::Error(text)),
+            Input::LineRefused(text) => {
+                self.desk.records.count();
+                self.reply_at_once(now, Reply::Error(text));
+            }
             Input::EndOfInput => self.reading.end(),
             Input::OutputBlocked(is_blocked) => self.output_blocked = is_blocked,
             Input::Interrupt => {
                 self.reading.end();
                 self.muted = true;
             }
-            Input::JobDone(call, outcome) => {
+            Input::Cancel => {
+                cancel::all(&mut self.desk);
+                self.reading.interrupt();
+            }
+            Input::JobOutput(..) => log::error!("a job emits output of a verb: ignored"),
+            Input::JobDone(call, _, outcome) => {
                 module_verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
             }
             Input::OrphanExited(pid, exit) => self.desk.tree.ended(pid, exit),
@@ -379,6 +410,7 @@ impl Node for Controller {
                 let desk = &mut self.desk;
                 let up = &mut |message: Message<'_>| upward::message(desk, now, message);
                 self.children.handle(now, input, out, up);
+                self.children.send_reduced(up);
             }
         }
         self.follow_up(now, out);
@@ -391,6 +423,7 @@ impl Node for Controller {
         if !printed.is_empty() && !self.muted {
             out.push(Output::Print(printed));
         }
+        out.extend(self.desk.records.take().into_iter().map(Output::Record));
         let before = out.len();
         self.children.flush(now, !self.holds_back(), out);
         self.modules.pause(self.clock.real(now), self.holds_back());

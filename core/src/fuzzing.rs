@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::wire::{
     self, Allowance, Create, FRAME_HEADER_BYTES, Fan, Hello, Joined, Kind, Message, Moved,
-    Published, Settled, Welcome,
+    Published, Reduced, Settled, Value, Welcome,
 };
 use crate::{
     Address, Ancestor, Exit, Incarnation, KEY_BYTES, Life, NodeId, Place, Proved, RequestId,
@@ -39,7 +39,7 @@ fn read_body(message: &Message<'_>) -> bool {
     match message.kind {
         Kind::Hello => survives::<Hello>(message),
         Kind::Welcome => survives::<Welcome>(message),
-        Kind::Shutdown => survives::<Duration>(message),
+        Kind::Shutdown | Kind::Delay => survives::<Duration>(message),
         Kind::Publish | Kind::Ask => survives::<Published>(message),
         Kind::Create => survives::<Create>(message),
         Kind::Remove => survives::<(Life, Duration)>(message),
@@ -52,9 +52,10 @@ fn read_body(message: &Message<'_>) -> bool {
         Kind::Ended => survives::<(Life, Exit)>(message),
         Kind::Forget => survives::<Vec<Life>>(message),
         Kind::Fan => fan_survives(message),
-        Kind::Offer => survives::<u64>(message),
+        Kind::Offer | Kind::Grant => survives::<u64>(message),
         Kind::Take => survives::<bool>(message),
-        Kind::Beat | Kind::Exec | Kind::Ping | Kind::Answer => true,
+        Kind::Reduced => reduced_survives(message),
+        Kind::Beat | Kind::Exec | Kind::Ping | Kind::Answer | Kind::Output | Kind::Cancel => true,
     }
 }
 
@@ -63,6 +64,12 @@ fn survives<T: DeserializeOwned + Serialize + PartialEq + Debug>(message: &Messa
     let bytes = wire::body(&value);
     let again = Message { body: &bytes, ..*message }.decode();
     assert_eq!(again, Some(value));
+    true
+}
+
+fn reduced_survives(message: &Message<'_>) -> bool {
+    let Some(reduced) = Reduced::decode(message.body) else { return false };
+    assert_eq!(Reduced::decode(&reduced.encode()), Some(reduced));
     true
 }
 
@@ -104,7 +111,7 @@ fn example_body(kind: Kind) -> Vec<u8> {
             wire::body(&Hello { version, token, life, pid, newborn })
         }
         Kind::Welcome => wire::body(&Welcome { parent: NodeId::CONTROL, pid, depth: 1, ancestors }),
-        Kind::Shutdown => wire::body(&grace),
+        Kind::Shutdown | Kind::Delay => wire::body(&grace),
         Kind::Publish | Kind::Ask => wire::body(&published()),
         Kind::Create => wire::body(&Create { life, seed, transport: Some("zmq".to_owned()) }),
         Kind::Remove => wire::body(&(life, grace)),
@@ -118,11 +125,15 @@ fn example_body(kind: Kind) -> Vec<u8> {
         Kind::Forget => wire::body(&vec![life; 2]),
         Kind::Fan => {
             let (allowance, parts) = (Allowance::Large, vec![(life, RequestId(65_536)); 2]);
-            Fan { kind: Kind::Exec, allowance, parts, body: b"time" }.encode()
+            Fan { kind: Kind::Exec, allowance, has_terms: false, parts, body: b"time" }.encode()
         }
-        Kind::Offer => wire::body(&100_000_u64),
+        Kind::Offer | Kind::Grant => wire::body(&100_000_u64),
         Kind::Take => wire::body(&true),
-        Kind::Exec | Kind::Answer => b"echo one".to_vec(),
-        Kind::Beat | Kind::Ping => Vec::new(),
+        Kind::Reduced => {
+            let members = vec![RequestId(65_536), RequestId(65_537)];
+            Reduced { members, value: Value::New(0, b"\0one") }.encode()
+        }
+        Kind::Exec | Kind::Answer | Kind::Output => b"echo one".to_vec(),
+        Kind::Beat | Kind::Ping | Kind::Cancel => Vec::new(),
     }
 }

@@ -96,7 +96,7 @@ pub struct Proved {
 pub struct LinkId(pub u64);
 
 /// One request of the control node; unique for as long as the control node runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RequestId(pub u64);
 
 /// What a peer shows in its hello: 128 bits that follow from the [secret](crate::Secret) of the tree.

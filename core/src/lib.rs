@@ -27,7 +27,7 @@
 //!     now,
 //!     ControllerConfig {
 //!         token, own_secret, pid: 1, transport, timeout, order: Order::Input, nodes_max: 10,
-//!         commands: commands.clone(),
+//!         records: false, commands: commands.clone(),
 //!     },
 //! );
 //!
@@ -60,7 +60,9 @@ mod args;
 mod children;
 mod clock;
 mod command;
+mod context;
 mod controller;
+mod credit;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod id;
@@ -73,12 +75,15 @@ mod nonce;
 mod offload;
 #[cfg(test)]
 mod protocol_page;
+mod record;
 mod recurrence;
+mod reduction;
 mod registry;
 mod router;
 mod secret;
 mod seed;
 mod spelling;
+mod stream;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 mod time;
@@ -88,9 +93,10 @@ mod worker;
 
 pub use args::{Args, Reader, Words, shown};
 pub use command::{
-    Answer, Call, Change, Claim, Command, CommandSpec, Context, Example, Facts, Failure, Outcome,
-    Reply, Traffic, Verb, Watch, Word,
+    Answer, Call, Change, Claim, Command, CommandSpec, Example, Facts, Failure, Outcome, Reply,
+    Traffic, Verb, Watch, Word,
 };
+pub use context::Context;
 pub use controller::{Controller, ControllerConfig, Order};
 pub use id::{Incarnation, Life, LinkId, NodeId, Place, Proved, RequestId, Token};
 pub use milliseconds::{Milliseconds, NotATime};
@@ -99,13 +105,15 @@ pub use node::{
     Node, Output,
 };
 pub use nonce::{NONCE_BYTES, Nonce};
-pub use offload::{Job, Stop};
+pub use offload::{BLOCKING_JOBS_MAX, Job, JobContext, JobKind, Stop, Stopped};
+pub use record::{ExecEnding, RECORDED_BYTES_MAX, Record};
 pub use recurrence::Recurrence;
 pub use registry::{CONSOLE_VERBS, Registry, RegistryError, linked_transports};
 pub use router::{Hop, News, RouteTable, Router};
 pub use secret::{KEY_BYTES, Secret};
 pub use seed::{Proof, Seed};
 pub use spelling::nearest;
+pub use stream::Stream;
 pub use time::Time;
 pub use transport::{
     Address, Event, FRAME_BYTES_MAX, FRAMES_PER_WAIT_MAX, LinkIds, Opening, Reach, SEAL_BYTES,
@@ -122,6 +130,10 @@ pub const LINE_BYTES_MAX: usize = VALUE_BYTES_MAX + 64 * 1024;
 
 /// The longest value that a module may publish, in bytes.
 pub const PUBLISHED_BYTES_MAX: usize = 1024;
+
+/// How much output of one call may wait on its node until the console has read what came before, in
+/// bytes; see [`Context::emit`].
+pub const OUTPUT_WAITING_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What the page shows compiles.
 #[cfg(doctest)]

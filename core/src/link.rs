@@ -388,7 +388,7 @@ mod tests {
 
     fn fan<'a>(parts: &[(Life, RequestId)], body: &'a [u8]) -> Fan<'a> {
         let allowance = wire::Allowance::Large;
-        Fan { kind: Kind::Exec, allowance, parts: parts.to_vec(), body }
+        Fan { kind: Kind::Exec, allowance, has_terms: false, parts: parts.to_vec(), body }
     }
 
     #[test]

@@ -1,19 +1,20 @@
 //! The module instances of one node, and what they ask of it.
 
-use std::collections::VecDeque;
-use std::collections::hash_map::Entry;
+mod calls;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
+use calls::{Calls, Cancelled};
+pub(crate) use calls::{Finished, Held, Send};
 
 use crate::args::shown;
-use crate::command::Effect;
-use crate::offload::Stop;
+use crate::context::Effect;
 use crate::time::earliest;
+use crate::wire::Terms;
 use crate::{
     Answer, Args, Call, Change, Command, Context, Facts, Failure, NodeId, Outcome, Registry, Reply,
-    RequestId, Time, nearest,
+    RequestId, Stream, Time, nearest,
 };
 
 /// One instance of each linked module, and the calls that they have not answered.
@@ -22,46 +23,35 @@ pub(crate) struct Modules {
     /// In the order of [`Registry::modules`].
     instances: Vec<Box<dyn Command>>,
     effects: Vec<Effect>,
-    /// How long a call may be open.
+    /// How long a call may be open, unless it says otherwise.
     timeout: Duration,
-    /// The calls that modules will answer later. Bounded by the control node's windows.
-    open: FxHashMap<RequestId, Open>,
-    /// When calls were to be answered at the latest, in this order; some have been.
-    expiring: VecDeque<(Time, RequestId)>,
-    /// Since when no call expires.
-    paused_since: Option<Time>,
-}
-
-/// A call that a module will answer later.
-struct Open {
-    /// What stands before the text of a failure.
-    prefix: String,
-    /// Tells the work that was offloaded for it.
-    stop: Option<Stop>,
-    /// It waits for other nodes, each of which has a deadline of its own.
-    asks: bool,
+    calls: Calls,
 }
 
 impl Modules {
     pub fn new(registry: Registry, timeout: Duration) -> Modules {
         let instances = registry.modules().map(|module| (module.create)()).collect();
-        Modules {
-            registry,
-            instances,
-            effects: Vec::new(),
-            timeout,
-            open: FxHashMap::default(),
-            expiring: VecDeque::new(),
-            paused_since: None,
-        }
+        Modules { registry, instances, effects: Vec::new(), timeout, calls: Calls::default() }
     }
 
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
+    /// What holds for a call that does not say otherwise.
+    pub fn terms_default(&self) -> Terms {
+        Terms { timeout: Some(self.timeout), fold: None }
+    }
+
     /// Answers what a user wrote after `exec ID`.
-    pub fn exec(&mut self, now: Time, facts: &Facts, id: RequestId, line: &str) -> Outcome {
+    pub fn exec(
+        &mut self,
+        now: Time,
+        facts: &Facts,
+        id: RequestId,
+        line: &str,
+        terms: Terms,
+    ) -> Outcome {
         let (word, rest) = split_word(line);
         let Some(module) = self.registry.module_of_word(word) else {
             return Err(self.unknown_word(word));
@@ -70,9 +60,9 @@ impl Modules {
             true => word,
             false => self.registry.module(module).name,
         };
-        let deadline = now + self.timeout;
+        let deadline = now + terms.timeout.unwrap_or(Duration::MAX);
         let call = Call { id, word, args: arguments(prefix, rest)?, deadline };
-        self.call(now, facts, module, &call, prefix)
+        self.call(now, facts, module, &call, prefix, terms)
     }
 
     /// Answers a console command, or says `None` when no module claims its verb.
@@ -86,8 +76,10 @@ impl Modules {
     ) -> Option<Outcome> {
         let module = self.registry.module_of_verb(verb)?;
         let (args, deadline) = (arguments(verb, rest), now + self.timeout);
+        let terms = self.terms_default();
         Some(args.and_then(|args| {
-            self.call(now, facts, module, &Call { id, word: verb, args, deadline }, verb)
+            let call = Call { id, word: verb, args, deadline };
+            self.call(now, facts, module, &call, verb, terms)
         }))
     }
 
@@ -105,7 +97,7 @@ impl Modules {
         };
         let outcome =
             self.with(now, facts, module, |instance, cx| instance.asked(cx, id, question));
-        self.note(now, id, outcome, "")
+        self.note(now, id, module, outcome, "", self.terms_default())
     }
 
     /// Hands a module the answers to what it has asked on behalf of an open call.
@@ -118,10 +110,10 @@ impl Modules {
         answers: Vec<(NodeId, Answer)>,
     ) -> Outcome {
         let module = self.module_called(name).expect("it has asked");
-        let prefix = self.open.remove(&id).map(|open| open.prefix).unwrap_or_default();
+        let prefix = self.calls.take_prefix(id).unwrap_or_default();
         let outcome =
             self.with(now, facts, module, |instance, cx| instance.gathered(cx, id, answers));
-        self.note(now, id, outcome, &prefix)
+        self.note(now, id, module, outcome, &prefix, self.terms_default())
     }
 
     /// Hands a published value to the module that it belongs to, when this node has it.
@@ -146,70 +138,94 @@ impl Modules {
                 self.with(now, facts, module, |instance, cx| instance.timeout(cx));
             }
         }
-        let mut expired = Vec::new();
-        while let Some((expiry, id)) = self.expiring.front().copied()
-            && self.paused_since.is_none()
-            && expiry <= now
-        {
-            self.expiring.pop_front();
-            if let Entry::Occupied(open) = self.open.entry(id)
-                && !open.get().asks
-            {
-                if let Some(stop) = open.remove().stop {
-                    stop.want();
-                }
-                expired.push(id);
-            }
+        let expired = self.calls.expired(now);
+        for id in &expired {
+            self.cancel(now, facts, *id);
         }
         expired
     }
 
     /// When there is something to do for [`Modules::timeout`].
     pub fn deadline(&self) -> Option<Time> {
-        let expiring = self.expiring.front().filter(|_| self.paused_since.is_none());
-        let expiry = expiring.map(|(expiry, _)| *expiry);
+        let expiry = self.calls.deadline();
         self.instances.iter().map(|instance| instance.deadline()).fold(expiry, earliest)
     }
 
-    /// Whether calls are to have all the time that they need: no work is begun for them, or what they
-    /// come to is not taken. What they had left is theirs when that is over.
+    /// As [`Calls::pause`].
     pub fn pause(&mut self, now: Time, is_paused: bool) {
-        match (self.paused_since, is_paused) {
-            (None, true) => self.paused_since = Some(now),
-            (Some(since), false) => {
-                self.paused_since = None;
-                let granted = now.since(since);
-                self.expiring.iter_mut().for_each(|(expiry, _)| *expiry += granted);
-            }
-            _ => {}
-        }
+        self.calls.pause(now, is_paused);
     }
 
-    /// What an open call has come to; `None` when it is not open (any more).
-    pub fn finish(
+    /// Whether any call is open.
+    pub fn has_open_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    /// As [`Calls::ids`].
+    pub fn open_calls(&self) -> Vec<RequestId> {
+        self.calls.ids()
+    }
+
+    /// Sends output of a call, or keeps it until there is credit for it.
+    ///
+    /// # Errors
+    ///
+    /// When too much waits. The call is not open any more then, as its module is told; this is its outcome.
+    pub fn emit(
         &mut self,
+        now: Time,
+        facts: &Facts,
         id: RequestId,
-        outcome: Result<String, Failure>,
+        stream: Stream,
+        bytes: Vec<u8>,
+        send: &mut Send<'_>,
+    ) -> Result<(), Failure> {
+        let emitted = self.calls.emit(id, stream, bytes, send);
+        emitted.map_err(|(module, failure)| {
+            self.with(now, facts, module, |instance, cx| instance.cancelled(cx, id));
+            failure
+        })
+    }
+
+    /// As [`Calls::job_output`].
+    pub fn job_output(&mut self, id: RequestId, stream: Stream, bytes: &[u8], send: &mut Send<'_>) {
+        self.calls.job_output(id, stream, bytes, send);
+    }
+
+    /// As [`Calls::grant`].
+    pub fn grant(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        granted: u64,
+        send: &mut Send<'_>,
     ) -> Option<Result<String, Failure>> {
-        let open = self.open.remove(&id)?;
-        // Those that are answered sooner than they expire are to leave no timers behind.
-        while self.expiring.front().is_some_and(|(_, id)| !self.open.contains_key(id)) {
-            self.expiring.pop_front();
+        self.calls.grant(now, id, granted, send)
+    }
+
+    /// As [`Calls::finish`].
+    pub fn finish(&mut self, id: RequestId, outcome: Result<String, Failure>) -> Finished {
+        self.calls.finish(id, outcome)
+    }
+
+    /// Nobody waits for a call any more: tells its work, and its module unless that has answered it. Says
+    /// whether it was open.
+    pub fn cancel(&mut self, now: Time, facts: &Facts, id: RequestId) -> bool {
+        let Some(Cancelled { module, is_answered }) = self.calls.cancel(id) else { return false };
+        // It may have answered in this turn.
+        let answers = |effect: &Effect| matches!(effect, Effect::Answer(other, _) if *other == id);
+        if !is_answered && !self.effects.iter().any(answers) {
+            self.with(now, facts, module, |instance, cx| instance.cancelled(cx, id));
         }
-        Some(outcome.map_err(|failure| prefixed(&open.prefix, failure)))
+        true
     }
 
     /// What the instances have asked for since the last call, in order.
     pub fn take_effects(&mut self) -> Vec<Effect> {
         let mut effects = std::mem::take(&mut self.effects);
         effects.retain(|effect| match effect {
-            Effect::Offload(job) => {
-                let open = self.open.get_mut(&job.call());
-                open.map(|open| open.stop = Some(job.stop())).is_some()
-            }
-            Effect::AskAll(call, ..) => {
-                self.open.get_mut(call).map(|open| open.asks = true).is_some()
-            }
+            Effect::Offload(job) => self.calls.has_job(job.call(), job.credit()),
+            Effect::AskAll(call, ..) => self.calls.asks(*call),
             _ => true,
         });
         effects
@@ -226,19 +242,33 @@ impl Modules {
         module: usize,
         call: &Call<'_>,
         prefix: &str,
+        terms: Terms,
     ) -> Outcome {
         let outcome = self.with(now, facts, module, |instance, cx| instance.call(cx, call));
-        self.note(now, call.id, outcome, prefix)
+        self.note(now, call.id, module, outcome, prefix, terms)
     }
 
     /// Notes that a call is open when it is, and completes the text of a failure.
-    fn note(&mut self, now: Time, id: RequestId, outcome: Outcome, prefix: &str) -> Outcome {
-        if outcome == Ok(Reply::Later) {
-            let open = Open { prefix: prefix.to_owned(), stop: None, asks: false };
-            self.open.insert(id, open);
-            self.expiring.push_back((now + self.timeout, id));
-        }
-        outcome.map_err(|failure| prefixed(prefix, failure))
+    fn note(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        module: usize,
+        outcome: Outcome,
+        prefix: &str,
+        terms: Terms,
+    ) -> Outcome {
+        let has_emitted = self.effects.iter().any(|effect| effect.emits_for(id));
+        let answer = match outcome {
+            Ok(Reply::Later) => None,
+            // Its output comes first.
+            Ok(Reply::Now(result)) if has_emitted => Some(Ok(result)),
+            Err(failure) if has_emitted => Some(Err(failure)),
+            outcome => return outcome.map_err(|failure| prefixed(prefix, failure)),
+        };
+        self.calls.open(now, id, module, prefix, terms);
+        self.effects.extend(answer.map(|answer| Effect::Answer(id, answer)));
+        Ok(Reply::Later)
     }
 
     fn with<T>(

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Failure, Job, Life, LinkId, NodeId, RequestId, Seed, Time};
+use crate::{
+    Address, Failure, Job, JobKind, Life, LinkId, NodeId, Record, RequestId, Seed, Stream, Time,
+};
 
 /// A node as a pure state machine. [`crate::Controller`] and [`crate::Worker`] are the two there
 /// are; a driver feeds them from sockets, processes and a clock, a test from an in-memory network.
@@ -26,8 +28,8 @@ pub trait Node {
     /// When it next wants [`Input::Timeout`], also if nothing else happens; `None` is never.
     fn deadline(&self) -> Option<Time>;
 
-    /// Whether what jobs come to finds its way on. While it does not, no job may be begun: outcomes
-    /// would pile up.
+    /// Whether what jobs emit and come to finds its way on. While it does not, no job may be begun, and no
+    /// output of one be told: they would pile up.
     fn has_room_for_outcomes(&self) -> bool {
         true
     }
@@ -89,6 +91,8 @@ pub enum Input<'a> {
     /// Whether more was printed than the user reads. While that is so, answers are held back where they
     /// are, as far as they have not come already, and no deadline passes. Only for the control node.
     OutputBlocked(bool),
+    /// The user wants what is under way to be stopped. Only for the control node.
+    Cancel,
     /// The user wants the tree to end, now and in order: a signal, or nobody reads the output.
     Interrupt,
     /// The link that [`Output::Connect`] asked for is this; told at once, and before anything else of
@@ -109,8 +113,12 @@ pub enum Input<'a> {
     /// A process has ended and been reaped whose parent, which had started it, is gone: with this
     /// process id. Only for the control node, to which all such processes come.
     OrphanExited(u32, Exit),
-    /// What a job that [`Output::Offload`] asked for has come to. The first is its call.
-    JobDone(RequestId, Result<String, Failure>),
+    /// Output of a job that [`Output::Offload`] asked for, in the order in which it was emitted. The first
+    /// is its call.
+    JobOutput(RequestId, Stream, &'a [u8]),
+    /// What a job of this kind that [`Output::Offload`] asked for has come to, after all its output. The
+    /// first is its call.
+    JobDone(RequestId, JobKind, Result<String, Failure>),
     /// What was seen of the neighbour on this link, as [`Output::Inspect`] has asked for. All that it
     /// had sent by then, and that has arrived since, has been told before.
     Inspected(LinkId, Inspection),
@@ -185,10 +193,14 @@ pub enum Output {
     /// Look what the process with this id, a neighbour's on this link, is doing.
     /// [`Input::Inspected`] follows.
     Inspect(LinkId, u32),
-    /// Run a job in another thread. [`Input::JobDone`] follows.
+    /// Run a job in another thread. [`Input::JobOutput`] may follow, and [`Input::JobDone`] does.
     Offload(Job),
     /// Write to the user, at once: whole lines of UTF-8. Only from the control node.
     Print(Vec<u8>),
+    /// A command has ended at a node. Only from the control node, when [`ControllerConfig`] wants it.
+    ///
+    /// [`ControllerConfig`]: crate::ControllerConfig
+    Record(Record),
     /// The node is done: after what was output before, its process ends. Nothing follows.
     Exit,
 }

@@ -6,8 +6,8 @@ use std::fmt;
 use crate::{Claim, CommandSpec, TransportSpec, Verb, Word};
 
 /// Verbs that belong to the console itself.
-pub const CONSOLE_VERBS: [&str; 9] =
-    ["create", "exec", "exit", "help", "ping", "remove", "sleep", "tree", "wait"];
+pub const CONSOLE_VERBS: [&str; 10] =
+    ["cancel", "create", "exec", "exit", "help", "ping", "remove", "sleep", "tree", "wait"];
 
 /// The linked command modules.
 #[derive(Clone, Debug)]

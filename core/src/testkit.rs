@@ -1,12 +1,13 @@
 //! For the tests of command modules: one instance under a virtual clock.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use crate::command::Effect;
-use crate::modules::{Modules, split_word};
+use crate::context::Effect;
+use crate::modules::{Finished, Modules, split_word};
 use crate::{
     Answer, Change, CommandSpec, Facts, Failure, Job, NodeId, Outcome, Registry, Reply, RequestId,
-    Time, Traffic, Watch,
+    Stream, Time, Traffic, Watch,
 };
 
 /// The deadline of a call.
@@ -21,6 +22,7 @@ pub struct Harness {
     now: Time,
     calls: u64,
     jobs: Vec<Job>,
+    output: Vec<(RequestId, Stream, Vec<u8>)>,
     answers: Vec<(RequestId, Result<String, String>)>,
     questions: Vec<(RequestId, &'static str, Vec<u8>)>,
     notices: Vec<String>,
@@ -60,6 +62,7 @@ impl Harness {
             now,
             calls: 0,
             jobs: Vec::new(),
+            output: Vec::new(),
             answers: Vec::new(),
             questions: Vec::new(),
             notices: Vec::new(),
@@ -117,7 +120,7 @@ impl Harness {
             let outcome = self.modules.verb(self.now, &self.facts, call, verb, rest);
             outcome.expect("the module claims the verb")
         } else {
-            self.modules.exec(self.now, &self.facts, call, line)
+            self.modules.exec(self.now, &self.facts, call, line, self.modules.terms_default())
         };
         self.note(call, outcome);
         call
@@ -126,9 +129,31 @@ impl Harness {
     /// Does the work that was offloaded and not done yet.
     pub fn run_jobs(&mut self) {
         for job in std::mem::take(&mut self.jobs) {
-            let call = job.call();
-            self.finish(call, job.run(|| ()));
+            let (call, credit) = (job.call(), job.credit());
+            let emitted = RefCell::new(Vec::new());
+            let outcome = job.run(|| (), &|stream, bytes| {
+                emitted.borrow_mut().push((call, stream, bytes.to_vec()));
+                credit.grant_more(bytes.len());
+            });
+            self.output.append(&mut emitted.into_inner());
+            self.finish(call, outcome);
         }
+    }
+
+    /// What was emitted for calls since this was last asked, as text. All of it is read at once.
+    ///
+    /// # Panics
+    ///
+    /// When it is not UTF-8.
+    pub fn output(&mut self) -> Vec<(Stream, String)> {
+        let text = |bytes| String::from_utf8(bytes).expect("the module emits UTF-8");
+        self.output.drain(..).map(|(_, stream, bytes)| (stream, text(bytes))).collect()
+    }
+
+    /// Cancels a call, as its deadline does. It is not answered.
+    pub fn cancel(&mut self, call: RequestId) {
+        self.modules.cancel(self.now, &self.facts, call);
+        self.collect();
     }
 
     /// The calls that were answered since this was last asked.
@@ -215,7 +240,7 @@ impl Harness {
     }
 
     fn finish(&mut self, call: RequestId, outcome: Result<String, Failure>) {
-        if let Some(outcome) = self.modules.finish(call, outcome) {
+        if let Finished::Answered(outcome, _) = self.modules.finish(call, outcome) {
             self.answers.push((call, outcome.map_err(|failure| failure.0)));
         }
     }
@@ -224,6 +249,7 @@ impl Harness {
         for effect in self.modules.take_effects() {
             match effect {
                 Effect::Answer(call, outcome) => self.finish(call, outcome),
+                Effect::Emit(call, stream, bytes) => self.output.push((call, stream, bytes)),
                 Effect::Offload(job) => self.jobs.push(job),
                 Effect::AskAll(call, module, question) => {
                     self.questions.push((call, module, question));

@@ -5,17 +5,25 @@
 //! flags, life (8 bytes), request (8 bytes), and a body. All numbers are little-endian. Whoever only
 //! passes a message on reads its header and copies its body. Bodies that are not text are postcard.
 
+mod bodies;
 mod fan;
+mod folded;
+mod reduced;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
+pub(crate) use bodies::{
+    ANCESTORS_MAX, Create, Hello, Joined, Moved, Published, Settled, Terms, Welcome,
+};
 pub(crate) use fan::{FAN_BODY_BYTES_MAX, Fan};
+pub(crate) use folded::{FOLDED_BYTES_MAX, Folded};
+pub(crate) use reduced::{NUMBERS_MAX, REDUCED_BYTES_MAX, Reduced, Value};
 
-use crate::{Ancestor, Incarnation, Life, NodeId, Proof, Proved, RequestId, Seed, Token};
+use crate::{Incarnation, Life, NodeId, RequestId, Stream};
 
 /// Changes with every change of what travels; two ends with different versions do not talk.
-pub(crate) const VERSION: u16 = 6;
+pub(crate) const VERSION: u16 = 7;
 
 /// The acknowledgement that every frame begins with, in bytes.
 pub(crate) const FRAME_HEADER_BYTES: usize = 4;
@@ -81,10 +89,21 @@ pub(crate) enum Kind {
     /// Down: whether the node must send the answer that it has offered, a `bool`; else it is thrown away, and
     /// a short one takes its place.
     Take,
+    /// Up: some bytes of a request's output, before its answer. Nothing, to ask whether the answer is
+    /// still waited for.
+    Output,
+    /// Down: how many bytes of output a request may have sent in all, a `u64`.
+    Grant,
+    /// Down: nobody waits for the answer to a request any more: stop what it does, and answer.
+    Cancel,
+    /// Up, one hop: the node that must end needs a `Duration` to stop what its modules run.
+    Delay,
+    /// Up: several requests of the command in the header are answered alike: [`Reduced`].
+    Reduced,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 29] = [
         Kind::Hello,
         Kind::Welcome,
         Kind::Beat,
@@ -109,11 +128,21 @@ impl Kind {
         Kind::Fan,
         Kind::Offer,
         Kind::Take,
+        Kind::Output,
+        Kind::Grant,
+        Kind::Cancel,
+        Kind::Delay,
+        Kind::Reduced,
     ];
 
     /// Whether a body may be so long that it travels in pieces.
     fn may_be_long(self) -> bool {
-        matches!(self, Kind::Exec | Kind::Answer)
+        matches!(self, Kind::Exec | Kind::Answer | Kind::Reduced)
+    }
+
+    /// Whether it belongs to a request that was sent before, and goes where that went or nowhere.
+    pub fn follows_request(self) -> bool {
+        matches!(self, Kind::Take | Kind::Grant | Kind::Cancel)
     }
 
     fn from_wire(byte: u8) -> Option<Kind> {
@@ -156,8 +185,9 @@ impl Allowance {
     }
 }
 
-/// The flags of a message: whether it is the first and the last piece of its body, and the status
-/// of an answer, or what the answer to a request is allowed.
+/// The flags of a message: whether it is the first and the last piece of its body; the status of an
+/// answer, the stream of output, or what the answer to a request is allowed; whether the line of a
+/// request has its [`Terms`] in front; and whether the body of an answer is a [`Folded`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flags(u8);
 
@@ -165,6 +195,9 @@ impl Flags {
     const FIRST: u8 = 1;
     const LAST: u8 = 2;
     const STATUS_SHIFT: u8 = 2;
+    const STATUS_MASK: u8 = 3;
+    const TERMS: u8 = 16;
+    const FOLDED: u8 = 32;
 
     pub fn new(status: Status) -> Flags {
         Flags(Self::FIRST | Self::LAST | ((status as u8) << Self::STATUS_SHIFT))
@@ -173,6 +206,21 @@ impl Flags {
     /// The flags of a request.
     pub fn request(allowance: Allowance) -> Flags {
         Flags(Self::FIRST | Self::LAST | ((allowance as u8) << Self::STATUS_SHIFT))
+    }
+
+    /// The flags of output.
+    pub fn output(stream: Stream) -> Flags {
+        Flags(Self::FIRST | Self::LAST | ((stream as u8) << Self::STATUS_SHIFT))
+    }
+
+    /// These, of a line that has its [`Terms`] in front if `has_terms`.
+    pub fn with_terms(self, has_terms: bool) -> Flags {
+        Flags(if has_terms { self.0 | Self::TERMS } else { self.0 })
+    }
+
+    /// These, of an answer whose body is a [`Folded`].
+    pub fn folded(self) -> Flags {
+        Flags(self.0 | Self::FOLDED)
     }
 
     /// The flags of a piece of a message that has these.
@@ -200,7 +248,7 @@ impl Flags {
     }
 
     pub fn allowance(self) -> Allowance {
-        match self.0 >> Self::STATUS_SHIFT {
+        match self.status_bits() {
             0 => Allowance::Large,
             1 => Allowance::Medium,
             _ => Allowance::Small,
@@ -208,11 +256,30 @@ impl Flags {
     }
 
     pub fn status(self) -> Status {
-        match self.0 >> Self::STATUS_SHIFT {
+        match self.status_bits() {
             0 => Status::Ok,
             1 => Status::Failed,
             _ => Status::Unavailable,
         }
+    }
+
+    pub fn stream(self) -> Stream {
+        match self.status_bits() {
+            0 => Stream::Out,
+            _ => Stream::Err,
+        }
+    }
+
+    pub fn is_folded(self) -> bool {
+        self.0 & Self::FOLDED != 0
+    }
+
+    pub fn has_terms(self) -> bool {
+        self.0 & Self::TERMS != 0
+    }
+
+    fn status_bits(self) -> u8 {
+        (self.0 >> Self::STATUS_SHIFT) & Self::STATUS_MASK
     }
 }
 
@@ -240,6 +307,11 @@ impl<'a> Message<'a> {
 
     pub fn answer(life: Life, request: RequestId, status: Status, body: &'a [u8]) -> Message<'a> {
         Message { kind: Kind::Answer, flags: Flags::new(status), life, request, body }
+    }
+
+    /// Some output of a request that `life` runs.
+    pub fn output(life: Life, request: RequestId, stream: Stream, body: &'a [u8]) -> Message<'a> {
+        Message { kind: Kind::Output, flags: Flags::output(stream), life, request, body }
     }
 
     /// A message between neighbours that concerns nobody else.
@@ -364,74 +436,6 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// How many nodes a child knows that may take it in when it loses its parent, beside the parent
-/// itself: the nearest, and the control node.
-pub(crate) const ANCESTORS_MAX: usize = 8;
-
-/// What a link begins with, from the parent; sent again when it has changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Welcome {
-    /// Who the parent is.
-    pub parent: NodeId,
-    /// Its process.
-    pub pid: u32,
-    /// How many links there are between the child and the control node.
-    pub depth: u32,
-    /// Who is above the parent, and where they listen, the nearest first.
-    pub ancestors: Vec<Ancestor>,
-}
-
-/// What a link begins with, from the child.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Hello {
-    pub version: u16,
-    pub token: Token,
-    pub life: Life,
-    pub pid: u32,
-    /// The proof of a new life that it is the one which its parent has started. One that has lost its parent
-    /// and looks for another has none: it asks several, and shows it only to the one with whom it stays.
-    pub newborn: Option<Proof>,
-}
-
-/// What life to start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Create {
-    pub life: Life,
-    /// For the life alone: those on the way keep its mark.
-    pub seed: Seed,
-    /// The name of the transport, unless it is that of the parent.
-    pub transport: Option<String>,
-}
-
-/// That an orphan stays with the parent that gets this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Settled {
-    /// How many times it has moved, this time included.
-    pub moves: u32,
-    pub proof: Proof,
-}
-
-/// That a life has moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Moved {
-    pub to: Proved,
-    pub pid: u32,
-}
-
-/// That a new life has said its hello.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Joined {
-    pub at: Proved,
-    pub pid: u32,
-}
-
-/// What a module has published.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Published {
-    pub module: String,
-    pub value: Vec<u8>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -461,17 +465,23 @@ mod tests {
     }
 
     #[test]
-    fn flags_keep_status_and_piece_apart() {
-        for status in [Status::Ok, Status::Failed, Status::Unavailable] {
-            let whole = Flags::new(status);
+    fn flags_keep_status_terms_and_piece_apart() {
+        for (status, has_terms) in [
+            (Status::Ok, true),
+            (Status::Failed, false),
+            (Status::Failed, true),
+            (Status::Unavailable, true),
+        ] {
+            let whole = Flags::new(status).with_terms(has_terms);
             assert!(whole.is_whole());
             for (first, last) in [(true, false), (false, false), (false, true)] {
                 let piece = whole.piece(first, last);
-                assert_eq!(
-                    (piece.is_first(), piece.is_last(), piece.status()),
-                    (first, last, status)
-                );
+                assert_eq!((piece.is_first(), piece.is_last()), (first, last));
+                assert_eq!((piece.status(), piece.has_terms()), (status, has_terms));
             }
+        }
+        for stream in [Stream::Out, Stream::Err] {
+            assert_eq!(Flags::output(stream).stream(), stream);
         }
     }
 
@@ -481,7 +491,7 @@ mod tests {
         for kind in Kind::ALL {
             let flags = Flags::new(Status::Ok).piece(true, false);
             let message = Message { flags, body: &[b'x'; PIECE_BYTES_MAX], ..sample(kind) };
-            assert_eq!(is_taken(&message), matches!(kind, Kind::Exec | Kind::Answer), "{kind:?}");
+            assert_eq!(is_taken(&message), kind.may_be_long(), "{kind:?}");
         }
     }
 

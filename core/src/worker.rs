@@ -2,28 +2,27 @@
 
 mod answers;
 mod inbox;
+mod inquiry;
 mod offers;
 mod parent;
 mod parent_search;
+mod running;
 
 use std::time::Duration;
 
 use answers::{Answers, OUT_OF_MEMORY};
 use inbox::{Inbox, OutOfMemory, Request};
+use inquiry::Inquiry;
 use parent::{Found, Parent};
 
 use crate::children::{Children, END_GRACE};
 use crate::clock::Clock;
-use crate::command::Effect;
-use crate::memory;
 use crate::modules::Modules;
 use crate::time::earliest;
-use crate::wire::{
-    self, Allowance, Fan, Hello, Kind, Malformed, Message, Published, Status, Welcome,
-};
+use crate::wire::{self, Fan, Hello, Kind, Malformed, Message, Published, Status, Welcome};
 use crate::{
     Address, Ancestor, Birth, Facts, Failure, Holdings, Input, Life, LinkId, Node, Output,
-    Registry, Reply, RequestId, Time, Token, Traffic,
+    Registry, Time, Token, Traffic,
 };
 
 pub(crate) use parent::ANSWERS_WAITING_BYTES;
@@ -63,7 +62,10 @@ pub struct Worker {
     modules: Modules,
     inbox: Inbox,
     answers: Answers,
+    inquiry: Inquiry,
     traffic: Traffic,
+    /// How many blocking jobs have not returned.
+    blocking: usize,
     ending: bool,
     done: bool,
 }
@@ -88,7 +90,9 @@ impl Worker {
             modules: Modules::new(commands, timeout),
             inbox: Inbox::default(),
             answers: Answers::new(life),
+            inquiry: Inquiry::default(),
             traffic: Traffic::default(),
+            blocking: 0,
             ending: false,
             done: false,
         }
@@ -145,19 +149,27 @@ impl Worker {
                 | Kind::Create
                 | Kind::Remove
                 | Kind::Discard
-                | Kind::Take => self.request(now, &message, out),
+                | Kind::Take
+                | Kind::Grant
+                | Kind::Cancel => self.request(now, &message, out)?,
                 _ => return Err(Malformed("a message that goes the other way")),
             }
         }
         Ok(())
     }
 
-    fn request(&mut self, now: Time, message: &Message<'_>, out: &mut Vec<Output>) {
+    fn request(
+        &mut self,
+        now: Time,
+        message: &Message<'_>,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Malformed> {
         let parent = &mut self.parent;
         let up = &mut |message: Message<'_>| parent.send(&message);
         if message.life != self.life {
             self.traffic.passed_on += 1;
-            return self.children.forward(message, up);
+            self.children.forward(message, up);
+            return Ok(());
         }
         match message.kind {
             Kind::Exec => match self.inbox.line(message) {
@@ -166,14 +178,20 @@ impl Worker {
                 Err(OutOfMemory) => {
                     let (id, allowance) = (message.request, message.flags.allowance());
                     let failure = Err(Failure::from(OUT_OF_MEMORY));
-                    self.answers.send(now, id, allowance, failure, parent);
+                    self.answers.send(now, id, allowance, failure.into(), parent);
                 }
             },
             Kind::Ask => self.run_or_wait(now, message),
             Kind::Take => self.answers.give(now, message, parent),
+            Kind::Grant => {
+                let granted = message.read()?;
+                self.granted(now, message.request, granted);
+            }
+            Kind::Cancel => self.cancelled(now, message.request),
             Kind::Ping => up(Message::answer(message.life, message.request, Status::Ok, &[])),
             _ => self.children.handle_request(now, message, out, up),
         }
+        Ok(())
     }
 
     /// Takes in a request for each of several nodes, of which this may be one.
@@ -190,44 +208,6 @@ impl Worker {
         }
     }
 
-    fn run_or_wait(&mut self, now: Time, message: &Message<'_>) {
-        let Message { kind, request: id, body, .. } = *message;
-        let allowance = message.flags.allowance();
-        // What waits already was typed before.
-        if self.inbox.is_empty() && self.has_room_for_outcomes() {
-            self.run(now, kind, id, allowance, body);
-        } else {
-            self.inbox.push(Request { kind, id, allowance, body: body.to_vec() });
-        }
-    }
-
-    fn run(&mut self, now: Time, kind: Kind, id: RequestId, allowance: Allowance, body: &[u8]) {
-        let real = self.clock.real(now);
-        self.traffic.run += 1;
-        let facts = self.facts();
-        let outcome = if !memory::has_room_for(body.len()) {
-            Err(Failure::from(OUT_OF_MEMORY))
-        } else if kind == Kind::Ask {
-            match postcard::from_bytes::<Published>(body) {
-                Ok(Published { module, value }) => {
-                    self.modules.asked(real, &facts, id, &module, &value)
-                }
-                Err(_) => Err(Failure::from("a malformed question")),
-            }
-        } else {
-            match std::str::from_utf8(body) {
-                Ok(line) => self.modules.exec(real, &facts, id, line),
-                Err(_) => Err(Failure::from("the command is not UTF-8")),
-            }
-        };
-        let outcome = match outcome {
-            Ok(Reply::Now(result)) => Ok(result),
-            Ok(Reply::Later) => return self.answers.expect(id, allowance),
-            Err(failure) => Err(failure),
-        };
-        self.answers.send(now, id, allowance, outcome, &mut self.parent);
-    }
-
     fn facts(&self) -> Facts {
         Facts {
             node: self.life.node,
@@ -242,14 +222,6 @@ impl Worker {
         }
     }
 
-    /// Answers a call that was open; one that is not (any more) is not answered.
-    fn finish(&mut self, now: Time, id: RequestId, outcome: Result<String, Failure>) {
-        match self.modules.finish(id, outcome) {
-            Some(outcome) => self.answers.send_later(now, id, outcome, &mut self.parent),
-            None => self.traffic.answers_dropped += 1,
-        }
-    }
-
     fn published(&mut self, now: Time, published: &Published) {
         let (now, facts) = (self.clock.real(now), self.facts());
         if self.children.has_published(&published.module, &published.value) {
@@ -260,36 +232,15 @@ impl Worker {
         self.children.publish(&published.module, &published.value);
     }
 
-    /// Carries out what the modules asked for.
-    fn apply_effects(&mut self, now: Time, out: &mut Vec<Output>) {
-        for effect in self.modules.take_effects() {
-            match effect {
-                Effect::Answer(id, outcome) => self.finish(now, id, outcome),
-                Effect::Offload(job) => out.push(Output::Offload(job)),
-                Effect::Watch(watch) => {
-                    self.parent.watch(now, watch);
-                    self.children.watch(now, watch);
-                    // The others may have been told long before, and count from then on.
-                    self.parent.beat();
-                    self.children.beat();
-                }
-                Effect::Publish(module, _) | Effect::AskAll(_, module, _) => {
-                    log::error!("module {module} spoke to all on a compute node: ignored");
-                }
-                Effect::Notice(line) => {
-                    log::error!("a module printed on a compute node: ignored: {line}");
-                }
-            }
-        }
-    }
-
     /// Takes in what the parent says of itself and those above it.
     fn welcomed(&mut self, now: Time, Welcome { pid, depth, ancestors, .. }: Welcome) {
         let of_children = self.parent.welcomed(pid, ancestors);
         self.children.set_place(depth, of_children);
         // There may be another route up, and what was on the old one may be lost: nobody may wait any
-        // more for what is offered.
+        // more for what is offered or under way.
         self.answers.offer_again(now);
+        self.inquiry.again(now);
+        self.ask_after_calls();
         let parent = &mut self.parent;
         self.children.report_silent(&mut |message| parent.send(&message));
     }
@@ -317,6 +268,7 @@ impl Worker {
                 if had_parent {
                     self.forget_requests();
                 }
+                self.children.forget_sent();
                 self.parent.send_places(&self.children.places());
                 self.welcomed(now, welcome);
             }
@@ -328,12 +280,19 @@ impl Worker {
         self.parent.close(out);
         if !std::mem::replace(&mut self.ending, true) {
             self.children.end(now, grace, out);
+            self.stop_calls(now);
         }
+    }
+
+    /// Whether answers pile up: requests and jobs wait.
+    fn is_jammed(&self) -> bool {
+        self.parent.is_congested() || self.answers.offered_bytes() > ANSWERS_WAITING_BYTES
     }
 
     fn own_deadline(&self) -> Option<Time> {
         let own = earliest(self.parent.deadline(), self.children.deadline());
-        earliest(own, self.answers.deadline())
+        let own = earliest(own, self.answers.deadline());
+        earliest(own, self.inquiry.deadline())
     }
 
     fn timeout(&mut self, now: Time, out: &mut Vec<Output>) {
@@ -343,11 +302,14 @@ impl Worker {
         let parent = &mut self.parent;
         self.children.timeout(now, out, &mut |message| parent.send(&message));
         self.answers.timeout(now, &mut self.parent);
+        if self.inquiry.is_due(now, self.modules.has_open_calls()) {
+            self.ask_after_calls();
+        }
         let (real, facts) = (self.clock.real(now), self.facts());
         for id in self.modules.timeout(real, &facts) {
             // Nobody waits for it, but the windows count it until it is answered.
             let outcome = Err(Failure::from("it took too long"));
-            self.answers.send_later(now, id, outcome, &mut self.parent);
+            self.answers.send_later(now, id, outcome.into(), &mut self.parent);
         }
     }
 }
@@ -386,12 +348,14 @@ impl Node for Worker {
             }
             Input::Timeout => self.timeout(now, out),
             Input::Interrupt => self.end(now, END_GRACE, out),
-            Input::JobDone(id, outcome) => self.finish(now, id, outcome),
+            Input::JobOutput(id, stream, bytes) => self.send_output(id, stream, bytes),
+            Input::JobDone(id, kind, outcome) => self.job_done(now, id, kind, outcome),
             Input::Line(_)
             | Input::LineTooLong
             | Input::LineRefused(_)
             | Input::EndOfInput
             | Input::OutputBlocked(_)
+            | Input::Cancel
             | Input::OrphanExited(..) => {
                 debug_assert!(false, "a compute node has no console, and inherits nobody");
             }
@@ -410,11 +374,15 @@ impl Node for Worker {
 
     fn flush(&mut self, now: Time, out: &mut Vec<Output>) {
         let now = self.clock.read(now, self.own_deadline());
-        while self.has_room_for_outcomes()
-            && let Some(Request { kind, id, allowance, body }) = self.inbox.pop()
+        while !self.is_jammed()
+            && let Some(Request { kind, id, flags, body }) = self.inbox.pop()
         {
-            self.run(now, kind, id, allowance, &body);
+            self.run(now, kind, id, flags, &body);
             self.apply_effects(now, out);
+        }
+        if !self.parent.is_congested() {
+            let parent = &mut self.parent;
+            self.children.send_reduced(&mut |message| parent.send(&message));
         }
         let before = out.len();
         // A child is welcomed before the control node hears of it: who hears that a node is there
@@ -423,7 +391,8 @@ impl Node for Worker {
         self.parent.flush(now, out);
         self.traffic.frames_sent += (out.len() - before) as u64;
         self.modules.pause(self.clock.real(now), !self.has_room_for_outcomes());
-        if self.ending && self.children.is_empty() && !std::mem::replace(&mut self.done, true) {
+        let is_over = self.ending && self.children.is_empty() && self.blocking == 0;
+        if is_over && !std::mem::replace(&mut self.done, true) {
             out.push(Output::Exit);
         }
     }
@@ -433,8 +402,10 @@ impl Node for Worker {
         earliest(own, self.modules.deadline())
     }
 
+    /// Requests that wait come first: a job that writes would never leave room for them. At the end, which
+    /// waits for jobs, what they come to leads nowhere.
     fn has_room_for_outcomes(&self) -> bool {
-        !self.parent.is_congested() && self.answers.offered_bytes() <= ANSWERS_WAITING_BYTES
+        self.ending || (self.inbox.is_empty() && !self.is_jammed())
     }
 
     fn holdings(&self) -> Holdings {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hoptree_core::{
     Address, Birth, Controller, ControllerConfig, Exit, FRAME_BYTES_MAX, Failure, Input,
-    Inspection, KEY_BYTES, Life, LinkId, Node, Order, Output, Registry, RequestId, Secret, Time,
-    Token, Worker, WorkerConfig,
+    Inspection, JobKind, KEY_BYTES, Life, LinkId, Node, Order, Output, Registry, RequestId, Secret,
+    Time, Token, Worker, WorkerConfig,
 };
 
 const TOKEN: Token = Token([7; 16]);
@@ -122,6 +122,7 @@ impl Tree {
             timeout: TIMEOUT,
             order,
             nodes_max: NODES_MAX,
+            records: false,
             commands: registry.clone(),
         };
         // It is not the first moment that there is.
@@ -381,19 +382,19 @@ impl Tree {
                 self.tell(node, Input::Inspected(link, Inspection::default()));
             }
             // A file may be asked for, and nobody knows which.
-            Output::Offload(job) => self.job_done(node, job.call()),
+            Output::Offload(job) => self.job_done(node, job.call(), job.kind()),
             Output::Print(text) => {
                 let text = String::from_utf8(text).expect("what is printed is UTF-8");
                 assert!(text.ends_with('\n'), "a line without its end: {text:?}");
             }
-            Output::Adopt(..) => {}
+            Output::Adopt(..) | Output::Record(_) => {}
             Output::Exit if node == CONTROL => self.has_ended = true,
             Output::Exit => self.end_process(node, Exit::Status(0)),
         }
     }
 
-    fn job_done(&mut self, node: usize, call: RequestId) {
-        self.tell(node, Input::JobDone(call, Err(Failure::from("it is not done here"))));
+    fn job_done(&mut self, node: usize, call: RequestId, kind: JobKind) {
+        self.tell(node, Input::JobDone(call, kind, Err(Failure::from("it is not done here"))));
     }
 
     fn spawn(&mut self, parent: usize, birth: Birth) {

@@ -50,7 +50,7 @@ fn the_seeds_of_messages_are_of_this_version() {
     const RENEW: &str = "HOPTREE_RENEW_SEEDS";
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     let (frame, boot) = (example_frame(), example_boot());
-    assert_eq!(read_frame(&frame), 24);
+    assert_eq!(read_frame(&frame), 29);
     for (name, example) in [("frame/every-kind", frame), ("boot/node", boot)] {
         let path = seeds.join(name);
         if env::var_os(RENEW).is_some() {

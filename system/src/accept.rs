@@ -4,8 +4,8 @@
 //! (Unix sockets) or tries again at once and for ever (TCP), and so does zeromq. None of them lets
 //! others accept in its place. So the functions here take the place of the C library's, in the whole
 //! program. They differ when descriptors have run out: a connection is then accepted with a
-//! descriptor that is kept for that, and closed. Who wanted to connect learns of it at once. And a
-//! listener with a [doorstep](crate::Doorstep) has its connections entered there.
+//! descriptor that is kept for that, and closed. Who wanted to connect learns of it at once. And the
+//! connections of a listener that has an [`Unauthenticated`](crate::Unauthenticated) are entered there.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
@@ -17,8 +17,8 @@ use libc::{c_int, sockaddr, socklen_t};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
-use crate::doorstep;
 use crate::refusal::explain;
+use crate::unauthenticated;
 
 /// How long a listener stands still that can't even turn anybody away.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -66,7 +66,7 @@ extern "C" fn accept4(
     };
     let accepted = accept();
     if accepted >= 0 {
-        doorstep::arrive(socket, accepted);
+        unauthenticated::arrive(socket, accepted);
         return accepted;
     }
     let error = errno();

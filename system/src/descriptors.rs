@@ -1,18 +1,18 @@
 //! How many files a process may have open.
 
 use std::os::fd::{BorrowedFd, RawFd};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::io::{Errno, fcntl_getfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-static ORIGINAL: OnceLock<Rlimit> = OnceLock::new();
+static ORIGINAL: Mutex<Option<Rlimit>> = Mutex::new(None);
 
 /// Raises the limit of this process to the highest that it may set. The limit that users get is for
 /// programs that can't count further (`select` with its 1024 bits), which nothing here is.
 pub fn raise_limit() {
     let found = getrlimit(Resource::Nofile);
-    ORIGINAL.get_or_init(|| found);
+    ORIGINAL.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(found);
     let highest = Rlimit { current: found.maximum, maximum: found.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, highest) {
         log::debug!("the limit of open files stays as it is: {error}");
@@ -22,7 +22,14 @@ pub fn raise_limit() {
 /// The limit before [`raise_limit`]. Whoever starts another program, which may use `select`, sets
 /// this one for it. Nodes are this program.
 pub fn original_limit() -> Option<Rlimit> {
-    ORIGINAL.get().copied()
+    *ORIGINAL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The limit that users get was this one, before the process that has started this one raised it.
+pub fn inherit_original_limit(current: Option<u64>) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let original = Some(Rlimit { current, maximum });
+    *ORIGINAL.lock().unwrap_or_else(PoisonError::into_inner) = original;
 }
 
 /// Makes sure that this many more files can be opened, without opening any: others might need one at

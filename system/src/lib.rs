@@ -6,18 +6,18 @@
 
 mod accept;
 mod descriptors;
-mod doorstep;
 mod hidden;
 mod loopback;
 mod memory;
 mod refusal;
 mod threads;
+mod unauthenticated;
 
 pub use accept::keep_spare;
-pub use descriptors::{original_limit, raise_limit, require_descriptors};
-pub use doorstep::Doorstep;
+pub use descriptors::{inherit_original_limit, original_limit, raise_limit, require_descriptors};
 pub use hidden::hide;
 pub use loopback::{explain_listen, require_loopback};
 pub use memory::require_memory;
 pub use refusal::{explain, explain_thread, limits};
 pub use threads::require_threads;
+pub use unauthenticated::Unauthenticated;

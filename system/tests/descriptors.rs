@@ -5,7 +5,9 @@
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 
-use hoptree_system::{keep_spare, original_limit, raise_limit, require_descriptors};
+use hoptree_system::{
+    inherit_original_limit, keep_spare, original_limit, raise_limit, require_descriptors,
+};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -20,6 +22,9 @@ fn who_comes_when_descriptors_have_run_out_is_turned_away() {
     raise_limit();
     assert_eq!(getrlimit(Resource::Nofile).current, usual.maximum);
     assert_eq!(original_limit().unwrap().current, Some(40));
+    inherit_original_limit(Some(39));
+    raise_limit();
+    assert_eq!(original_limit(), Some(Rlimit { current: Some(39), maximum: usual.maximum }));
     set(40);
 
     keep_spare().unwrap();

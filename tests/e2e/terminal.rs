@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,10 +12,14 @@ use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{InputModes, LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
 
-use crate::console::Console;
+use crate::console::{Console, heed_signals};
 use crate::deadline::{PATIENCE, eventually, pass};
 use crate::lines::Lines;
 use crate::process::Process;
+
+/// What control-C is answered with when there is nothing to cancel.
+const HOW_TO_END: &str =
+    "nothing to cancel; a second Ctrl-C within a second ends the tree at once, 'exit' in order\n";
 
 /// A pseudo-terminal without echo, and hoptree on it.
 struct Terminal {
@@ -33,8 +38,19 @@ impl Terminal {
 
     /// A terminal of this type.
     fn start_as(name: &str) -> Terminal {
+        Terminal::start_by(Command::new(env!("CARGO_BIN_EXE_hoptree")), name)
+    }
+
+    /// A terminal that sends hoptree a signal at control-C.
+    fn start_in_control() -> Terminal {
+        let mut command = Command::new("setsid");
+        heed_signals(command.args(["-c", env!("CARGO_BIN_EXE_hoptree")]));
+        Terminal::start_by(command, "xterm")
+    }
+
+    fn start_by(mut command: Command, name: &str) -> Terminal {
         let (keyboard, far) = pseudo_terminal();
-        let child = Command::new(env!("CARGO_BIN_EXE_hoptree"))
+        let child = command
             .args(["--timeout", "60000"])
             .env("TERM", name)
             .stdin(Stdio::from(far.try_clone().unwrap()))
@@ -301,6 +317,90 @@ fn what_was_typed_before_a_reply_can_be_erased() {
     eventually("the terminal has its keys back", PATIENCE, || terminal.keys() == before);
     terminal.type_in("exec 1 echo itselff\x7f\n");
     terminal.wait_for("Ok:1: itself\n");
+}
+
+#[test]
+fn control_c_cancels_what_is_under_way() {
+    let mut terminal = Terminal::start_in_control();
+    terminal.create(1);
+    terminal.create(2);
+    terminal.screen.lock().unwrap().clear();
+    terminal.type_in("exec --timeout none 1,2 wait-for 600000\n");
+    terminal.wait_for("> ");
+    terminal.type_in("wait\nexec 1 echo typed ahead\n\x03");
+    terminal.wait_for("cancelled; not answered by 1-2\n");
+    terminal.wait_for("Error:1: cancelled\n");
+    terminal.wait_for("Error:2: cancelled\n");
+    terminal.wait_for_end("> ");
+    terminal.type_in("exec 1,2 echo still there\n");
+    terminal.wait_for("Ok:1: still there\n");
+    terminal.wait_for("Ok:2: still there\n");
+    assert!(!terminal.shows("typed ahead") && !terminal.shows("second Ctrl-C"));
+}
+
+#[test]
+fn control_c_with_nothing_under_way_clears_the_line() {
+    let mut terminal = Terminal::start_in_control();
+    terminal.create(1);
+    terminal.type_in("remove 1");
+    terminal.wait_for(HOW_TO_END);
+    terminal.wait_for_end("> ");
+    terminal.type_in(
+        "exec 1 echo whole
+",
+    );
+    terminal.wait_for(
+        "Ok:1: whole
+",
+    );
+}
+
+/// A signal from elsewhere as well, at which the terminal itself drops nothing.
+#[test]
+fn an_interrupt_clears_what_was_typed_before_a_reply() {
+    for is_key in [true, false] {
+        let mut terminal = Terminal::start_in_control();
+        let node = terminal.create(1);
+        let before = terminal.keys();
+        node.stop();
+        terminal.type_in(
+            "exec 1 echo paid
+remove",
+        );
+        terminal.collect(1, node, "remove");
+        if is_key {
+            terminal.type_in(" 1");
+        } else {
+            terminal.process.signal(Signal::INT);
+        }
+        terminal.wait_for(HOW_TO_END);
+        terminal.wait_for_end("> ");
+        eventually("the terminal has its keys back", PATIENCE, || terminal.keys() == before);
+        terminal.type_in(
+            "exec 1 echo whole
+",
+        );
+        terminal.wait_for(
+            "Ok:1: whole
+",
+        );
+    }
+}
+
+#[test]
+fn control_c_twice_within_a_second_ends_the_tree() {
+    let mut terminal = Terminal::start_in_control();
+    let node = terminal.create(1);
+    let mut status = None;
+    eventually("hoptree exits", PATIENCE, || {
+        terminal.type_in("");
+        // What comes sooner counts as an echo of the first.
+        pass(Duration::from_millis(150));
+        status = terminal.child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().signal(), Some(Signal::INT.as_raw()));
+    eventually("the tree ends", PATIENCE, || !node.runs());
 }
 
 /// However it ends: in order, at once, or after the user's end.

@@ -1,12 +1,18 @@
 //! What must hold whatever happens: the checkers, which see only what goes in and out of the nodes,
 //! and what has really happened to processes and tasks.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use hoptree_core::NodeId;
 
+use crate::alike::{self, Alike};
+use crate::flow::Flow;
+use crate::folds::Folds;
 use crate::frame::Header;
 use crate::network::{Moment, TIMEOUT};
+use crate::outputs::{self, Outputs};
 use crate::probe::{self, Run};
 use crate::process::{Pid, private, public};
 use crate::trace::cut;
@@ -28,7 +34,11 @@ pub enum Command {
         kind: TaskKind,
     },
     /// A task on all nodes.
-    TaskOnAll(usize),
+    TaskOnAll(usize, TaskKind),
+    /// A task whose answers are folded, on one node or on all.
+    Fold(Option<NodeId>, Alike),
+    /// An end to what is under way on a node, or on all.
+    Cancel(Option<NodeId>),
     Where(NodeId),
     Heartbeat,
     Mark,
@@ -40,7 +50,14 @@ pub enum TaskKind {
     /// It answers, but perhaps after the deadline.
     Late,
     Mute,
+    /// It emits lines before it answers, or for ever.
+    Streams(Flow),
+    /// The nodes of a class answer alike.
+    Alike(Alike),
 }
+
+/// How long an answer is waited for; until the task is cancelled without.
+type Limit = Option<Duration>;
 
 #[derive(Debug)]
 struct Pending {
@@ -48,8 +65,25 @@ struct Pending {
     /// The nodes that it names.
     nodes: Vec<NodeId>,
     entered: Moment,
+    limit: Limit,
+    /// The user has said since that it is not wanted any more.
+    is_cancelled: bool,
     /// The last node of a command for all nodes that has answered.
     last: Option<NodeId>,
+}
+
+impl Pending {
+    /// Whether it is a task that a `cancel` of a node, or of all, ends.
+    fn is_cancelled_by(&self, node: Option<NodeId>) -> bool {
+        match self.command {
+            Command::Task { .. } | Command::Where(_) => {
+                node.is_none_or(|node| self.nodes.contains(&node))
+            }
+            Command::TaskOnAll(..) | Command::Fold(None, _) => true,
+            Command::Fold(Some(other), _) => node.is_none_or(|node| node == other),
+            _ => false,
+        }
+    }
 }
 
 /// A process of a node.
@@ -74,6 +108,11 @@ pub struct Counts {
     pub late: u64,
     pub refused: u64,
     pub other: u64,
+    pub cancelled: u64,
+    /// Groups of answers that are folded.
+    pub groups: u64,
+    /// Lines of output.
+    pub lines: u64,
     pub notices: u64,
     /// What was answered for nodes under suspicion, which may be anything.
     pub suspect: u64,
@@ -86,6 +125,9 @@ impl Counts {
         self.late += other.late;
         self.refused += other.refused;
         self.other += other.other;
+        self.cancelled += other.cancelled;
+        self.groups += other.groups;
+        self.lines += other.lines;
         self.notices += other.notices;
         self.suspect += other.suspect;
     }
@@ -101,6 +143,10 @@ pub struct Checks {
     pub left_behind: Vec<Pid>,
     /// The answers to what was typed since this was last emptied.
     pub answers: Vec<(Command, String)>,
+    pub outputs: Outputs,
+    folds: Folds,
+    /// How many nodes are in each group of the last answers that were folded.
+    pub groups: Vec<usize>,
     violation: Option<String>,
     pending: VecDeque<Pending>,
     beings: BTreeMap<Pid, Being>,
@@ -169,6 +215,18 @@ impl Checks {
     /// The oldest command without an answer.
     pub fn unanswered(&self) -> String {
         format!("{:?}", self.pending.front())
+    }
+
+    /// Whether the oldest command without an answer is waited for until it is cancelled.
+    pub fn waits_for_ever(&self) -> bool {
+        self.pending.front().is_some_and(|pending| pending.limit.is_none())
+    }
+
+    /// The user wants nothing more of what is under way on a node, or on all.
+    pub fn cancelled(&mut self, node: Option<NodeId>) {
+        for pending in &mut self.pending {
+            pending.is_cancelled |= pending.is_cancelled_by(node);
+        }
     }
 
     /// Whether the console has said last that a node is unavailable.
@@ -240,28 +298,66 @@ impl Checks {
         self.answered = HashSet::new();
         self.brought = HashSet::new();
         self.answers = Vec::new();
+        self.outputs.forget_requests();
+    }
+
+    /// A process that is not under suspicion sends a message.
+    pub fn sent(&mut self, by: Pid, is_own: bool, header: &Header<'_>) {
+        let is_honest = self.suspects.is_empty() && self.doubtful.is_empty();
+        if let Err(wrong) = self.outputs.sent(by, is_own, is_honest, header) {
+            self.fail(wrong);
+        }
     }
 
     pub fn entered(&mut self, line: &str) {
+        let (limit, line) = &without_timeout(line);
         match parse(line) {
             Some(command) => {
                 let nodes = nodes_of(line);
+                match command {
+                    Command::Cancel(node) => self.cancelled(node),
+                    Command::Task { node, kind: TaskKind::Streams(flow), .. } => {
+                        self.outputs.entered(flow, Some(node));
+                    }
+                    Command::TaskOnAll(_, TaskKind::Streams(flow)) => {
+                        self.outputs.entered(flow, None);
+                    }
+                    Command::Fold(_, alike) => self.folds.entered(alike),
+                    _ => {}
+                }
                 if let (Command::Create(node), Some(parent)) = (command, nodes.get(1))
                     && self.is_suspect(*parent)
                 {
                     self.suspect(node);
                 }
-                let entered = self.now;
-                self.pending.push_back(Pending { command, nodes, entered, last: None });
+                let (entered, limit) = (self.now, *limit);
+                let (is_cancelled, last) = (false, None);
+                let pending = Pending { command, nodes, entered, limit, is_cancelled, last };
+                self.pending.push_back(pending);
             }
             None => self.fail(format!("the simulator types nonsense: {line}")),
         }
     }
 
     pub fn printed(&mut self, line: &str) {
-        match line.strip_prefix("Heartbit: node ") {
-            Some(notice) => self.notice(notice),
-            None => self.answer(line),
+        if let Some(notice) = line.strip_prefix("Heartbit: node ") {
+            self.notice(notice);
+        } else if let Some(line) = line.strip_prefix("  ") {
+            self.folds.goes_on(line);
+        } else if let Some((node, stream, text)) = outputs::parse(line) {
+            self.counts.lines += 1;
+            if self.is_suspect(node) {
+                return;
+            }
+            let printed = match alike::task_of(text) {
+                Some(_) => self.folds.streamed(node, stream, text),
+                None => self.outputs.printed(node, stream, text),
+            };
+            if let Err(wrong) = printed {
+                self.fail(wrong);
+            }
+        } else if !line.starts_with("cancelled; not answered by ") {
+            self.answer(line);
         }
     }
 
@@ -298,13 +394,26 @@ impl Checks {
 
     fn answer(&mut self, line: &str) {
         let is_of_node = line.split_once(':').is_some_and(|(_, rest)| !rest.starts_with(' '));
-        if let Some(Pending { command: Command::TaskOnAll(_), .. }) = self.pending.front() {
+        if let Some(Pending { command: Command::Fold(_, alike), .. }) = self.pending.front() {
+            let alike = *alike;
+            if is_of_node {
+                let begun = self.folds.begins(line);
+                return begun.unwrap_or_else(|wrong| self.fail(wrong));
+            }
+            self.end_of_fold(alike);
+            if line.starts_with("Error: exec: ") {
+                return;
+            }
+        }
+        if let Some(Pending { command: Command::TaskOnAll(task, _), .. }) = self.pending.front() {
+            let task = *task;
             let is_refused = line == "Error: exec: there is no node"
                 || line == "Error: exec: the set '*' is empty: no node is in it now";
             if is_of_node {
                 return self.answer_of_one(line);
             }
             self.pending.pop_front();
+            self.outputs.all_answered(task);
             if is_refused {
                 return;
             }
@@ -314,6 +423,9 @@ impl Checks {
         };
         if pending.nodes.iter().any(|node| self.is_suspect(*node)) {
             self.counts.suspect += 1;
+            if let Command::Task { task, .. } = pending.command {
+                self.outputs.all_answered(task);
+            }
         } else if let Err(why) = self.check(&pending, line) {
             let entered = pending.entered;
             let command = pending.command;
@@ -323,12 +435,43 @@ impl Checks {
         self.answers.push((pending.command, line.to_owned()));
     }
 
+    /// All answers to a command are printed that are folded.
+    fn end_of_fold(&mut self, alike: Alike) {
+        let Some(fold) = self.pending.pop_front() else { return };
+        let groups = match self.folds.end(alike) {
+            Ok(groups) => groups,
+            Err(wrong) => return self.fail(wrong),
+        };
+        self.groups = groups.iter().map(|group| group.nodes.len()).collect();
+        self.counts.groups += groups.len() as u64;
+        for group in groups {
+            let status = if group.is_ok { "Ok" } else { "Error" };
+            for node in group.nodes.iter().copied() {
+                if self.is_suspect(node) {
+                    self.counts.suspect += 1;
+                    continue;
+                }
+                let kind = TaskKind::Alike(alike);
+                let command = Command::Task { node, task: alike.task, padding: 0, kind };
+                let pending = Pending { command, nodes: vec![node], ..fold };
+                let line = format!("{status}:{node}: {}", group.text);
+                let is_own = is_own(alike, node, (group.is_ok, &group.text));
+                let checked = self.check(&pending, &line);
+                let checked = checked.and_then(|()| self.folds.check(alike, node, &group, is_own));
+                if let Err(why) = checked {
+                    self.fail(format!("'{}' is wrong for {command:?}: {why}", cut(&line)));
+                }
+                self.answers.push((command, line));
+            }
+        }
+    }
+
     /// A line of the answer to a command for all nodes.
     fn answer_of_one(&mut self, line: &str) {
         let Some(pending) = self.pending.front_mut() else { return };
-        let Command::TaskOnAll(task) = pending.command else { return };
+        let Command::TaskOnAll(task, kind) = pending.command else { return };
         let node = line.split(':').nth(1).and_then(node_called);
-        let entered = pending.entered;
+        let (entered, limit, is_cancelled) = (pending.entered, pending.limit, pending.is_cancelled);
         if node <= pending.last {
             return self.fail(format!("'{line}' is out of order, or comes twice"));
         }
@@ -338,8 +481,13 @@ impl Checks {
             self.counts.suspect += 1;
             return;
         }
-        let command = Command::Task { node, task, padding: 0, kind: TaskKind::Answers };
-        let pending = Pending { command, nodes: vec![node], entered, last: None };
+        let padding = match kind {
+            TaskKind::Streams(flow) => flow.answer_bytes(),
+            _ => 0,
+        };
+        let command = Command::Task { node, task, padding, kind };
+        let (nodes, last) = (vec![node], None);
+        let pending = Pending { command, nodes, entered, limit, is_cancelled, last };
         if let Err(why) = self.check(&pending, line) {
             self.fail(format!("'{}' is wrong for {command:?}: {why}", cut(line)));
         }
@@ -351,9 +499,14 @@ impl Checks {
         match pending.command {
             Command::Task { node, task, padding, kind } => {
                 let text = of_node(line, node)?;
-                self.check_task(node, task, padding, kind, text)
+                self.outputs.answered(task, node, text.0)?;
+                self.check_task((node, task, padding, kind), pending, text)
             }
-            Command::TaskOnAll(_) => Err("it is for all".to_owned()),
+            Command::TaskOnAll(..) | Command::Fold(..) => Err("it is for all".to_owned()),
+            Command::Cancel(node) => {
+                let unknown = node.map(|node| format!("Error: cancel: there is no node {node}"));
+                expect(line, &["Ok", &unknown.unwrap_or_default()])
+            }
             Command::Ping(node) => self.check_ping(node, pending.entered, line),
             Command::Create(node) => self.check_create(node, pending.entered, line),
             Command::Remove(node) => {
@@ -373,10 +526,8 @@ impl Checks {
     /// A task runs once at most, and has run once if it is said to have.
     fn check_task(
         &mut self,
-        node: NodeId,
-        task: usize,
-        padding: usize,
-        kind: TaskKind,
+        (node, task, padding, kind): (NodeId, usize, usize, TaskKind),
+        pending: &Pending,
         (is_ok, text): (bool, &str),
     ) -> Result<(), String> {
         let runs = probe::runs(task);
@@ -384,22 +535,37 @@ impl Checks {
         if runs.len() > 1 {
             return Err(format!("it has run as {runs:?}"));
         }
+        if let TaskKind::Alike(alike) = kind
+            && is_own(alike, node, (is_ok, text))
+        {
+            self.counts.ok += 1;
+            return runs.first().map(drop).ok_or_else(|| "it has not run".to_owned());
+        }
         if is_ok {
             self.counts.ok += 1;
             let Some(run) = runs.first() else { return Err("it has not run".to_owned()) };
             let right = format!("{task} by {}{}", run.pid, "x".repeat(padding));
-            return if text == right && kind != TaskKind::Mute {
+            return if text == right && kind != TaskKind::Mute && !is_endless(kind) {
                 Ok(())
             } else {
                 Err(format!("right would be {}", cut(&right)))
             };
         }
-        let late = format!("No answer within {} ms", TIMEOUT.as_millis());
+        let late = pending.limit.map(|limit| format!("No answer within {} ms", limit.as_millis()));
         match text {
             "Node is unavailable" => self.counts.unavailable += 1,
+            "cancelled" if pending.is_cancelled => self.counts.cancelled += 1,
             // A control node that was stopped may hear it from the node first.
-            "it took too long" if kind != TaskKind::Answers => self.counts.late += 1,
-            text if text == late => self.counts.late += 1,
+            "it took too long" if kind != TaskKind::Answers || pending.limit != Some(TIMEOUT) => {
+                self.counts.late += 1;
+            }
+            text if Some(text) == late.as_deref() => self.counts.late += 1,
+            // The node was about to end.
+            text if text.ends_with(": it came too late to be begun") => self.counts.other += 1,
+            // Its thread can't be held up.
+            "stream: it emits more than the console reads" if is_endless(kind) => {
+                self.counts.other += 1;
+            }
             "Not found" | "Too many requests are waiting" if runs.is_empty() => {
                 self.counts.refused += 1;
             }
@@ -461,6 +627,29 @@ impl Checks {
     }
 }
 
+/// Whether a text is what a node itself has made of a task.
+fn is_own(alike: Alike, node: NodeId, (is_ok, text): (bool, &str)) -> bool {
+    match alike.outcome(node) {
+        Ok(right) => is_ok && text == right,
+        Err(right) => !is_ok && text.strip_prefix("same: ") == Some(&right),
+    }
+}
+
+/// Whether a task never answers, and emits lines.
+fn is_endless(kind: TaskKind) -> bool {
+    matches!(kind, TaskKind::Streams(Flow { count: 0, .. }))
+}
+
+/// How long the answer to a line is waited for, and the line without what says so.
+fn without_timeout(line: &str) -> (Limit, Cow<'_, str>) {
+    let Some((time, rest)) =
+        line.strip_prefix("exec --timeout ").and_then(|rest| rest.split_once(' '))
+    else {
+        return (Some(TIMEOUT), Cow::Borrowed(line));
+    };
+    (time.parse().ok().map(Duration::from_millis), Cow::Owned(format!("exec {rest}")))
+}
+
 fn parse(line: &str) -> Option<Command> {
     let mut words = line.split(' ');
     let mut word = || words.next();
@@ -470,24 +659,39 @@ fn parse(line: &str) -> Option<Command> {
         ("ping", Some(id)) => node_called(id).map(Command::Ping),
         ("heartbeat", Some(_)) => Some(Command::Heartbeat),
         (MARK, None) => Some(Command::Mark),
-        ("exec", Some("*")) => {
-            let (_, task) = (word()?, word()?);
-            task.parse().ok().map(Command::TaskOnAll)
+        ("cancel", None) => Some(Command::Cancel(None)),
+        ("cancel", Some(id)) => node_called(id).map(|node| Command::Cancel(Some(node))),
+        ("exec", Some("--fold")) => {
+            let node = match word()? {
+                "*" => None,
+                id => Some(node_called(id)?),
+            };
+            word().filter(|word| *word == "same")?;
+            let mut number = || word()?.parse().ok();
+            let alike = Alike { task: number()?, classes: number()?, bytes: number()? };
+            Some(Command::Fold(node, alike))
         }
         ("exec", Some(id)) => {
-            let node = node_called(id)?;
             let name = word()?;
             if name == "where" {
-                return Some(Command::Where(node));
+                return node_called(id).map(Command::Where);
             }
-            let task = word()?.parse().ok()?;
-            let padding = if name == "do" { word()?.parse().ok()? } else { 0 };
-            let kind = match name {
-                "mute" => TaskKind::Mute,
-                "later" => TaskKind::Late,
-                _ => TaskKind::Answers,
+            let mut number = || word()?.parse().ok();
+            let task = number()?;
+            let (padding, kind) = match name {
+                "do" => (number()?, TaskKind::Answers),
+                "mute" => (0, TaskKind::Mute),
+                "later" => (0, TaskKind::Late),
+                "stream" | "pour" => {
+                    let flow = Flow { task, bytes: number()?, count: number()? };
+                    (flow.answer_bytes(), TaskKind::Streams(flow))
+                }
+                _ => (0, TaskKind::Answers),
             };
-            Some(Command::Task { node, task, padding, kind })
+            match id {
+                "*" => Some(Command::TaskOnAll(task, kind)),
+                id => node_called(id).map(|node| Command::Task { node, task, padding, kind }),
+            }
         }
         _ => None,
     }

@@ -1,5 +1,6 @@
 //! What a compromised node says in place of an answer that its node gives: an answer that does not end, or
-//! is longer than it may be, or was offered shorter than it is. Whoever passes it on awaits one.
+//! is longer than it may be, or was offered shorter than it is; output that does not end, or is more than it
+//! may be, or goes on after the answer. Whoever passes it on awaits one.
 
 use hoptree_core::Life;
 
@@ -23,6 +24,7 @@ pub struct Forger {
 /// An answer that has begun.
 struct Forgery {
     request: u64,
+    kind: u8,
     piece_bytes: usize,
     pieces_left: u32,
 }
@@ -61,7 +63,9 @@ impl Forger {
                 return add(&[offer(own, request, random)], frame);
             }
             let piece_bytes = if random.chance(30) { 1 } else { PIECE_BYTES };
-            self.begun = Some(Forgery { request, piece_bytes, pieces_left });
+            let is_output = taken.is_none() && random.chance(40);
+            let kind = kind(if is_output { "Output" } else { "Answer" });
+            self.begun = Some(Forgery { request, kind, piece_bytes, pieces_left });
             flags = FIRST;
         }
         let Some(forgery) = &mut self.begun else { return };
@@ -69,8 +73,15 @@ impl Forger {
         if forgery.pieces_left == 0 && random.chance(50) {
             flags = LAST;
         }
+        if forgery.kind == kind("Output") {
+            flags = WHOLE;
+        }
         let piece = vec![b'z'; forgery.piece_bytes];
-        add(&[frame::message(kind("Answer"), flags, own, forgery.request, &piece)], frame);
+        let request = forgery.request;
+        add(&[frame::message(forgery.kind, flags, own, request, &piece)], frame);
+        if forgery.pieces_left.is_multiple_of(8) && flags == WHOLE && random.chance(10) {
+            add(&[answer(own, request, random)], frame);
+        }
         if forgery.pieces_left == 0 {
             self.begun = None;
         }
@@ -83,6 +94,28 @@ pub fn answer(life: Life, request: u64, random: &mut Random) -> Vec<u8> {
     let flags = [WHOLE, WHOLE, WHOLE, FIRST, LAST, 0][random.below(6) as usize];
     let bytes = if flags == WHOLE || random.chance(50) { 15 } else { PIECE_BYTES };
     frame::message(kind("Answer"), status << 2 | flags, life, request, &vec![b'z'; bytes])
+}
+
+/// Output of a request, on either stream, with any number of lines.
+pub fn output(life: Life, request: u64, random: &mut Random) -> Vec<u8> {
+    let bytes = random.below(PIECE_BYTES as u64) as usize;
+    let text = [b"z\n", b"\xff\x07", b"Ok"][random.below(3) as usize];
+    let body = text.iter().copied().cycle().take(bytes).collect::<Vec<_>>();
+    let stream = random.below(2) as u8;
+    frame::message(kind("Output"), stream << 2 | WHOLE, life, request, &body)
+}
+
+/// These requests of a command, each as the difference to the one before, are answered by a value.
+pub fn reduced(command: u64, members: &[u64], random: &mut Random) -> Vec<u8> {
+    let number = if random.chance(90) { random.below(4) } else { random.below(5_000) };
+    let mut body = postcard::to_stdvec(&(members, number, random.chance(70))).unwrap();
+    let bytes = if random.chance(90) { random.below(40) } else { PIECE_BYTES as u64 };
+    body.extend((0..bytes).map(|_| random.below(20) as u8));
+    let flags = [WHOLE, WHOLE, WHOLE, FIRST, LAST, 0][random.below(6) as usize];
+    if flags != WHOLE && random.chance(80) {
+        body.resize(PIECE_BYTES, b'z');
+    }
+    frame::message(kind("Reduced"), flags, Life::CONTROL, command, &body)
 }
 
 /// An offer of an answer of any length.

@@ -13,10 +13,10 @@ pub const LAST: u8 = 2;
 pub const WHOLE: u8 = FIRST | LAST;
 
 /// The names of the kinds of messages, from 1 on.
-const KINDS: [&str; 24] = [
+const KINDS: [&str; 29] = [
     "Hello", "Welcome", "Beat", "Shutdown", "Publish", "Exec", "Ping", "Create", "Remove",
     "Discard", "Answer", "Joined", "Lost", "Silent", "Heard", "Settled", "Moved", "Below", "Ended",
-    "Forget", "Ask", "Fan", "Offer", "Take",
+    "Forget", "Ask", "Fan", "Offer", "Take", "Output", "Grant", "Cancel", "Delay", "Reduced",
 ];
 
 /// A message's header.
@@ -40,6 +40,16 @@ impl Header<'_> {
         self.is_first()
             && self.request != 0
             && matches!(self.name(), "Exec" | "Ping" | "Create" | "Remove" | "Ask")
+    }
+
+    /// Whether it is for this life, or from it or about it.
+    pub fn is_of(&self, life: Life) -> bool {
+        (NodeId::compute(self.node), self.incarnation) == (Some(life.node), life.incarnation.0)
+    }
+
+    /// How many bytes of output a request may have sent in all.
+    pub fn granted(&self) -> Option<u64> {
+        postcard::from_bytes(self.body).ok().filter(|_| self.name() == "Grant")
     }
 
     /// The life that a parent must start.

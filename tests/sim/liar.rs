@@ -18,8 +18,11 @@ const SEEN_MAX: usize = 300;
 /// How many requests.
 const ASKED_MAX: usize = 30;
 
+/// How many values of commands that are folded.
+const REDUCED_MAX: usize = 30;
+
 /// The version in the Hello.
-const VERSION: u16 = 6;
+const VERSION: u16 = 7;
 
 /// What there is to lie about.
 pub struct World {
@@ -71,6 +74,8 @@ pub struct Liar {
     seen: VecDeque<Vec<u8>>,
     /// Requests that have passed through its hands.
     asked: VecDeque<u64>,
+    /// Commands that are folded, and requests of them that were answered.
+    reduced: VecDeque<(u64, u64)>,
     forger: Forger,
     /// How often it says that a life has moved of which it has the seed.
     moves: u32,
@@ -86,6 +91,7 @@ impl Liar {
             seeds: BTreeMap::from([(own, seed)]),
             seen: VecDeque::new(),
             asked: VecDeque::new(),
+            reduced: VecDeque::new(),
             forger: Forger::default(),
             moves: 0,
             links: BTreeMap::new(),
@@ -133,6 +139,12 @@ impl Liar {
                 }
                 if header.begins_request() {
                     remember(&mut self.asked, ASKED_MAX, header.request);
+                }
+                if header.name() == "Reduced"
+                    && let Ok((members, _)) = postcard::take_from_bytes::<Vec<u64>>(header.body)
+                {
+                    let member = members.first().copied().unwrap_or_default();
+                    remember(&mut self.reduced, REDUCED_MAX, (header.request, member));
                 }
                 self.forger.see(&header);
             }
@@ -282,8 +294,12 @@ impl Liar {
         let request = self.request(world, random);
         let place = |random: &mut Random| self.place(life, world, random);
         let pid = random.between(1_000, 1_200) as u32;
-        let (name, body) = match random.below(13) {
+        let (name, body) = match random.below(18) {
+            16 | 17 => return self.reduced(request, random),
             0 => return forger::answer(life, request, random),
+            13 | 14 => return forger::output(life, request, random),
+            15 if random.chance(50) => ("Grant", encode(&random.number())),
+            15 => ("Cancel", Vec::new()),
             1 => ("Joined", encode(&(self.proved(life, world, random), pid))),
             2 => ("Lost", encode(&place(random))),
             3 => ("Silent", encode(&place(random))),
@@ -305,11 +321,27 @@ impl Liar {
         frame::message(kind(name), WHOLE, about, request, &body)
     }
 
+    /// That requests of a command are answered so: others than its own, of another command, or none, by a
+    /// value that is new, known, or has no number.
+    fn reduced(&self, request: u64, random: &mut Random) -> Vec<u8> {
+        let seen = self.reduced.iter().copied().collect::<Vec<_>>();
+        let (command, member) = random.pick(&seen).copied().unwrap_or((request, request));
+        let command = if random.chance(80) { command } else { request };
+        let members = (0..random.below(4)).map(|at| match at {
+            0 => member + random.below(60),
+            1 => random.below(3),
+            _ => random.number(),
+        });
+        forger::reduced(command, &members.collect::<Vec<_>>(), random)
+    }
+
     fn lie_downwards(&self, world: &World, random: &mut Random) -> Vec<u8> {
         let (life, other) = (self.anybody(world, random), self.anybody(world, random));
         let request = self.request(world, random);
         let seed = self.seeds[&self.own];
-        let (name, body) = match random.below(10) {
+        let (name, body) = match random.below(12) {
+            10 => ("Grant", encode(&random.number())),
+            11 => ("Cancel", Vec::new()),
             0 => ("Exec", b"do 1 0".to_vec()),
             1 => ("Ping", Vec::new()),
             2 => ("Create", encode(&(other, seed, None::<String>))),

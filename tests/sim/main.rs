@@ -12,14 +12,19 @@
 #![allow(clippy::cast_possible_truncation, reason = "what is counted here is small")]
 #![allow(clippy::print_stderr, reason = "whoever runs many seeds wants to see how it goes")]
 
+mod alike;
 mod checks;
 mod complaints;
 mod digest;
+mod flow;
+mod folds;
 mod forger;
 mod frame;
+mod jobs;
 mod liar;
 mod link;
 mod network;
+mod outputs;
 mod probe;
 mod process;
 mod random;

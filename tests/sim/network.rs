@@ -7,6 +7,7 @@ mod host;
 mod links;
 mod record;
 mod turns;
+mod work;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use hoptree_core::{
 
 use crate::checks::Checks;
 use crate::digest;
+use crate::jobs::Jobs;
 use crate::link::Ends;
 use crate::probe;
 use crate::process::{CONTROL, Pid, Process, Role, public};
@@ -76,6 +78,7 @@ pub struct Network {
     /// How many processes out of a hundred are held when they end, as by a debugger.
     pub held_ends: u64,
     by_life: HashMap<Life, Pid>,
+    pub jobs: Jobs,
     agenda: Agenda,
     registry: Registry,
     is_parted: bool,
@@ -120,6 +123,7 @@ impl Network {
             failing_starts: 0,
             held_ends: 0,
             by_life: HashMap::new(),
+            jobs: Jobs::default(),
             agenda: Agenda::default(),
             registry,
             is_parted: false,
@@ -138,6 +142,7 @@ impl Network {
             timeout: settings.timeout,
             order: settings.order,
             nodes_max: settings.nodes_max,
+            records: false,
             commands: network.registry.clone(),
         };
         let role = Role::Control(Box::new(Controller::new(Time::ZERO, config)));
@@ -214,6 +219,13 @@ impl Network {
     /// The user wants the tree to end at once.
     pub fn interrupt(&mut self) {
         self.tell_control(Input::Interrupt);
+    }
+
+    /// The user wants all that is under way to be stopped.
+    pub fn cancel(&mut self) {
+        self.checks.cancelled(None);
+        self.tell_control(Input::Cancel);
+        self.turn(CONTROL, None);
     }
 
     /// The user reads no more of what is printed, or reads on.

@@ -2,11 +2,14 @@
 //! hold is checked here as well, apart from the replies, which each scenario knows itself.
 
 mod commands;
+mod emitter;
+mod folds;
 mod healing;
 mod limits;
 mod many;
 mod module;
 mod removal;
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,7 +40,7 @@ impl Tree {
 
     /// One of at most this many nodes.
     fn limited(order: Order, nodes_max: usize) -> Tree {
-        let commands = Registry::new([&module::PROBE]).unwrap();
+        let commands = Registry::new([&module::PROBE, &emitter::EMITTER]).unwrap();
         let settings = Settings { timeout: TIMEOUT, order, nodes_max, is_calm: true };
         Tree(Network::with(settings, 0, commands))
     }

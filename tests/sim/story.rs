@@ -1,15 +1,16 @@
 //! One run: a tree comes about, commands and faults fall on it, then it is left in peace, and in the
 //! end it must be whole.
 
+use std::fmt::{self, Display};
 use std::time::Duration;
 
 use hoptree_core::{Exit, Life, NodeId, Registry};
 
 use crate::checks::{Checks, Command, Counts, MARK, node_called};
 use crate::complaints;
-use crate::network::{Event, MICROSECOND, MS, Moment, Network, TIMEOUT};
+use crate::network::{Event, MICROSECOND, MS, Moment, Network, TIMEOUT, name};
 use crate::probe::{self, text_of};
-use crate::process::{CONTROL, Pid};
+use crate::process::{CONTROL, Pid, private};
 use crate::verdict;
 
 /// How large a run is.
@@ -52,6 +53,13 @@ const FAULT_MS_MAX: u64 = 900;
 
 /// How many requests are made at once to fill the windows.
 const FLOOD: u64 = 1_500;
+
+/// The longest deadline of a single command, unless it has none.
+const LIMIT_MS_MAX: u64 = 10_000;
+
+/// How many lines a task streams at most that answers. Those of 6,000 bytes each are less than may wait at
+/// their node.
+const STREAMED_LINES_MAX: u64 = 40;
 
 /// The run of a seed.
 pub struct Story {
@@ -197,7 +205,17 @@ impl Story {
             let Some(pid) = self.network.random.pick(&trusted).copied() else { break };
             let node = self.network.processes[pid].life.node;
             let (task, bytes) = (self.task(), self.network.random.between(1, 20_000) as usize);
-            let line = match self.network.random.below(10) {
+            let line = match self.network.random.below(13) {
+                12 => {
+                    let classes = self.network.random.between(1, 2);
+                    lines.push(format!("exec --fold * same {task} {classes} {bytes}"));
+                    MARK.to_owned()
+                }
+                10 | 11 => {
+                    let lines = self.network.random.between(1, STREAMED_LINES_MAX);
+                    let word = if task.is_multiple_of(2) { "stream" } else { "pour" };
+                    format!("exec {node} {word} {task} {} {lines}", bytes / 5)
+                }
                 0..4 => format!("exec {node} do {task} 0"),
                 4 => format!("exec {node} do {task} {}", bytes * 4),
                 5 => format!("exec {node} read {task} {bytes} {}", text_of(task, bytes)),
@@ -223,8 +241,8 @@ impl Story {
         let node = match command {
             Command::Create(node) | Command::Remove(node) | Command::Ping(node) => node,
             Command::Task { node, .. } | Command::Where(node) => node,
-            Command::TaskOnAll(_) | Command::Heartbeat => return false,
-            Command::Mark => return true,
+            Command::TaskOnAll(..) | Command::Fold(..) | Command::Heartbeat => return false,
+            Command::Mark | Command::Cancel(_) => return true,
         };
         self.network.checks.is_suspect(node)
     }
@@ -268,9 +286,14 @@ impl Story {
     /// worst case.
     fn await_answers(&mut self) {
         let waiting = self.network.typed.len() + self.checks().unanswered_count();
-        let end = self.network.now + (waiting as Moment + 1) * TIMEOUT.as_nanos() as Moment;
+        let each = waiting as Moment + 1;
+        let end = self.network.now + each * TIMEOUT.as_nanos() as Moment + LIMIT_MS_MAX * MS;
         while self.checks().hold() && self.network.now < end && !self.is_quiet() {
             self.network.run_for(10 * MS);
+            // What waits behind it may be so much that no more lines are read.
+            if self.checks().waits_for_ever() {
+                self.network.cancel();
+            }
         }
         if !self.is_quiet() {
             let unanswered = self.checks().unanswered();
@@ -278,7 +301,21 @@ impl Story {
         }
         // What an answer has led to may be under way.
         self.network.run_for(CALM);
+        self.check_open_calls();
         self.checks().trust_again();
+    }
+
+    /// Nobody works for those who do not wait any more.
+    fn check_open_calls(&mut self) {
+        let open = probe::open_calls().into_iter();
+        let open = open.filter_map(|(pid, call)| Some((private(pid)?, call)));
+        let mut open: Vec<_> = open.chain(self.network.jobs.open()).collect();
+        open.retain(|(pid, _)| self.network.is_alive(*pid) && !self.network.is_suspect(*pid));
+        open.sort_unstable();
+        if let Some((pid, call)) = open.first() {
+            let name = name(&self.network.processes[*pid]);
+            self.checks().fail(format!("{name} works for {call:?}, and nobody waits for that"));
+        }
     }
 
     /// Whether all that was typed is answered.
@@ -500,25 +537,84 @@ impl Story {
         let Some(node) = self.any_node() else { return };
         let task = self.task();
         match self.network.random.below(100) {
-            0..40 => self.enter(format!("exec {node} do {task} 0")),
-            40..44 => {
+            0..30 => self.exec(node, format_args!("do {task} 0")),
+            30..34 => {
                 let bytes = self.network.random.below(100_000);
-                self.enter(format!("exec {node} do {task} {bytes}"));
+                self.exec(node, format_args!("do {task} {bytes}"));
             }
-            44..46 => self.read(node, 10_000, 200_000),
-            46..52 => {
+            34..36 => self.read(node, 10_000, 200_000),
+            36..41 => {
                 let ms = self.network.random.below(TIMEOUT.as_millis() as u64 + 200);
-                self.enter(format!("exec {node} later {task} {ms}"));
+                self.exec(node, format_args!("later {task} {ms}"));
             }
-            52..58 => self.enter(format!("exec {node} work {task}")),
-            58..61 => self.enter(format!("exec {node} mute {task}")),
-            61..64 => self.task_on_all(),
-            64..76 => self.enter(format!("ping {node}")),
-            76..98 => {
+            41..46 => self.exec(node, format_args!("work {task}")),
+            46..49 => self.exec(node, format_args!("mute {task}")),
+            49..52 => self.task_on_all(),
+            52..63 => {
+                let flow = self.flow(task);
+                self.exec(node, format_args!("{flow}"));
+            }
+            63..65 => {
+                let flow = self.flow(task);
+                self.exec("*", format_args!("{flow}"));
+                self.enter(MARK);
+            }
+            76..79 => self.fold(node, task),
+            65..66 => self.enter("cancel"),
+            66..68 => self.enter(format!("cancel {node}")),
+            68..76 => self.enter(format!("ping {node}")),
+            79..98 => {
                 let absent = self.absent_node().unwrap_or(node);
                 self.create(absent);
             }
             _ => self.change_beat(),
+        }
+    }
+
+    /// Types a task, sometimes with a deadline of its own, or none.
+    fn exec(&mut self, ids: impl Display, task: fmt::Arguments<'_>) {
+        let line = match self.network.random.below(100) {
+            0..70 => format!("exec {ids} {task}"),
+            70..85 => {
+                let ms = self.network.random.between(1, TIMEOUT.as_millis() as u64);
+                format!("exec --timeout {ms} {ids} {task}")
+            }
+            85..95 => {
+                let ms = self.network.random.between(1_000, LIMIT_MS_MAX);
+                format!("exec --timeout {ms} {ids} {task}")
+            }
+            _ => format!("exec --timeout none {ids} {task}"),
+        };
+        self.enter(line);
+    }
+
+    /// A task whose answers are folded, on one node or on all.
+    fn fold(&mut self, node: NodeId, task: usize) {
+        let random = &mut self.network.random;
+        let classes = [1, 1, 2, 3, 9][random.below(5) as usize];
+        let (set, bytes) = match random.below(100) {
+            0..60 => ("*".to_owned(), random.below(300)),
+            60..70 => ("*".to_owned(), random.below(20_000)),
+            // Around the longest that relays make one.
+            70..76 => ("*".to_owned(), random.between(60_000, 75_000)),
+            // Around what a node holds.
+            76..80 => (node.to_string(), random.between(1_000_000, 1_100_000)),
+            _ => (node.to_string(), random.below(80_000)),
+        };
+        self.exec(format_args!("--fold {set}"), format_args!("same {task} {classes} {bytes}"));
+        self.enter(MARK);
+    }
+
+    /// A task that streams lines, in its node's thread or beside it, some of them without end.
+    fn flow(&mut self, task: usize) -> String {
+        let random = &mut self.network.random;
+        let bytes = [20, 200, 2_000, 6_000][random.below(4) as usize];
+        let bytes = random.between(1, bytes);
+        match random.below(10) {
+            0 => format!("stream {task} {} 0", bytes / 10),
+            1 | 2 => format!("pour {task} {bytes} 0"),
+            3..6 => format!("stream {task} {bytes} {}", random.between(1, STREAMED_LINES_MAX)),
+            _ => format!("pour {task} {} {}", bytes * 5, random.between(1, STREAMED_LINES_MAX)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hoptree_core::{Exit, NodeId};
 
-use crate::checks::Command;
+use crate::checks::{Command, MARK};
 use crate::network::{Event, MS, Moment, name};
 use crate::process::{CONTROL, Pid};
 use crate::story::Story;
@@ -40,6 +40,7 @@ pub fn on_the_tree(story: &mut Story) {
     scarcity(story, &living);
     silence(story, &living);
     tasks(story, &living);
+    folds(story, &living);
     let places = places(story, &living);
     shape(story, &places);
     creations(story, &living);
@@ -194,6 +195,21 @@ fn tasks(story: &mut Story, living: &BTreeMap<NodeId, Pid>) {
     if count != living.len() {
         let all = living.len();
         story.checks().fail(format!("{count} of {all} living nodes answer a command for all"));
+    }
+}
+
+/// Equal answers of all are one group.
+fn folds(story: &mut Story, living: &BTreeMap<NodeId, Pid>) {
+    for bytes in [100, 60_000, 70_000] {
+        let task = story.task();
+        let answers = story.ask([format!("exec --fold * same {task} 1 {bytes}"), MARK.to_owned()]);
+        let answered = answers.iter().filter(|(_, answer)| answer.starts_with("Ok:")).count();
+        let (groups, all) = (std::mem::take(&mut story.checks().groups), living.len());
+        // Those that do not live are another one.
+        let is_one = all == 0 || groups.contains(&all);
+        if answered != all || groups.len() > 2 || !is_one {
+            story.checks().fail(format!("{all} nodes in peace are folded to {groups:?}"));
+        }
     }
 }
 

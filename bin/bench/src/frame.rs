@@ -40,6 +40,7 @@ impl Pair {
                 timeout: PATIENCE,
                 order: Order::Input,
                 nodes_max: usize::MAX,
+                records: false,
                 commands: commands.clone(),
             },
         );

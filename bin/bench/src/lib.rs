@@ -77,8 +77,8 @@ pub const HELPERS: [Helper; 5] =
 ///
 /// When something is asked for that this build or this system has not.
 pub fn run(options: &Options, rustc: &str) -> Result<Ending, Failure> {
-    match &options.task {
-        Some(options::Task::Compare { before, after }) => {
+    match &options.analysis {
+        Some(options::Analysis::Compare { before, after }) => {
             print(&compare::files(before, after)?).map(Ending::Status)
         }
         None => measure(options, rustc),

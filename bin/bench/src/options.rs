@@ -13,7 +13,7 @@ use super::measure::Measure;
 pub struct Options {
     /// What to do with figures instead.
     #[command(subcommand)]
-    pub task: Option<Task>,
+    pub analysis: Option<Analysis>,
 
     /// What to measure, in turn [default: all there is]
     #[arg(long = "measure", value_name = "NAME,...", value_delimiter = ',')]
@@ -55,7 +55,7 @@ pub struct Options {
 
 /// What can be done with figures.
 #[derive(Debug, Subcommand)]
-pub enum Task {
+pub enum Analysis {
     /// Say what has changed from one benchmark to another.
     Compare {
         /// What `--json` has written.

@@ -53,6 +53,7 @@ impl Tree {
                 timeout: PATIENCE,
                 order,
                 nodes_max: usize::MAX,
+                records: false,
                 commands: setting.commands.clone(),
             },
         );

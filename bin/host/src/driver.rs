@@ -2,15 +2,15 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use hoptree_core::{
-    Birth, Event, Input, Inspection, Life, LinkId, Node, Output, SendError, Time, Transport,
-    TransportError,
+    Birth, Event, Input, Inspection, Life, LinkId, Node, Output, Record, SendError, Time,
+    Transport, TransportError,
 };
 use hoptree_system::{require_descriptors, require_memory};
 
-use crate::offload::Offload;
+use crate::offload::{News, Offload};
 use crate::process::{ChildProcesses, Reaped, inspect};
 use crate::signals::Signals;
 
@@ -35,6 +35,10 @@ const DESCRIPTORS_KEPT: usize = 12;
 
 /// How much memory is left alone by those who start children, in bytes: to let one in takes less.
 const MEMORY_KEPT: usize = 4 * 1024 * 1024;
+
+/// How long blocking jobs may take to stop once the control node is gone: two seconds until they kill a
+/// program that they run, and some for a machine that is busy.
+const STOP_TIME_MAX: Duration = Duration::from_millis(2_500);
 
 /// How long the end waits for the last frames to leave.
 const FINISH_TIME_MAX: Duration = Duration::from_millis(500);
@@ -63,6 +67,7 @@ pub struct Driver<N> {
     /// then must be heard first.
     inspected: Vec<(LinkId, Inspection)>,
     printed: Vec<u8>,
+    records: Vec<Record>,
     done: bool,
 }
 
@@ -84,6 +89,8 @@ impl<N: Node> Driver<N> {
         signals: Signals,
     ) -> Driver<N> {
         let offload = Offload::new(transport.waker());
+        let stop_jobs = offload.stopper();
+        signals.do_last(move || stop_jobs(STOP_TIME_MAX));
         Driver {
             node,
             transport,
@@ -98,6 +105,7 @@ impl<N: Node> Driver<N> {
             spawns: VecDeque::new(),
             inspected: Vec::new(),
             printed: Vec::new(),
+            records: Vec::new(),
             done: false,
         }
     }
@@ -122,6 +130,14 @@ impl<N: Node> Driver<N> {
         &mut self.printed
     }
 
+    /// The records of the commands that have ended since the last call, and when each began.
+    pub fn take_records(&mut self) -> Vec<(SystemTime, Record)> {
+        let (records, now, today) =
+            (mem::take(&mut self.records), self.clock.now(), SystemTime::now());
+        let began = |record: &Record| today.checked_sub(now.since(record.started)).unwrap_or(today);
+        records.into_iter().map(|record| (began(&record), record)).collect()
+    }
+
     /// Begins a turn: waits, and feeds what has happened to links and processes. The time of the
     /// turn is that of the end of the wait.
     ///
@@ -130,7 +146,8 @@ impl<N: Node> Driver<N> {
     /// When the transport can't go on. Finish the driver then.
     pub fn wait(&mut self, patience: Patience) -> Result<(), TransportError> {
         let inspected = mem::take(&mut self.inspected);
-        let is_expected = !self.spawns.is_empty() || !inspected.is_empty();
+        let has_news = self.offload.has_news() && self.node.has_room_for_outcomes();
+        let is_expected = has_news || !self.spawns.is_empty() || !inspected.is_empty();
         let until = if patience == Patience::Look || is_expected {
             Some(self.clock.0)
         } else {
@@ -147,13 +164,26 @@ impl<N: Node> Driver<N> {
         if self.signals.take_child() || late {
             self.reap();
         }
-        for (call, outcome) in self.offload.take_done() {
-            self.feed(Input::JobDone(call, outcome));
-        }
+        self.feed_jobs();
         for (link, seen) in inspected {
             self.feed(Input::Inspected(link, seen));
         }
         Ok(())
+    }
+
+    /// Tells the node what has come of jobs, if that finds its way on.
+    fn feed_jobs(&mut self) {
+        if !self.node.has_room_for_outcomes() {
+            return;
+        }
+        for news in self.offload.take_news() {
+            match news {
+                News::Output(call, stream, bytes) => {
+                    self.feed(Input::JobOutput(call, stream, &bytes));
+                }
+                News::Done(call, kind, outcome) => self.feed(Input::JobDone(call, kind, outcome)),
+            }
+        }
     }
 
     /// Tells the node something, at the time of this turn.
@@ -257,6 +287,7 @@ impl<N: Node> Driver<N> {
             // Seldom more than one a turn, and perhaps long.
             Output::Print(text) if self.printed.is_empty() => self.printed = text,
             Output::Print(text) => self.printed.extend_from_slice(&text),
+            Output::Record(record) => self.records.push(record),
             Output::Exit => self.done = true,
         }
     }
@@ -415,6 +446,7 @@ mod tests {
             directory: "/nonexistent/hoptree".into(),
             timeout: Duration::from_secs(5),
             logs: LogConfig::default(),
+            descriptors: None,
         };
         Driver::new(node, Box::new(transport), ChildProcesses::new(heritage), Signals::default())
     }

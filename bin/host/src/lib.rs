@@ -4,6 +4,7 @@
 //! The program above has a console, or something else that is the control node, and calls [`Driver`];
 //! what is a compute node here calls [`node::main`]. Start reading at `driver.rs`.
 
+pub mod logfile;
 pub mod logging;
 pub mod node;
 pub mod process;
@@ -15,7 +16,6 @@ pub mod writer;
 mod driver;
 mod ending;
 mod failure;
-mod logfile;
 mod offload;
 mod panic;
 mod signals;
@@ -25,7 +25,7 @@ pub use driver::{Driver, LINES_PER_TURN_MAX, Patience};
 pub use ending::Ending;
 pub use failure::{Failure, tell};
 pub use node::Helper;
-pub use signals::Signals;
+pub use signals::{Signals, signal_number};
 pub use stdout::print;
 
 /// Prepares this process: what was done to it, or left out, when it was started has no bearing on it. Comes

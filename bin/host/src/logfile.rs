@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use memchr::memrchr;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 
 use crate::failure::tell;
 
@@ -39,7 +41,19 @@ impl LogFile {
     ///
     /// When it can't be made.
     pub fn make(&mut self) -> io::Result<()> {
-        self.open = Some(File::options().append(true).create(true).open(&self.path)?);
+        // To open a pipe that nobody reads would wait for a reader.
+        let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = File::options();
+        let options = options.append(true).create(true).custom_flags(nonblocking);
+        let file = options.open(&self.path).map_err(|error| match error.raw_os_error() {
+            Some(code) if code == Errno::NXIO.raw_os_error() => {
+                io::Error::other("it is a pipe that nobody reads")
+            }
+            _ => error,
+        })?;
+        let flags = fcntl_getfl(&file)?;
+        fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+        self.open = Some(file);
         Ok(())
     }
 
@@ -116,6 +130,8 @@ fn found<T>(done: io::Result<T>) -> io::Result<Option<T>> {
 mod tests {
     use std::path::Path;
 
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
     use super::*;
 
     /// A directory of its own for a test.
@@ -146,6 +162,17 @@ mod tests {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
+    }
+
+    /// It would wait for ever, and nothing would be said.
+    #[test]
+    fn a_pipe_that_nobody_reads_is_refused() {
+        let scratch = Scratch::new("pipe");
+        let path = scratch.path("pipe");
+        let (kind, mode) = (FileType::Fifo, Mode::RUSR | Mode::WUSR);
+        mknodat(CWD, &path, kind, mode, 0).unwrap();
+        let error = log(&path).make().unwrap_err();
+        assert_eq!(error.to_string(), "it is a pipe that nobody reads");
     }
 
     fn log(path: &Path) -> LogFile {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use hoptree_core::{Address, Birth, LEFT_BEHIND_STATUS, Registry, Time, Worker, WorkerConfig};
+use hoptree_system::inherit_original_limit;
 
 use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
@@ -28,6 +29,7 @@ pub fn main(helpers: &[Helper]) -> ExitCode {
         Ok(None) => return ExitCode::FAILURE,
         Err(text) => return Failure::Usage(text).report(),
     };
+    inherit_original_limit(heritage.descriptors);
     let done = match role {
         Role::Node(birth) => run(birth, &parent, heritage),
         Role::Helper { name, argument } => help(helpers, &name, argument, &parent, heritage),

@@ -1,15 +1,28 @@
 //! Work of command modules, done beside the node in threads of less priority than its own.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{io, thread};
 
-use hoptree_core::{Failure, Job, RequestId, Waker};
-use hoptree_system::explain_thread;
+use hoptree_core::{BLOCKING_JOBS_MAX, Failure, Job, JobKind, RequestId, Stop, Stream, Waker};
+use hoptree_system::{explain_thread, require_memory};
 
 use crate::panic::guard;
 use crate::threads::named;
+
+/// How much memory is left alone by those who begin a blocking job, in bytes: it takes some hundred KiB,
+/// and the node must not run out of it.
+const JOB_BYTES: usize = 4 * 1024 * 1024;
+
+/// Virtual memory; pages that the thread does not touch cost nothing.
+const JOB_STACK_BYTES: usize = 512 * 1024;
+
+/// How much output of jobs may wait for the node to take it, in bytes. It takes none while its own way up
+/// is full.
+const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
 /// By how much a thread is nicer than the node, which has to relay and to beat meanwhile. That is
 /// about shares of time; how soon the node has a core again is a matter of giving way.
@@ -28,37 +41,76 @@ static THREADS_MAX: LazyLock<usize> =
 
 struct Pool {
     work: Mutex<Work>,
-    /// Whether anything is done that was not taken.
-    is_done: AtomicBool,
+    /// There is room for output again, or nobody wants some of it any more, or a blocking job has ended.
+    changed: Condvar,
+    /// Whether anything has come of jobs that was not taken.
+    has_news: AtomicBool,
     waker: Waker,
 }
 
 #[derive(Default)]
 struct Work {
-    /// Jobs that no thread has taken. Bounded by the control node's windows.
+    /// Computing jobs that no thread has taken. Bounded by the control node's windows.
     waiting: VecDeque<Job>,
     threads: usize,
+    /// What tells each blocking job to stop.
+    blocking: Vec<(RequestId, Stop)>,
     /// No job is begun for now.
     is_paused: bool,
-    /// What jobs have come to, for the node to take.
-    done: Vec<Done>,
+    /// What has come of jobs, for the node to take, and how many bytes of it are output.
+    news: Vec<News>,
+    output_bytes: usize,
 }
 
-/// A call, and its outcome.
-pub type Done = (RequestId, Result<String, Failure>);
+/// What comes of a job.
+#[derive(Debug, PartialEq, Eq)]
+pub enum News {
+    /// Output of its call.
+    Output(RequestId, Stream, Vec<u8>),
+    /// The outcome of its call, after all its output.
+    Done(RequestId, JobKind, Result<String, Failure>),
+}
 
 impl Offload {
     /// No work yet. The waker is used whenever some is done.
     pub fn new(waker: Waker) -> Offload {
-        let (work, is_done) = (Mutex::default(), AtomicBool::new(false));
-        Offload { pool: Arc::new(Pool { work, is_done, waker }), is_paused: false }
+        let (work, changed) = (Mutex::default(), Condvar::new());
+        let pool = Pool { work, changed, has_news: AtomicBool::new(false), waker };
+        Offload { pool: Arc::new(pool), is_paused: false }
     }
 
     /// Has a job done, now or when a thread is free.
     pub fn begin(&self, job: Job) {
         let mut work = self.pool.lock();
-        work.waiting.push_back(job);
-        self.start_threads(&mut work, 1);
+        match job.kind() {
+            JobKind::Blocking => self.begin_blocking(&mut work, job),
+            JobKind::Computing => {
+                work.waiting.push_back(job);
+                self.start_threads(&mut work, 1);
+            }
+        }
+    }
+
+    fn begin_blocking(&self, work: &mut Work, job: Job) {
+        let (call, stop) = (job.call(), job.stop().clone());
+        if work.blocking.len() >= BLOCKING_JOBS_MAX {
+            let why =
+                format!("this node runs {BLOCKING_JOBS_MAX} of these already, which is the most");
+            return self.pool.tell(work, News::Done(call, JobKind::Blocking, Err(Failure(why))));
+        }
+        let pool = Arc::clone(&self.pool);
+        let started = require_memory(JOB_BYTES).map_err(cant_start).and_then(|()| {
+            let thread = named("job").stack_size(JOB_STACK_BYTES);
+            let started = thread.spawn(move || pool.run_blocking(job));
+            started.map_err(|error| cant_start(explain_thread(&error)))
+        });
+        match started {
+            Ok(_) => work.blocking.push((call, stop)),
+            Err(failure) => {
+                let failure = Err(failure);
+                self.pool.tell(work, News::Done(call, JobKind::Blocking, failure));
+            }
+        }
     }
 
     /// Whether to begin no further job for now. Those under way go on.
@@ -80,25 +132,43 @@ impl Offload {
                 Ok(()) => work.threads += 1,
                 Err(_) if work.threads > 0 => return,
                 Err(error) => {
-                    let failure =
-                        Failure(format!("can't start a thread: {}", explain_thread(&error)));
-                    let calls = work.waiting.drain(..).map(|job| job.call());
-                    work.done.extend(calls.map(|call| (call, Err(failure.clone()))));
-                    self.pool.is_done.store(true, Ordering::Release);
-                    return self.pool.waker.wake();
+                    let failure = cant_start(explain_thread(&error));
+                    for job in std::mem::take(&mut work.waiting) {
+                        let (call, failure) = (job.call(), Err(failure.clone()));
+                        self.pool.tell(work, News::Done(call, JobKind::Computing, failure));
+                    }
+                    return;
                 }
             }
         }
     }
 
-    /// What has been done since this was last called.
-    pub fn take_done(&self) -> Vec<Done> {
-        if !self.pool.is_done.swap(false, Ordering::Acquire) {
+    /// What stops all blocking jobs, from another thread, and waits until they have returned or this
+    /// long has passed.
+    pub fn stopper(&self) -> impl Fn(Duration) + Send + 'static {
+        let pool = Arc::clone(&self.pool);
+        move |at_most| pool.stop_blocking(at_most)
+    }
+
+    /// Whether there is anything for [`Offload::take_news`].
+    pub fn has_news(&self) -> bool {
+        self.pool.has_news.load(Ordering::Acquire)
+    }
+
+    /// What has come of jobs since this was last called.
+    pub fn take_news(&self) -> Vec<News> {
+        if !self.pool.has_news.swap(false, Ordering::Acquire) {
             return Vec::new();
         }
         let mut work = self.pool.lock();
-        std::mem::take(&mut work.done)
+        work.output_bytes = 0;
+        self.pool.changed.notify_all();
+        std::mem::take(&mut work.news)
     }
+}
+
+fn cant_start(why: impl Display) -> Failure {
+    Failure(format!("can't start a thread: {why}"))
 }
 
 fn start(pool: &Arc<Pool>) -> io::Result<()> {
@@ -112,18 +182,59 @@ impl Pool {
     }
 
     /// Does what there is, and returns when nothing waits.
-    fn run_jobs(&self) {
+    fn run_jobs(self: &Arc<Self>) {
         if let Err(error) = rustix::process::nice(NICENESS) {
             log::debug!("work has the node's own priority: {error}");
         }
         while let Some(job) = self.next() {
-            let call = job.call();
-            let outcome = guard(|| job.run(thread::yield_now))
-                .unwrap_or_else(|_| Err(Failure::from("the work has panicked")));
-            let mut work = self.lock();
-            work.done.push((call, outcome));
-            drop(work);
-            self.is_done.store(true, Ordering::Release);
+            self.run(job);
+        }
+    }
+
+    fn run_blocking(self: &Arc<Self>, job: Job) {
+        let call = job.call();
+        self.run(job);
+        self.lock().blocking.retain(|(other, _)| *other != call);
+        self.changed.notify_all();
+    }
+
+    fn run(self: &Arc<Self>, job: Job) {
+        let (call, kind, stop) = (job.call(), job.kind(), job.stop().clone());
+        let pool = Arc::clone(self);
+        stop.notify(move || pool.wake_blocked());
+        let deliver = |stream, bytes: &[u8]| self.deliver(call, &stop, stream, bytes);
+        let outcome = guard(|| job.run(thread::yield_now, &deliver))
+            .unwrap_or_else(|_| Err(Failure::from("the work has panicked")));
+        self.tell(&mut self.lock(), News::Done(call, kind, outcome));
+    }
+
+    /// Has those look again who wait for room.
+    fn wake_blocked(&self) {
+        // Whoever looks has the lock, and so does not miss this.
+        let _work = self.lock();
+        self.changed.notify_all();
+    }
+
+    fn stop_blocking(&self, at_most: Duration) {
+        let stops: Vec<_> = self.lock().blocking.iter().map(|(_, stop)| stop.clone()).collect();
+        stops.iter().for_each(Stop::want);
+        self.changed.notify_all();
+        let is_any = |work: &mut Work| !work.blocking.is_empty();
+        drop(self.changed.wait_timeout_while(self.lock(), at_most, is_any));
+    }
+
+    /// Hands output to the node, once it has taken what came before.
+    fn deliver(&self, call: RequestId, stop: &Stop, stream: Stream, bytes: &[u8]) {
+        let is_full = |work: &mut Work| work.output_bytes >= OUTPUT_BYTES_MAX && !stop.is_wanted();
+        let waited = self.changed.wait_while(self.lock(), is_full);
+        let mut work = waited.unwrap_or_else(PoisonError::into_inner);
+        work.output_bytes += bytes.len();
+        self.tell(&mut work, News::Output(call, stream, bytes.to_vec()));
+    }
+
+    fn tell(&self, work: &mut Work, news: News) {
+        work.news.push(news);
+        if !self.has_news.swap(true, Ordering::Release) {
             self.waker.wake();
         }
     }
@@ -146,7 +257,7 @@ mod tests {
     use super::*;
 
     fn job(call: u64, work: impl FnOnce() -> Result<String, Failure> + Send + 'static) -> Job {
-        Job::new(RequestId(call), move |_| work())
+        Job::new(RequestId(call), JobKind::Computing, move |_| work())
     }
 
     #[test]
@@ -168,11 +279,17 @@ mod tests {
         let mut done = Vec::new();
         while done.len() < 50 {
             wakes.recv_timeout(Duration::from_secs(60)).unwrap();
-            done.extend(offload.take_done());
+            done.extend(offload.take_news());
         }
-        done.sort();
-        assert_eq!(done[0], (RequestId(0), Ok("released".to_owned())));
-        assert_eq!(done[49], (RequestId(49), Ok("49".to_owned())));
+        let call = |news: &News| match news {
+            News::Output(call, ..) | News::Done(call, ..) => *call,
+        };
+        done.sort_by_key(call);
+        assert_eq!(
+            done[0],
+            News::Done(RequestId(0), JobKind::Computing, Ok("released".to_owned()))
+        );
+        assert_eq!(done[49], News::Done(RequestId(49), JobKind::Computing, Ok("49".to_owned())));
         while offload.pool.work.lock().unwrap().threads > 0 {
             thread::yield_now();
         }
@@ -185,7 +302,10 @@ mod tests {
         offload.begin(job(1, || panic!("on purpose")));
         wakes.recv_timeout(Duration::from_secs(60)).unwrap();
         let failure = Failure::from("the work has panicked");
-        assert_eq!(offload.take_done(), [(RequestId(1), Err(failure))]);
+        assert_eq!(
+            offload.take_news(),
+            [News::Done(RequestId(1), JobKind::Computing, Err(failure))]
+        );
     }
 
     #[test]
@@ -201,7 +321,7 @@ mod tests {
         let mut done = Vec::new();
         while done.len() < 10 {
             wakes.recv_timeout(Duration::from_secs(60)).unwrap();
-            done.extend(offload.take_done());
+            done.extend(offload.take_news());
         }
     }
 }

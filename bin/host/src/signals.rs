@@ -4,8 +4,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hoptree_core::Waker;
@@ -23,26 +23,43 @@ use crate::threads::named;
 /// signal a process, and then its group.
 const ECHO_TIME: Duration = Duration::from_millis(100);
 
+/// Where a SIGINT cancels, a second one within this time ends the program.
+const INSISTENCE_TIME: Duration = Duration::from_secs(1);
+
 /// Virtual memory; pages that the thread does not touch cost nothing.
 const STACK_BYTES: usize = 64 * 1024;
 
+/// The highest number of a signal on any system.
+const SIGNAL_MAX: i32 = 127;
+
+/// The number of the signal with this name, such as SIGTERM.
+pub fn signal_number(name: &str) -> Option<i32> {
+    (1..=SIGNAL_MAX).find(|number| low_level::signal_name(*number) == Some(name))
+}
+
 /// The signals that have come. The thread that waits for them sets a flag and wakes the loop; the
 /// flags bound what can pile up.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Signals(Arc<Flags>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Flags {
     child: AtomicBool,
     interrupt: AtomicI32,
+    /// Whether a SIGINT cancels before one ends the program.
+    interrupt_cancels: AtomicBool,
+    cancel: AtomicBool,
+    last_deed: Mutex<Option<LastDeed>>,
 }
+
+type LastDeed = Box<dyn FnOnce() + Send>;
 
 impl Signals {
     /// Watches, at the control node, for the end of children and for the user's wish to end. A signal
     /// that was ignored when the program was started, as nohup has it, stays ignored.
     ///
-    /// The second SIGINT, SIGTERM or SIGHUP ends the process at once, whatever its loop is doing; the
-    /// lifeline then ends the tree. `restore` is done before that.
+    /// The second SIGINT, SIGTERM or SIGHUP that asks for an end ends the process at once, whatever its
+    /// loop is doing; the lifeline then ends the tree. `restore` is done before that.
     ///
     /// # Errors
     ///
@@ -54,8 +71,8 @@ impl Signals {
     }
 
     /// Watches, at a compute node, for the end of children, and for that of the control node, which
-    /// ends this process at once: nothing in it could be worth waiting for, and a destructor might
-    /// hang. Whoever goes last leaves nothing in the tree's directory.
+    /// ends this process at once, after what [`Signals::do_last`] wants: nothing else in it could be worth
+    /// waiting for, and a destructor might hang. Whoever goes last leaves nothing in the tree's directory.
     ///
     /// # Errors
     ///
@@ -68,6 +85,15 @@ impl Signals {
         Signals::watch(&[SIGCHLD], Some((lifeline, directory)), waker, || ())
     }
 
+    /// Has `deed` done before the process ends since the control node is gone. It may take a moment.
+    pub fn do_last(&self, deed: impl FnOnce() + Send + 'static) {
+        *self.0.last_deed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(deed));
+    }
+
+    fn take_last_deed(&self) -> Option<LastDeed> {
+        self.0.last_deed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Whether a child may have ended since this was last asked.
     pub fn take_child(&self) -> bool {
         self.0.child.swap(false, Ordering::Acquire)
@@ -76,6 +102,16 @@ impl Signals {
     /// The first signal that asked the program to end.
     pub fn interrupt(&self) -> Option<i32> {
         Some(self.0.interrupt.load(Ordering::Acquire)).filter(|signal| *signal != 0)
+    }
+
+    /// Says whether a SIGINT only cancels, unless it comes within a second of another.
+    pub fn set_interrupt_cancels(&self, cancels: bool) {
+        self.0.interrupt_cancels.store(cancels, Ordering::Release);
+    }
+
+    /// Whether a SIGINT that cancels has come since this was last asked.
+    pub fn take_cancel(&self) -> bool {
+        self.0.cancel.swap(false, Ordering::Acquire)
     }
 
     fn watch(
@@ -88,9 +124,15 @@ impl Signals {
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, wanted)?;
         // A child may have ended before the handler stood.
         let signals = Signals(Arc::new(Flags { child: AtomicBool::new(true), ..Flags::default() }));
-        let signals_of = signals.clone();
-        let watcher =
-            Watcher { signals: signals_of, delivery, lifeline, waker, restore, interrupted: None };
+        let watcher = Watcher {
+            signals: signals.clone(),
+            delivery,
+            lifeline,
+            waker,
+            restore,
+            cancelled: None,
+            interrupted: None,
+        };
         named("signals").stack_size(STACK_BYTES).spawn(move || watcher.run())?;
         Ok(signals)
     }
@@ -105,7 +147,28 @@ struct Watcher {
     waker: Waker,
     /// What must be done before the process ends at once.
     restore: fn(),
+    cancelled: Option<Instant>,
     interrupted: Option<Instant>,
+}
+
+/// What a SIGINT does.
+#[derive(Debug, PartialEq, Eq)]
+enum Interrupt {
+    Cancels,
+    /// Nothing: it is an echo.
+    Echoes,
+    Ends,
+}
+
+impl Interrupt {
+    /// What one does that comes this long after the last that cancelled, where a first one cancels.
+    fn after(cancelled: Option<Duration>) -> Interrupt {
+        match cancelled {
+            Some(ago) if ago < ECHO_TIME => Interrupt::Echoes,
+            Some(ago) if ago < INSISTENCE_TIME => Interrupt::Ends,
+            _ => Interrupt::Cancels,
+        }
+    }
 }
 
 impl Watcher {
@@ -130,6 +193,9 @@ impl Watcher {
             && fds.get(1).is_some_and(|lifeline| !lifeline.revents().is_empty())
             && let Some((_, directory)) = &self.lifeline
         {
+            if let Some(deed) = self.signals.take_last_deed() {
+                deed();
+            }
             remove_directory(directory);
             low_level::exit(0);
         }
@@ -145,10 +211,28 @@ impl Watcher {
                 die_by(signal);
             }
         } else {
-            self.interrupted = Some(Instant::now());
-            flags.interrupt.store(signal, Ordering::Release);
+            match self.effect(signal) {
+                Interrupt::Cancels => {
+                    self.cancelled = Some(Instant::now());
+                    flags.cancel.store(true, Ordering::Release);
+                }
+                Interrupt::Echoes => {}
+                Interrupt::Ends => {
+                    self.interrupted = Some(Instant::now());
+                    flags.interrupt.store(signal, Ordering::Release);
+                }
+            }
         }
         self.waker.wake();
+    }
+
+    /// What a signal does that asks for an end.
+    fn effect(&self, signal: i32) -> Interrupt {
+        if signal == SIGINT && self.signals.0.interrupt_cancels.load(Ordering::Acquire) {
+            Interrupt::after(self.cancelled.map(|cancelled| cancelled.elapsed()))
+        } else {
+            Interrupt::Ends
+        }
     }
 }
 
@@ -170,5 +254,20 @@ mod tests {
         wakes.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(signals.interrupt(), Some(SIGHUP));
         assert!(!signals.take_child());
+    }
+
+    #[test]
+    fn a_signal_is_known_by_its_name() {
+        assert_eq!(signal_number("SIGTERM"), Some(SIGTERM));
+        assert_eq!(signal_number("TERM"), None);
+    }
+
+    #[test]
+    fn an_interrupt_cancels_and_a_second_one_soon_after_ends() {
+        let after = |ms| Interrupt::after(Some(Duration::from_millis(ms)));
+        assert_eq!(Interrupt::after(None), Interrupt::Cancels);
+        assert_eq!((after(0), after(99)), (Interrupt::Echoes, Interrupt::Echoes));
+        assert_eq!((after(100), after(999)), (Interrupt::Ends, Interrupt::Ends));
+        assert_eq!((after(1_000), after(60_000)), (Interrupt::Cancels, Interrupt::Cancels));
     }
 }

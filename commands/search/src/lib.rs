@@ -73,7 +73,7 @@ impl Command for Search {
         let text = match text.strip_prefix('@') {
             Some(path) if !path.starts_with('@') => {
                 let (path, pattern) = (path.to_owned(), pattern.to_owned());
-                return Ok(cx.offload(call.id, move |stop| in_file(&path, &pattern, stop)));
+                return Ok(cx.offload(call.id, move |job| in_file(&path, &pattern, job.stop())));
             }
             Some(text) => text,
             None => text,
@@ -82,7 +82,7 @@ impl Command for Search {
             return Ok(at_once(text, pattern)?.into());
         }
         let (text, pattern) = (text.to_owned(), pattern.to_owned());
-        Ok(cx.offload(call.id, move |stop| in_text(&text, &pattern, stop)))
+        Ok(cx.offload(call.id, move |job| in_text(&text, &pattern, job.stop())))
     }
 }
 

@@ -47,7 +47,7 @@ impl Command for Sum {
             return Ok(sum(count, &call.args, &Stop::default())?.into());
         }
         let text = text.to_owned();
-        Ok(cx.offload(call.id, move |stop| sum(count, &Args::parse(&text)?, stop)))
+        Ok(cx.offload(call.id, move |job| sum(count, &Args::parse(&text)?, job.stop())))
     }
 }
 

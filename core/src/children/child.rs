@@ -1,12 +1,18 @@
 //! One child, and the link to it.
 
+use std::borrow::Cow;
+
 use super::turn::Turn;
 use crate::link::Link;
-use crate::wire::{Malformed, Message, Messages};
+use crate::wire::{Malformed, Message, Messages, REDUCED_BYTES_MAX};
 use crate::{Life, Output, Place, Time};
 
 /// When this much waits for a child, it is not told any more that what it says leads nowhere.
 pub(super) const OBJECTIONS_BYTES_MAX: usize = 64 * 1024;
+
+/// The longest thing that is put together from pieces, in bytes: a value, and the requests of all nodes of
+/// a tree of any size.
+const ASSEMBLED_BYTES_MAX: usize = REDUCED_BYTES_MAX + 1024 * 1024;
 
 /// A child, or an orphan that may become one.
 #[derive(Debug)]
@@ -18,11 +24,33 @@ pub(super) struct Child {
     is_touched: bool,
     /// What this turn has queued for it, in bytes of requests.
     turn_bytes: usize,
+    /// The pieces that have come of something reduced, of which others are still to come.
+    pieces: Option<Vec<u8>>,
 }
 
 impl Child {
     pub fn new(place: Place, pid: u32, link: Link) -> Child {
-        Child { place, pid, link, is_touched: false, turn_bytes: 0 }
+        Child { place, pid, link, is_touched: false, turn_bytes: 0, pieces: None }
+    }
+
+    /// Takes in something reduced, or a piece of it. Returns it when it is whole.
+    pub fn assemble<'m>(
+        &mut self,
+        message: &Message<'m>,
+    ) -> Result<Option<Cow<'m, [u8]>>, Malformed> {
+        let flags = message.flags;
+        if flags.is_whole() {
+            return Ok(Some(Cow::Borrowed(message.body)));
+        }
+        let pieces = match flags.is_first() {
+            true => self.pieces.insert(Vec::new()),
+            false => self.pieces.as_mut().ok_or(Malformed("a piece of nothing that has begun"))?,
+        };
+        pieces.extend_from_slice(message.body);
+        if pieces.len() > ASSEMBLED_BYTES_MAX {
+            return Err(Malformed("more in pieces than may be reduced"));
+        }
+        Ok(if flags.is_last() { self.pieces.take().map(Cow::Owned) } else { None })
     }
 
     /// Who it is and where it hangs.

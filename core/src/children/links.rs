@@ -8,6 +8,7 @@ use super::child::Child;
 use super::complaints::Complaints;
 use super::ending::{END_GRACE, send_shutdown};
 use super::processes::Processes;
+use super::reducer::Reducer;
 use super::relay::Relay;
 use super::reports;
 use super::turn::Turn;
@@ -88,6 +89,16 @@ impl Links {
     /// A life is about to come about below this very node, with this mark.
     pub fn expect(&mut self, life: Life, mark: Proof) {
         self.relay.expect(life, self.own, mark);
+    }
+
+    /// As [`Relay::reducer_mut`].
+    pub fn reducer_mut(&mut self) -> &mut Reducer {
+        self.relay.reducer_mut()
+    }
+
+    /// As [`Relay::take_delays`].
+    pub fn take_delays(&mut self) -> Vec<(Life, Duration)> {
+        self.relay.take_delays()
     }
 
     /// As [`Relay::forward`].

@@ -60,6 +60,8 @@ enum End {
 struct Ending {
     /// When it is killed, if it has not ended by itself.
     kill_at: Option<Time>,
+    /// It has asked for more time, and has it.
+    is_delayed: bool,
     /// By when it must be gone; it is not waited for any longer.
     gone_by: Option<Time>,
     /// The request that wants to know of its end.
@@ -125,7 +127,8 @@ impl Processes {
         let gone_by = Some(kill_at + GONE_WITHIN);
         let kill_at = (end != End::Told).then_some(kill_at);
         let request = Some(request);
-        *process = Process::Ending(Ending { kill_at, gone_by, request, end, left: None });
+        let ending = Ending { kill_at, gone_by, request, end, ..Ending::default() };
+        *process = Process::Ending(ending);
         true
     }
 
@@ -180,6 +183,19 @@ impl Processes {
             }
         }
         out.push(Output::Kill(life));
+    }
+
+    /// A process that must end needs until then. Says whether this node, which must end itself, waits for
+    /// it.
+    pub fn delay(&mut self, life: Life, until: Time) -> bool {
+        let Some(Process::Ending(ending)) = self.by_life.get_mut(&life) else { return false };
+        // A compromised one would live for ever.
+        if std::mem::replace(&mut ending.is_delayed, true) {
+            return false;
+        }
+        ending.kill_at = ending.kill_at.map(|kill_at| kill_at.max(until));
+        ending.gone_by = ending.gone_by.map(|gone_by| gone_by.max(until + LEFT_WITHIN));
+        self.is_end
     }
 
     /// A process could not be started.

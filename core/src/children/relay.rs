@@ -2,13 +2,17 @@
 //! down to all below, and what children say goes up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::child::Child;
+use super::reducer::Reducer;
 use super::reports::{self, Reports};
 use super::turn::Turn;
 use crate::router::{Hop, News, RouteTable, Router};
-use crate::wire::{Create, Fan, Kind, Malformed, Message, Messages, NO_REQUEST, Status, Up};
-use crate::{Life, LinkId, Place, Proof, Proved};
+use crate::wire::{
+    Create, Fan, Flags, Kind, Malformed, Message, Messages, NO_REQUEST, Status, Terms, Up,
+};
+use crate::{Life, LinkId, Place, Proof, Proved, RequestId};
 
 /// The children of one node, and the routes to all below them.
 #[derive(Debug)]
@@ -16,12 +20,20 @@ pub(super) struct Relay {
     /// Those whose hello was accepted.
     children: BTreeMap<LinkId, Child>,
     routes: RouteTable,
+    reducer: Reducer,
+    /// The children that have said how much longer they need to end.
+    delays: Vec<(Life, Duration)>,
 }
 
 impl Relay {
     /// The relay of the node whose life is `own`.
     pub fn new(own: Life) -> Relay {
-        Relay { children: BTreeMap::new(), routes: RouteTable::new(own) }
+        Relay {
+            children: BTreeMap::new(),
+            routes: RouteTable::new(own),
+            reducer: Reducer::default(),
+            delays: Vec::new(),
+        }
     }
 
     /// How many children are linked.
@@ -83,8 +95,10 @@ impl Relay {
         let mut child = self.children.remove(&link)?;
         child.forget_in(turn);
         for (request, life) in child.link_mut().take_pending(|_| true) {
+            self.reducer.answered(request);
             up(Message::answer(life, request, Status::Unavailable, &[]));
         }
+        self.reducer.forget_link(link);
         let life = child.life();
         reports::forgotten(life, &self.routes.forget(life, link), up);
         Some(child.place())
@@ -92,7 +106,7 @@ impl Relay {
 
     /// Passes a request on towards its node, or answers that there is no route to it.
     pub fn forward(&mut self, message: &Message<'_>, turn: &mut Turn, up: &mut Up<'_>) {
-        let begins = message.flags.is_first() && message.kind != Kind::Take;
+        let begins = message.flags.is_first() && !message.kind.follows_request();
         let child = self.link_to(message.life).and_then(|link| self.children.get_mut(&link));
         // What belongs to an earlier message goes where that went, or nowhere: by another route there
         // would be a hole in it.
@@ -100,6 +114,9 @@ impl Relay {
             Some(child) => {
                 if begins && message.request != NO_REQUEST {
                     child.link_mut().expect_answer(message.request, message.life);
+                }
+                if begins && let Some(command) = command_folded(message.flags, message.body) {
+                    self.reducer.expect(command, message.request);
                 }
                 if message.kind == Kind::Create
                     && let Some(Create { life, seed, .. }) = message.decode()
@@ -119,11 +136,15 @@ impl Relay {
     /// Passes on a request for each of several nodes, as one message on each link, and answers for
     /// those to which there is no route.
     pub fn forward_fan(&mut self, fan: Fan<'_>, turn: &mut Turn, up: &mut Up<'_>) {
+        let command = command_folded(fan.flags(), fan.body);
         let mut by_link: BTreeMap<LinkId, Vec<_>> = BTreeMap::new();
         for (life, request) in fan.parts {
             match self.link_to(life).and_then(|link| self.children.get_mut(&link)) {
                 Some(child) => {
                     child.link_mut().expect_answer(request, life);
+                    if let Some(command) = command {
+                        self.reducer.expect(command, request);
+                    }
                     by_link.entry(child.link().id()).or_default().push((life, request));
                 }
                 None => up(Message::answer(life, request, Status::Unavailable, &[])),
@@ -143,11 +164,24 @@ impl Relay {
         up: &mut Up<'_>,
     ) -> Result<(), Malformed> {
         let Some(child) = self.children.get_mut(&link) else { return Ok(()) };
-        let mut reports = Reports::new(child, &mut self.routes, up);
+        let mut reports = Reports::new(child, &mut self.routes, &mut self.reducer, up);
         let read = messages.try_for_each(|message| reports.read(message?));
-        let rerouted = reports.rerouted();
+        let (rerouted, delay) = reports.end();
+        if let Some(delay) = delay {
+            self.delays.push((child.life(), delay));
+        }
         self.give_up_pending(rerouted, up);
         read
+    }
+
+    /// What is made less on its way up.
+    pub fn reducer_mut(&mut self) -> &mut Reducer {
+        &mut self.reducer
+    }
+
+    /// The children that have said, since the last call, how much longer they need to end.
+    pub fn take_delays(&mut self) -> Vec<(Life, Duration)> {
+        std::mem::take(&mut self.delays)
     }
 
     /// Answers what is pending for lives that are not reached any more by these links. The node
@@ -159,18 +193,25 @@ impl Relay {
             let Some(child) = self.children.get_mut(&link) else { continue };
             let is_rerouted = |life: Life| rerouted.binary_search(&(life, link)).is_ok();
             for (request, life) in child.link_mut().take_pending(is_rerouted) {
+                self.reducer.answered(request);
                 up(Message::answer(life, request, Status::Unavailable, &[]));
             }
         }
     }
 }
 
+/// The command that a request belongs to whose answers are folded.
+fn command_folded(flags: Flags, body: &[u8]) -> Option<RequestId> {
+    let terms = Some(body).filter(|_| flags.has_terms())?;
+    postcard::take_from_bytes::<Terms>(terms).ok()?.0.fold
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::link::Link;
-    use crate::wire::{self, Allowance};
-    use crate::{Incarnation, KEY_BYTES, NodeId, Output, RequestId, Secret, Seed, Time};
+    use crate::wire::{self, Allowance, Reduced, Value};
+    use crate::{Incarnation, KEY_BYTES, NodeId, Output, Secret, Seed, Time};
 
     const NOW: Time = Time::ZERO;
 
@@ -227,7 +268,13 @@ mod tests {
     fn a_fan_is_one_message_on_each_link() {
         let (mut relay, mut turn, mut told) = (relay(&[1, 2]), Turn::default(), Told::new());
         let parts = [1, 2, 3].map(|id| (life(id), RequestId(id.into()))).to_vec();
-        let fan = Fan { kind: Kind::Exec, allowance: Allowance::Large, parts, body: b"time" };
+        let fan = Fan {
+            kind: Kind::Exec,
+            allowance: Allowance::Large,
+            has_terms: false,
+            parts,
+            body: b"time",
+        };
         relay.forward_fan(fan, &mut turn, &mut note(&mut told));
         assert_eq!(told, [(Kind::Answer, 3, Status::Unavailable)]);
         assert_eq!((sent(&mut relay, 1), sent(&mut relay, 2)), (1, 1));
@@ -243,5 +290,33 @@ mod tests {
         assert_eq!(told, [answer, (Kind::Forget, 0, Status::Ok)]);
         assert_eq!((turn.links(), relay.count(), relay.link_of(life(1))), (&[][..], 0, None));
         assert_eq!(relay.link_to(life(1)), None);
+    }
+
+    /// What another child says of it makes no difference, or a compromised node could take answers away.
+    #[test]
+    fn equal_answers_to_a_folded_command_go_up_as_one() {
+        let (mut relay, mut turn) = (relay(&[1, 2, 3]), Turn::default());
+        let terms = wire::body(&Terms { timeout: None, fold: Some(RequestId(100)) });
+        for id in 1..=3 {
+            let flags = Flags::request(Allowance::Large).with_terms(true);
+            let request = Message { flags, body: &terms, ..exec(id, id.into()) };
+            relay.forward(&request, &mut turn, &mut |message| panic!("{message:?}"));
+        }
+        let mut say = |link: u64, message: &Message<'_>| {
+            let mut frame = vec![0; wire::FRAME_HEADER_BYTES];
+            message.encode(&mut frame);
+            let messages = wire::open(&frame).unwrap().1;
+            relay.read(LinkId(link), messages, &mut |message| panic!("{message:?}")).unwrap();
+        };
+        say(3, &Message::answer(life(1), RequestId(1), Status::Ok, b"forged"));
+        for (link, members, number) in [(1, vec![1], 0), (2, vec![1, 2], 7), (3, vec![1, 2], 8)] {
+            let members = members.into_iter().map(RequestId).collect();
+            let body = Reduced { members, value: Value::New(number, b"same") }.encode();
+            say(link, &Reduced::message(RequestId(100), &body));
+        }
+        let mut sent = Vec::new();
+        relay.reducer_mut().send(&mut |message| sent.push(message.body.to_vec()));
+        let members = vec![RequestId(1), RequestId(2)];
+        assert_eq!(sent, [Reduced { members, value: Value::New(0, b"same") }.encode()]);
     }
 }

@@ -1,9 +1,12 @@
 //! What goes up: what a child says, as far as it is believed and is news, and what its parent says
 //! of it.
 
+use std::time::Duration;
+
 use super::child::Child;
+use super::reducer::Reducer;
 use crate::router::{News, RouteTable, Router};
-use crate::wire::{self, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Status, Up};
+use crate::wire::{self, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Reduced, Status, Up};
 use crate::{Exit, Life, LinkId, Place, Proved, RequestId};
 
 /// How often the proofs of one frame are hashed at most, which takes about as long as it takes to
@@ -18,24 +21,29 @@ pub(crate) const LIVES_PER_MESSAGE: usize = 1_000;
 pub(super) struct Reports<'a, 'u> {
     child: &'a mut Child,
     routes: &'a mut RouteTable,
+    reducer: &'a mut Reducer,
     up: &'a mut Up<'u>,
     /// How often proofs of this frame may still be hashed.
     hashes_left: u64,
     rerouted: Vec<(Life, LinkId)>,
+    delay: Option<Duration>,
 }
 
 impl<'a, 'u> Reports<'a, 'u> {
     pub fn new(
         child: &'a mut Child,
         routes: &'a mut RouteTable,
+        reducer: &'a mut Reducer,
         up: &'a mut Up<'u>,
     ) -> Reports<'a, 'u> {
-        Reports { child, routes, up, hashes_left: HASHES_PER_FRAME_MAX, rerouted: Vec::new() }
+        let (hashes_left, rerouted) = (HASHES_PER_FRAME_MAX, Vec::new());
+        Reports { child, routes, reducer, up, hashes_left, rerouted, delay: None }
     }
 
-    /// Who is not reached any more by the link by which it was.
-    pub fn rerouted(self) -> Vec<(Life, LinkId)> {
-        self.rerouted
+    /// Who is not reached any more by the link by which it was, and how much longer the child needs to end,
+    /// if it has said so.
+    pub fn end(self) -> (Vec<(Life, LinkId)>, Option<Duration>) {
+        (self.rerouted, self.delay)
     }
 
     /// Passes on what the child says, as far as it is news above.
@@ -43,6 +51,10 @@ impl<'a, 'u> Reports<'a, 'u> {
         let link = self.child.link().id();
         let is_passed_on = match message.kind {
             Kind::Beat => false,
+            Kind::Delay => {
+                self.delay = Some(message.read()?);
+                false
+            }
             Kind::Answer => self.is_awaited(&message),
             Kind::Joined => {
                 let joined = message.read_about(|joined: &Joined| joined.at.place.life)?;
@@ -76,8 +88,14 @@ impl<'a, 'u> Reports<'a, 'u> {
             }
             Kind::Offer => {
                 message.read::<u64>()?;
-                self.is_wanted(&message)
+                let no = wire::body(&false);
+                self.is_wanted(&message, Kind::Take, &no)
             }
+            Kind::Reduced => {
+                self.reduced(&message)?;
+                false
+            }
+            Kind::Output => self.is_wanted(&message, Kind::Cancel, &[]),
             _ => return Err(Malformed("a message that goes the other way")),
         };
         if is_passed_on {
@@ -92,6 +110,9 @@ impl<'a, 'u> Reports<'a, 'u> {
             true => self.child.link_mut().answered(request),
             false => self.child.link().is_pending(request),
         };
+        if is_awaited && answer.flags.is_last() {
+            self.reducer.answered(request);
+        }
         if !is_awaited {
             // Its asker has been answered when another link broke; the rest of a long answer
             // that had begun there would be worth nothing.
@@ -100,13 +121,34 @@ impl<'a, 'u> Reports<'a, 'u> {
         is_awaited
     }
 
-    /// Whether the answer that is offered may still be taken; declines it if not.
-    fn is_wanted(&mut self, offer: &Message<'_>) -> bool {
-        // Another life would be asked for an answer that it does not have.
-        let is_wanted = self.child.link().awaited_from(offer.request) == Some(offer.life);
+    /// Several requests are answered alike. What becomes of that goes up at the end of the turn.
+    fn reduced(&mut self, message: &Message<'_>) -> Result<(), Malformed> {
+        let Some(whole) = self.child.assemble(message)? else { return Ok(()) };
+        let what = Malformed("something reduced that is none");
+        let Reduced { members, value } = Reduced::decode(&whole).ok_or(what)?;
+        let link = self.child.link_mut();
+        let awaited = members.into_iter().filter_map(|member| {
+            let life = link.awaited_from(member)?;
+            link.answered(member);
+            Some((member, life))
+        });
+        let (members, lives): (Vec<_>, Vec<_>) = awaited.unzip();
+        let link = link.id();
+        if !self.reducer.add_from(message.request, link, &members, value) {
+            for (member, life) in members.into_iter().zip(lives) {
+                (self.up)(Message::answer(life, member, Status::Unavailable, &[]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the answer to a request, of which a life says something, is still waited for; tells it
+    /// by a message of this kind if not.
+    fn is_wanted(&mut self, news: &Message<'_>, objection: Kind, body: &[u8]) -> bool {
+        // Another life would be told of a request that it does not have.
+        let is_wanted = self.child.link().awaited_from(news.request) == Some(news.life);
         if !is_wanted {
-            let no = wire::body(&false);
-            self.child.object(&Message::new(Kind::Take, offer.life, offer.request, &no));
+            self.child.object(&Message::new(objection, news.life, news.request, body));
         }
         is_wanted
     }
@@ -226,9 +268,10 @@ mod tests {
     ) -> (Told, Vec<(Life, LinkId)>) {
         let mut told = Vec::new();
         let mut up = |message: Message<'_>| told.push((message.kind, message.request.0));
-        let mut reports = Reports::new(child, routes, &mut up);
+        let mut reducer = Reducer::default();
+        let mut reports = Reports::new(child, routes, &mut reducer, &mut up);
         reports.read(*message).unwrap();
-        let rerouted = reports.rerouted();
+        let rerouted = reports.end().0;
         (told, rerouted)
     }
 

@@ -1,7 +1,7 @@
 use super::child::OBJECTIONS_BYTES_MAX;
 use super::*;
 use crate::link::Link;
-use crate::wire::{self, Hello, Joined, Moved, NO_REQUEST, Settled};
+use crate::wire::{self, Hello, Joined, Moved, NO_REQUEST, Reduced, Settled, Terms, Value};
 use crate::{
     Exit, FRAME_BYTES_MAX, Incarnation, KEY_BYTES, LEFT_BEHIND, NodeId, Place, Secret, Seed,
 };
@@ -119,6 +119,37 @@ fn a_start_that_is_called_off_is_answered() {
     assert_eq!(told, [(Kind::Answer, Status::Unavailable)]);
     happen(&mut children, Input::ChildExited(life, Exit::Signal(9), None));
     assert!(children.is_empty());
+}
+
+/// Or they would be answered a second time when the link breaks.
+#[test]
+fn what_was_answered_with_others_is_not_pending_any_more() {
+    let mut children = parent();
+    let terms = Terms { timeout: None, fold: Some(RequestId(70)) };
+    let exec = Message::new(Kind::Exec, life(), RequestId(71), &[]);
+    let flags = exec.flags.with_terms(true);
+    let exec = Message { flags, body: &wire::body(&terms), ..exec };
+    children.forward(&exec, &mut |message| panic!("{message:?}"));
+    let value = Value::New(0, b"value");
+    let body = Reduced { members: vec![RequestId(71)], value }.encode();
+    let reduced = Reduced::message(RequestId(70), &body);
+    assert_eq!(happen(&mut children, Input::Frame(LINK, &frame(&reduced))).1, []);
+    let (_, told) = happen(&mut children, Input::Down(LINK));
+    assert!(told.iter().all(|(kind, _)| *kind != Kind::Answer), "{told:?}");
+}
+
+/// Or it could have the values forgotten that others refer to.
+#[test]
+fn an_answer_in_the_name_of_others_leaves_their_command_as_it_is() {
+    let (command, request) = (RequestId(70), RequestId(71));
+    let mut children = parent();
+    children.links.relay_mut().reducer_mut().expect(command, request);
+    let answer = Message::answer(life(), request, Status::Ok, b"");
+    assert_eq!(happen(&mut children, Input::Frame(LINK, &frame(&answer))).1, []);
+    let reducer = children.links.relay_mut().reducer_mut();
+    assert!(!reducer.is_idle());
+    reducer.answered(request);
+    assert!(reducer.is_idle());
 }
 
 /// Otherwise a node would run a line with a hole in it.
@@ -320,6 +351,25 @@ fn wait_out(children: &mut Children) -> (Vec<Output>, Told) {
         assert!(times < 10, "{children:?}");
     }
     (out, told)
+}
+
+/// Only once, or a compromised one would never end.
+#[test]
+fn who_must_end_has_more_time_to_stop_what_it_runs_if_it_says_so() {
+    for is_end in [false, true] {
+        let mut children = ending_parent(is_end);
+        let delay = wire::body(&Duration::MAX);
+        let delay = frame(&Message::neighbour(Kind::Delay, &delay));
+        let told = happen(&mut children, Input::Frame(LINK, &delay)).1;
+        assert_eq!(told, [(Kind::Delay, Status::Ok)][..usize::from(is_end)]);
+        let just_before = NOW + STOP_TIME_MAX - Duration::from_millis(1);
+        let mut out = Vec::new();
+        children.timeout(just_before, &mut out, &mut |_| ());
+        children.handle(just_before, Input::Frame(LINK, &delay), &mut out, &mut |_| ());
+        assert_eq!(out, []);
+        children.timeout(NOW + STOP_TIME_MAX, &mut out, &mut |_| ());
+        assert_eq!(out, [Output::Kill(life())]);
+    }
 }
 
 /// A debugger that does not wait for it may keep it for ever.

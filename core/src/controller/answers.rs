@@ -9,7 +9,7 @@ use super::desk::reply::{OUT_OF_MEMORY, Reply};
 use super::desk::windows::Charge;
 use super::outcomes;
 use crate::memory;
-use crate::wire::{self, Allowance, Kind, Message, Status};
+use crate::wire::{self, Allowance, Flags, Kind, Message, Status};
 use crate::{Life, RequestId, Time, VALUE_BYTES_MAX};
 
 /// An answer has arrived, or a piece of one.
@@ -21,12 +21,12 @@ pub(crate) fn arrived(desk: &mut Desk, now: Time, message: &Message<'_>) {
         if message.body.len() > bytes_max(desk, request) {
             return too_long(desk, now, request);
         }
-        return outcomes::answered(desk, now, request, flags.status(), message.body);
+        return outcomes::answered(desk, now, request, flags, message.body);
     }
     let Some(pending) = desk.replies.pending(request) else {
         // Nobody waits for it any more, but its end gives back what it took of the windows.
         if flags.is_last() {
-            outcomes::answered(desk, now, request, flags.status(), &[]);
+            outcomes::answered(desk, now, request, flags, &[]);
         }
         return;
     };
@@ -43,7 +43,7 @@ pub(crate) fn arrived(desk: &mut Desk, now: Time, message: &Message<'_>) {
             }
         }
         Pieces::Slow | Pieces::Headless => {}
-        Pieces::Whole(body) => outcomes::answered(desk, now, request, flags.status(), &body),
+        Pieces::Whole(body) => outcomes::answered(desk, now, request, flags, &body),
         Pieces::TooLong => too_long(desk, now, request),
         Pieces::BegunAgain => begun_again(desk, now, request),
     }
@@ -59,13 +59,13 @@ fn bytes_max(desk: &Desk, request: RequestId) -> usize {
 /// An answer is longer than it may be, which would fill the memory. Its rest is worth nothing.
 fn too_long(desk: &mut Desk, now: Time, request: RequestId) {
     let text = b"the answer is longer than its node may send";
-    outcomes::answered(desk, now, request, Status::Failed, text);
+    outcomes::answered(desk, now, request, Flags::new(Status::Failed), text);
 }
 
 /// An answer has begun again. If it could, it might do so for ever, and never be late.
 fn begun_again(desk: &mut Desk, now: Time, request: RequestId) {
     let text = b"its node has begun the answer a second time";
-    outcomes::answered(desk, now, request, Status::Failed, text);
+    outcomes::answered(desk, now, request, Flags::new(Status::Failed), text);
 }
 
 /// A node offers a long answer.
@@ -112,5 +112,5 @@ fn decline(desk: &mut Desk, request: RequestId, why: &[u8]) {
         take(desk, charge.target, request, false);
         desk.abandon(request, Leftover { charge: Some(charge), removed: None });
     }
-    desk.answer(request, Reply::ErrorOf(node, why));
+    desk.reply(request, Reply::ErrorOf(node, why));
 }

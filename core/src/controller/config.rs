@@ -22,6 +22,8 @@ pub struct ControllerConfig {
     pub order: Order,
     /// How many compute nodes there may be.
     pub nodes_max: usize,
+    /// Whether [`Output::Record`](crate::Output::Record) is wanted.
+    pub records: bool,
     /// The command modules.
     pub commands: Registry,
 }

@@ -17,13 +17,13 @@ pub(crate) fn begin(desk: &mut Desk, node: NodeId, parent: NodeId, transport: Op
     let request =
         desk.open(Operation::Create { node, parent, transport, stage: CreateStage::Waiting });
     if is_coming(desk, node) {
-        return desk.answer(request, Reply::Error(ALREADY_EXISTS));
+        return desk.reply(request, Reply::Error(ALREADY_EXISTS));
     }
     if !parent.is_control() && desk.tree.record(parent).is_some() {
         desk.turns.enqueue(parent, request);
         desk.turns.expect(parent, request, node);
     } else if !parent.is_control() && desk.tree.record(node).is_none() {
-        return desk.answer(request, Reply::Error(PARENT_NOT_FOUND));
+        return desk.reply(request, Reply::Error(PARENT_NOT_FOUND));
     }
     desk.enqueue(node, request);
     desk.turns.wake(node);
@@ -35,7 +35,7 @@ fn is_coming(desk: &Desk, node: NodeId) -> bool {
         if *stage != CreateStage::Asking)
 }
 
-/// Has the node started by its parent, or answers why not. False when it must wait.
+/// Has the node started by its parent, or replies why not. False when it must wait.
 pub(crate) fn advance(
     desk: &mut Desk,
     children: &Children,
@@ -82,7 +82,7 @@ pub(crate) fn advance(
             }
         }
     };
-    desk.answer(request, Reply::Error(refused));
+    desk.reply(request, Reply::Error(refused));
     end(desk, request, (node, parent));
     true
 }
@@ -167,7 +167,7 @@ pub(crate) fn joined(desk: &mut Desk, now: Time, request: RequestId, joined: Joi
     end_earlier_life(desk, life.node);
     desk.tree.join(place, pid, now);
     end(desk, request, (life.node, parent));
-    desk.answer(request, Reply::Ok(&pid.to_string()));
+    desk.reply(request, Reply::Ok(&pid.to_string()));
 }
 
 /// A life has joined that nobody waits for any more. Its create may be long forgotten: when the
@@ -207,19 +207,20 @@ pub(crate) fn gave_up(desk: &mut Desk, request: RequestId, stage: CreateStage, w
     }
     match why {
         GiveUpReason::Slow => fail(desk, request, &no_answer(desk.timeout)),
-        GiveUpReason::Lost | GiveUpReason::Silent => fail(desk, request, PARENT_UNAVAILABLE),
+        // Nobody cancels a create, and it has no output.
+        _ => fail(desk, request, PARENT_UNAVAILABLE),
     }
 }
 
 fn fail(desk: &mut Desk, request: RequestId, text: &str) {
-    if let Some(pending) = desk.replies.answer(request, Reply::Error(text))
+    if let Some(pending) = desk.replies.reply(request, Reply::Error(text))
         && let Operation::Create { node, parent, .. } = pending.operation
     {
         end(desk, request, (node, parent));
     }
 }
 
-/// The command has been answered; what waited for it may go on.
+/// The command has its reply; what waited for it may go on.
 fn end(desk: &mut Desk, request: RequestId, (node, parent): (NodeId, NodeId)) {
     desk.turns.expect_no_more(parent, request);
     desk.turns.release(request, [node, parent]);

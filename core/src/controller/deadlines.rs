@@ -1,5 +1,7 @@
 //! Deadlines: a node that does not answer is asked whether it lives, then given up.
 
+use std::time::Duration;
+
 use super::desk::Desk;
 use super::desk::pending::GiveUpReason;
 use super::outcomes;
@@ -25,20 +27,29 @@ pub(crate) fn timeout(desk: &mut Desk, now: Time) {
     desk.wake = None;
     let pending = desk.replies.all_pending();
     let mut waiting: Vec<_> = pending
-        .filter_map(|(request, pending)| Some((request, pending.sent?, pending.asked())))
+        .filter_map(|(request, pending)| {
+            let limit = pending.options.limit(desk.timeout)?;
+            Some((request, pending.sent?, limit, pending.asked()))
+        })
         .collect();
     waiting.sort_unstable();
-    for (request, sent, asked) in waiting {
-        check(desk, now, request, sent, asked);
+    for (request, sent, limit, asked) in waiting {
+        check(desk, now, request, (sent, limit), asked);
     }
 }
 
-fn check(desk: &mut Desk, now: Time, request: RequestId, sent: Time, asked: Option<NodeId>) {
+fn check(
+    desk: &mut Desk,
+    now: Time,
+    request: RequestId,
+    (sent, limit): (Time, Duration),
+    asked: Option<NodeId>,
+) {
     if desk.intake.is_offered(request) {
         // It has answered, and waits for the control node.
         return;
     }
-    let (half, end) = (sent + desk.timeout / 2, sent + desk.timeout);
+    let (half, end) = (sent + limit / 2, sent + limit);
     // The control node itself lives, or nobody would ask.
     let heard = asked.and_then(|node| desk.tree.record(node)).map_or(now, |node| node.heard);
     if now >= end {

@@ -5,15 +5,18 @@
 
 pub(super) mod abandoned;
 pub(super) mod deferred;
+pub(super) mod fold;
 pub(super) mod gather;
 pub(super) mod intake;
 pub(super) mod outbox;
 pub(super) mod pending;
 pub(super) mod printer;
 pub(super) mod probes;
+pub(super) mod records;
 pub(super) mod replies;
 pub(super) mod reply;
 pub(super) mod requests;
+pub(super) mod streams;
 pub(super) mod tree;
 pub(super) mod turns;
 pub(super) mod windows;
@@ -31,6 +34,7 @@ use intake::Intake;
 use outbox::Outbox;
 use pending::{Operation, Pending};
 use probes::{Probe, Probes};
+use records::Records;
 use replies::Replies;
 use reply::Reply;
 use tree::Tree;
@@ -53,6 +57,7 @@ pub(crate) struct Desk {
     pub abandoned: Abandoned,
     pub deferred: Deferred,
     pub outbox: Outbox,
+    pub records: Records,
     /// What to tell the modules.
     pub changes: Vec<(NodeId, Change)>,
     /// When deadlines must be looked at again; may be earlier than there is need.
@@ -60,7 +65,13 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub fn new(timeout: Duration, nodes_max: usize, own_secret: Secret, replies: Replies) -> Desk {
+    pub fn new(
+        timeout: Duration,
+        nodes_max: usize,
+        own_secret: Secret,
+        replies: Replies,
+        records: Records,
+    ) -> Desk {
         Desk {
             timeout,
             nodes_max,
@@ -74,24 +85,26 @@ impl Desk {
             abandoned: Abandoned::default(),
             deferred: Deferred::default(),
             outbox: Outbox::default(),
+            records,
             changes: Vec::new(),
             wake: None,
         }
     }
 
-    /// Notes a command, which waits for its answer from now on.
+    /// Notes a command, which waits for its reply from now on.
     pub fn open(&mut self, operation: Operation) -> RequestId {
         self.replies.open(Pending::new(operation))
     }
 
-    /// What a command does, or a part of one, that waits for its answer.
+    /// What a command does, or a part of one, that waits for its reply.
     pub fn operation(&self, request: RequestId) -> Option<&Operation> {
         self.replies.pending(request).map(|pending| &pending.operation)
     }
 
-    /// Answers a command, or a part of one.
-    pub fn answer(&mut self, request: RequestId, reply: Reply<'_>) {
-        self.replies.answer(request, reply);
+    /// Replies to a command, or to a part of one.
+    pub fn reply(&mut self, request: RequestId, reply: Reply<'_>) {
+        self.records.end(request, &reply);
+        self.replies.reply(request, reply);
     }
 
     /// Queues a command for a node, which is known of from now on.
@@ -183,6 +196,7 @@ impl Desk {
         if let Some(pending) = self.replies.pending_mut(request) {
             pending.charge = charge;
         }
+        self.records.sent(request);
         self.sent(now, request);
     }
 
@@ -190,7 +204,8 @@ impl Desk {
     pub fn sent(&mut self, now: Time, request: RequestId) {
         if let Some(pending) = self.replies.pending_mut(request) {
             pending.sent = Some(now);
-            self.wake_by(now + self.timeout / 2);
+            let limit = pending.options.limit(self.timeout);
+            self.wake = earliest(self.wake, limit.map(|limit| now + limit / 2));
         }
     }
 

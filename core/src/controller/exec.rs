@@ -1,12 +1,15 @@
 //! `exec ID`: a line for one node.
 
-use super::desk::pending::{GiveUpReason, Operation};
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::desk::pending::{GiveUpReason, Operation, Options, Pending};
 use super::desk::reply::{OUT_OF_MEMORY, Reply};
 use super::desk::windows::Admission;
 use super::desk::{Desk, towards};
 use crate::children::Children;
 use crate::memory;
-use crate::wire::{Allowance, Flags, Kind, Message, Status};
+use crate::wire::{self, Allowance, Flags, Folded, Kind, Message, Status, Terms};
 use crate::{Life, NodeId, RequestId, Time};
 
 /// What becomes of a request for a node whose turn it is.
@@ -15,8 +18,8 @@ pub(crate) enum Turn {
     Send(Admitted),
     /// A window is full, but the node answers.
     Wait,
-    /// It can't be sent, and its command has been told so.
-    Answered,
+    /// It can't be sent, and the reply to its command says so.
+    Replied,
 }
 
 /// A request for a node.
@@ -35,34 +38,43 @@ pub(crate) struct Admitted {
     pub request: RequestId,
     pub life: Life,
     pub allowance: Allowance,
+    pub has_terms: bool,
 }
 
 impl Admitted {
     /// The message with a line for its node.
     pub fn message<'a>(&self, line: &'a [u8]) -> Message<'a> {
-        let flags = Flags::request(self.allowance);
+        let flags = self.flags();
         Message { flags, ..Message::new(Kind::Exec, self.life, self.request, line) }
+    }
+
+    /// What its message says beside its body.
+    pub fn flags(&self) -> Flags {
+        Flags::request(self.allowance).with_terms(self.has_terms)
     }
 }
 
 /// Takes in the command. Returns what to send of it at once; otherwise it waits for its turn, or
-/// has been answered.
+/// has its reply.
 pub(crate) fn begin(
     desk: &mut Desk,
     children: &Children,
     now: Time,
     node: NodeId,
     line: &[u8],
+    options: Options,
 ) -> Option<Admitted> {
-    let request = desk.open(Operation::Exec { node, line: Vec::new() });
+    let operation = Operation::Exec { node, line: Vec::new() };
+    let request = desk.replies.open(Pending { options, ..Pending::new(operation) });
+    desk.records.open(request, node);
     if desk.tree.record(node).is_none() {
-        desk.answer(request, Reply::NotFoundOf(node));
+        desk.reply(request, Reply::NotFoundOf(node));
         return None;
     }
     if desk.turns.is_free(node) {
         match advance(desk, children, now, request, node, line.len()) {
             Turn::Send(admitted) => return Some(admitted),
-            Turn::Answered => return None,
+            Turn::Replied => return None,
             Turn::Wait => {}
         }
     }
@@ -71,7 +83,15 @@ pub(crate) fn begin(
     None
 }
 
-/// Admits a line of this many bytes for its node, or answers why not.
+/// A line with what its node must be told beside it in front, as it travels.
+pub(crate) fn with_terms(terms: Option<Terms>, line: &[u8]) -> Cow<'_, [u8]> {
+    match terms {
+        None => Cow::Borrowed(line),
+        Some(terms) => Cow::Owned([&wire::body(&terms), line].concat()),
+    }
+}
+
+/// Admits a line of this many bytes for its node, or replies why not.
 pub(crate) fn advance(
     desk: &mut Desk,
     children: &Children,
@@ -84,9 +104,11 @@ pub(crate) fn advance(
 }
 
 /// Admits a request to a node and records it as sent, to a life with an allowance; or leaves it
-/// queued; or answers it with the reason.
+/// queued; or replies with the reason.
 pub(crate) fn admit(desk: &mut Desk, children: &Children, now: Time, wanted: Wanted) -> Turn {
     let Wanted { request, node, bytes, command } = wanted;
+    let options = desk.replies.pending(request).map(|pending| pending.options);
+    let has_terms = options.is_some_and(|options| options != Options::default());
     let life = desk.tree.record(node).and_then(|record| Some((record.life(node)?, record)));
     let refused = match life {
         None => Reply::NotFoundOf(node),
@@ -100,18 +122,19 @@ pub(crate) fn admit(desk: &mut Desk, children: &Children, now: Time, wanted: Wan
                     let allowance = desk.intake.allow();
                     charge.allowance = Some(allowance);
                     desk.sent_with(now, request, Some(charge));
-                    return Turn::Send(Admitted { request, life, allowance });
+                    return Turn::Send(Admitted { request, life, allowance, has_terms });
                 }
                 None => {
                     // There is no route any more, which will be its answer.
                     desk.sent_with(now, request, None);
-                    return Turn::Send(Admitted { request, life, allowance: Allowance::Small });
+                    let allowance = Allowance::Small;
+                    return Turn::Send(Admitted { request, life, allowance, has_terms });
                 }
             }
         }
     };
-    desk.answer(request, refused);
-    Turn::Answered
+    desk.reply(request, refused);
+    Turn::Replied
 }
 
 /// The node has answered, or a node above it has.
@@ -119,22 +142,39 @@ pub(crate) fn answered(
     desk: &mut Desk,
     request: RequestId,
     node: NodeId,
-    status: Status,
-    text: &str,
+    flags: Flags,
+    body: &[u8],
 ) {
-    let reply = match status {
+    if flags.is_folded() {
+        let reply = match Folded::decode(body) {
+            Some(folded) => Reply::FoldedOf(node, flags.status() == Status::Failed, folded),
+            None => Reply::ErrorOf(node, b"its node has sent an answer that can't be read"),
+        };
+        return desk.reply(request, reply);
+    }
+    // Only an honest node sends nothing else.
+    let text = String::from_utf8_lossy(body);
+    let reply = match flags.status() {
         Status::Ok => Reply::OkOf(node, text.as_bytes()),
         Status::Failed => Reply::ErrorOf(node, text.as_bytes()),
         Status::Unavailable => Reply::UnavailableOf(node),
     };
-    desk.answer(request, reply);
+    desk.reply(request, reply);
 }
 
-/// There is no answer.
-pub(crate) fn gave_up(desk: &mut Desk, request: RequestId, node: NodeId, why: GiveUpReason) {
+/// There is no answer, within `limit` if that is the reason.
+pub(crate) fn gave_up(
+    desk: &mut Desk,
+    request: RequestId,
+    node: NodeId,
+    why: GiveUpReason,
+    limit: Duration,
+) {
     let reply = match why {
-        GiveUpReason::Slow => Reply::LateOf(node, desk.timeout),
+        GiveUpReason::Slow => Reply::LateOf(node, limit),
+        GiveUpReason::Cancelled => Reply::ErrorOf(node, b"cancelled"),
+        GiveUpReason::Excess => Reply::ErrorOf(node, b"its node sends more output than it may"),
         GiveUpReason::Lost | GiveUpReason::Silent => Reply::UnavailableOf(node),
     };
-    desk.answer(request, reply);
+    desk.reply(request, reply);
 }

@@ -1,14 +1,14 @@
 //! `exec` for many nodes, and what a module asks of all of them: each node is asked by a part of
-//! the command, which is answered as an `exec` for one node is.
+//! the command, which has its reply as an `exec` for one node has.
 
 use std::collections::BTreeSet;
 
 use super::desk::Desk;
 use super::desk::gather::{Gather, Gathered, ModuleAnswers};
 use super::desk::outbox::Part;
-use super::desk::pending::{Operation, Pending};
+use super::desk::pending::{Operation, Options, Pending};
 use super::desk::reply::Reply;
-use super::exec::{self, Admitted, Turn, Wanted};
+use super::exec::{self, Turn, Wanted};
 use super::node_set::NodeSet;
 use super::selection;
 use crate::children::Children;
@@ -22,17 +22,20 @@ pub(crate) fn begin(
     now: Time,
     set: &NodeSet<'_>,
     line: &str,
+    options: Options,
 ) {
     let nodes = match selection::select(desk, set) {
         Ok(nodes) => nodes,
         Err(wrong) => {
             let request = desk.replies.open(Pending::verb(now));
-            return desk.answer(request, Reply::Error(&format!("exec: {wrong}")));
+            return desk.reply(request, Reply::Error(&format!("exec: {wrong}")));
         }
     };
-    let command = desk.open(Operation::Many(Box::new(Gather::lines(&nodes))));
-    let part = Part { command, kind: Kind::Exec, body: line.as_bytes().into() };
-    fan_out(desk, children, now, nodes, &part);
+    let gather = if options.is_folded { Gather::folded(&nodes) } else { Gather::lines(&nodes) };
+    let command = desk.open(Operation::Many(Box::new(gather)));
+    let body = exec::with_terms(options.terms(desk.timeout, command), line.as_bytes()).into();
+    let part = Part { command, kind: Kind::Exec, body };
+    fan_out(desk, children, now, nodes, &part, options);
 }
 
 /// Takes in what a module asks of all nodes, on behalf of a call of one of its verbs. Returns the
@@ -55,17 +58,27 @@ pub(crate) fn ask_all(
     (pending.operation, pending.sent) = (Operation::Many(Box::new(gather)), None);
     let body = wire::body(&Published { module: module.to_owned(), value: question });
     let part = Part { command: call, kind: Kind::Ask, body: body.into() };
-    fan_out(desk, children, now, nodes, &part);
+    fan_out(desk, children, now, nodes, &part, Options::default());
     None
 }
 
 /// Asks the same of many nodes: each has its turn among the commands that name it, and those whose
 /// turn it is have the request in common on the way.
-fn fan_out(desk: &mut Desk, children: &Children, now: Time, nodes: BTreeSet<NodeId>, part: &Part) {
+fn fan_out(
+    desk: &mut Desk,
+    children: &Children,
+    now: Time,
+    nodes: BTreeSet<NodeId>,
+    part: &Part,
+    options: Options,
+) {
     for node in nodes {
         let Part { command, kind, body } = part.clone();
-        let request =
-            desk.replies.open_part(Pending::new(Operation::Part { command, node, kind, body }));
+        let operation = Operation::Part { command, node, kind, body };
+        let request = desk.replies.open_part(Pending { options, ..Pending::new(operation) });
+        if part.kind == Kind::Exec {
+            desk.records.open(request, node);
+        }
         let is_free = desk.turns.is_free(node);
         if !(is_free && advance(desk, children, now, request, node, part.clone())) {
             desk.enqueue(node, request);
@@ -73,7 +86,7 @@ fn fan_out(desk: &mut Desk, children: &Children, now: Time, nodes: BTreeSet<Node
     }
 }
 
-/// Sends a part to its node, or answers why not. False when it must wait.
+/// Sends a part to its node, or replies why not. False when it must wait.
 pub(crate) fn advance(
     desk: &mut Desk,
     children: &Children,
@@ -85,10 +98,10 @@ pub(crate) fn advance(
     let (bytes, command) = (part.body.len(), Some(part.command));
     match exec::admit(desk, children, now, Wanted { request, node, bytes, command }) {
         Turn::Wait => return false,
-        Turn::Answered => {}
-        Turn::Send(Admitted { life, allowance, .. }) => {
-            let link = children.link_to(life);
-            desk.outbox.part(life, request, link, allowance, part);
+        Turn::Replied => {}
+        Turn::Send(admitted) => {
+            let link = children.link_to(admitted.life);
+            desk.outbox.part(admitted.life, request, link, admitted.flags(), part);
         }
     }
     true

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::desk::pending::{Options, Patience};
 use super::node_set::NodeSet;
 use crate::args::Words;
 use crate::modules::split_word;
@@ -12,13 +13,14 @@ use crate::{Args, CONSOLE_VERBS, Failure, Milliseconds, NodeId, Registry, neares
 const SLEEP_MS_MAX: u32 = 86_400_000;
 
 /// The console's own verbs: how they are written, and what they do.
-pub(crate) const CONSOLE_HELP: [(&str, &str); 9] = [
+pub(crate) const CONSOLE_HELP: [(&str, &str); 10] = [
+    ("cancel [IDS]", "stop every command that is under way, or those on these nodes"),
     (
         "create ID [PARENT] [--transport NAME]",
         "start a node below PARENT, or below the control node (-1)",
     ),
     (
-        "exec IDS WORD [ARG ...]",
+        "exec [--timeout T] [--fold|-b] IDS WORD [ARG ...]",
         "run a command on a node, or on several: 1,4-9, 1.. (and all below), *, @up, @2, !5",
     ),
     ("exit", "wait for the answers that are due, end the tree and leave"),
@@ -43,11 +45,15 @@ pub(crate) enum Line<'a> {
     Exec {
         node: NodeId,
         line: &'a str,
+        options: Options,
     },
     ExecMany {
         set: NodeSet<'a>,
         line: &'a str,
+        options: Options,
     },
+    /// Stop what runs on these nodes, or everything.
+    Cancel(Option<NodeSet<'a>>),
     Ping(NodeId),
     Remove(NodeId),
     Help,
@@ -76,6 +82,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
     }
     let read: fn(Words<'_>) -> Result<Line<'static>, String> = match verb {
         "exec" => return exec(rest).map_err(|wrong| explain(verb, &wrong)),
+        "cancel" => return cancel(rest).map_err(|wrong| explain(verb, &wrong)),
         "create" => create,
         "ping" => |words| only(words, "ID", node_id).map(Line::Ping),
         "remove" => |words| only(words, "ID", node_id).map(Line::Remove),
@@ -119,15 +126,70 @@ fn create(words: Words<'_>) -> Result<Line<'static>, String> {
 }
 
 fn exec(rest: &str) -> Result<Line<'_>, String> {
-    let (ids, line) = split_word(rest);
-    let is_one = ids.bytes().all(|byte| byte.is_ascii_digit());
+    let (mut ids, mut line) = split_word(rest);
+    let mut options = Options::default();
+    while is_option(ids) {
+        match ids {
+            TIMEOUT_OPTION => {
+                let (time, rest) = split_word(line);
+                options.patience = timeout(time)?;
+                line = rest;
+            }
+            FOLD_OPTION | FOLD_OPTION_SHORT => options.is_folded = true,
+            _ => {
+                let known =
+                    format!("expected {TIMEOUT_OPTION} T, {FOLD_OPTION} or {FOLD_OPTION_SHORT}");
+                return Err(format!("unknown option '{}': {known}", shown(ids)));
+            }
+        }
+        (ids, line) = split_word(line);
+    }
+    let (word, _) = split_word(line);
+    if [TIMEOUT_OPTION, FOLD_OPTION, FOLD_OPTION_SHORT].contains(&word) {
+        return Err(format!("{word} must stand before IDS"));
+    }
+    let is_one = !options.is_folded && ids.bytes().all(|byte| byte.is_ascii_digit());
     if is_one {
         let id = Some(ids).filter(|ids| !ids.is_empty());
-        node_id("ID", id).map(|node| Line::Exec { node, line })
+        node_id("ID", id).map(|node| Line::Exec { node, line, options })
     } else {
-        NodeSet::parse(ids).map(|set| Line::ExecMany { set, line })
+        NodeSet::parse(ids).map(|set| Line::ExecMany { set, line, options })
     }
 }
+
+/// Whether a word is written as an option is, and no id may be.
+fn is_option(word: &str) -> bool {
+    let name = word.strip_prefix('-').unwrap_or_default();
+    name.starts_with(|first: char| first == '-' || first.is_ascii_alphabetic())
+}
+
+/// How long the answer to one command is waited for.
+fn timeout(time: &str) -> Result<Patience, String> {
+    let expected = "a time such as 500, 5s or 2m, or 'none'";
+    if time.is_empty() {
+        return Err(missing("T", expected));
+    }
+    match time.parse() {
+        Ok(ms @ Milliseconds(1..)) => Ok(Patience::AtMost(ms.into())),
+        _ if time == "none" => Ok(Patience::Endless),
+        _ => Err(wrong_value("T", expected, Some(time))),
+    }
+}
+
+fn cancel(rest: &str) -> Result<Line<'_>, String> {
+    let is_comment = |word: &&str| word.starts_with('#');
+    let mut words = rest.split_ascii_whitespace().take_while(|word| !is_comment(word));
+    let set = words.next();
+    surplus(words.next())?;
+    set.map(NodeSet::parse).transpose().map(Line::Cancel)
+}
+
+/// Says how long the answer to one command is waited for.
+const TIMEOUT_OPTION: &str = "--timeout";
+
+/// Has equal answers told once.
+const FOLD_OPTION: &str = "--fold";
+const FOLD_OPTION_SHORT: &str = "-b";
 
 /// Puts a node, and by default what is below it, on another transport.
 const TRANSPORT_OPTION: &str = "--transport";
@@ -209,7 +271,11 @@ mod tests {
 
     #[test]
     fn lines_are_understood() {
-        let exec = |id, line| Line::Exec { node: node(id), line };
+        let exec = |id, line| Line::Exec { node: node(id), line, options: Options::default() };
+        let several = NodeSet::parse("5,1..,!7").unwrap();
+        let options = |patience, is_folded| Options { patience, is_folded };
+        let slow = options(Patience::AtMost(Duration::from_secs(90)), false);
+        let folded = options(Patience::Endless, true);
         let create = |id, parent| Line::Create { node: node(id), parent, transport: None };
         let zeromq = || Some("zeromq".to_owned());
         for (line, meaning) in [
@@ -233,8 +299,30 @@ mod tests {
             ("exec 10  echo  a  b ", exec(10, "echo  a  b")),
             (
                 "exec 5,1..,!7 time",
-                Line::ExecMany { set: NodeSet::parse("5,1..,!7").unwrap(), line: "time" },
+                Line::ExecMany { set: several.clone(), line: "time", options: Options::default() },
             ),
+            (
+                "exec --timeout 90s 5,1..,!7 echo --timeout 1",
+                Line::ExecMany { set: several.clone(), line: "echo --timeout 1", options: slow },
+            ),
+            (
+                "exec --timeout none 1 time",
+                Line::Exec {
+                    node: node(1),
+                    line: "time",
+                    options: options(Patience::Endless, false),
+                },
+            ),
+            (
+                "exec -b --timeout none 5,1..,!7 run -b",
+                Line::ExecMany { set: several.clone(), line: "run -b", options: folded },
+            ),
+            (
+                "exec --timeout none --fold 5 time",
+                Line::ExecMany { set: NodeSet::parse("5").unwrap(), line: "time", options: folded },
+            ),
+            ("cancel # all", Line::Cancel(None)),
+            ("cancel 5,1..,!7", Line::Cancel(Some(several))),
             ("create 5 1 # below 1", create(5, node(1))),
             ("ping 0", Line::Ping(node(0))),
             ("ping \"0\" # twice", Line::Ping(node(0))),
@@ -267,6 +355,22 @@ mod tests {
             ("exec", "exec: ID is missing"),
             ("exec x echo", "exec: ID must be a node such as 5, or several: "),
             ("exec -1 echo", "not '-1'"),
+            (
+                "exec --timeout",
+                "exec: T is missing: expected a time such as 500, 5s or 2m, or 'none'",
+            ),
+            ("exec --timeout x 1 time", "or 'none', not 'x' (usage: exec [--timeout T]"),
+            ("exec --timeout 0 1 time", "not '0'"),
+            ("exec --timeout 5s", "exec: ID is missing"),
+            (
+                "exec --timeuot 5s 1 time",
+                "unknown option '--timeuot': expected --timeout T, --fold or -b",
+            ),
+            ("exec -t 5 1 time", "unknown option '-t': expected --timeout T, --fold or -b"),
+            ("exec 1 --timeout 5s time", "exec: --timeout must stand before IDS (usage: exec"),
+            ("exec * -b time", "exec: -b must stand before IDS"),
+            ("cancel x", "cancel: ID must be a node such as 5, or several: "),
+            ("cancel 1 2", "cancel: unexpected argument '2' (usage: cancel [IDS])"),
             ("ping", "ping: ID is missing"),
             ("ping # 1", "ping: ID is missing"),
             ("ping '1", "ping: a quotation is not closed"),

@@ -1,11 +1,12 @@
-//! The console commands of modules: answered at once, or later, when their modules say so.
+//! The console commands of modules: they have their replies at once, or later, when their modules
+//! say so.
 
 use super::desk::Desk;
 use super::desk::gather::ModuleAnswers;
 use super::desk::pending::{Operation, Pending};
 use super::desk::reply::Reply;
 use super::language;
-use crate::modules::Modules;
+use crate::modules::{Finished, Modules};
 use crate::{Facts, Failure, Outcome, RequestId, Time};
 
 /// When a module is called, and what it may know then.
@@ -28,10 +29,10 @@ pub(crate) fn begin(
     let Moment { now, real, ref facts } = *moment;
     let request = desk.replies.open(Pending::verb(now));
     match modules.verb(real, facts, request, verb, rest) {
-        Some(outcome) => answered(desk, now, request, outcome),
+        Some(outcome) => returned(desk, now, request, outcome),
         None => {
             let text = language::unknown_verb(verb, modules.registry());
-            desk.answer(request, Reply::Error(&text));
+            desk.reply(request, Reply::Error(&text));
         }
     }
 }
@@ -41,17 +42,16 @@ pub(crate) fn gathered(
     desk: &mut Desk,
     modules: &mut Modules,
     moment: &Moment,
-    asked: ModuleAnswers,
+    ModuleAnswers { call, module, answers }: ModuleAnswers,
 ) {
-    let ModuleAnswers { call, module, answers } = asked;
     if let Some(pending) = desk.replies.pending_mut(call) {
         pending.operation = Operation::Verb;
     }
     let outcome = modules.gathered(moment.real, &moment.facts, call, module, answers);
-    answered(desk, moment.now, call, outcome);
+    returned(desk, moment.now, call, outcome);
 }
 
-/// Answers a call that was open; one that is not (any more) is not answered.
+/// Replies to a call that was open; one that is not (any more) gets no reply.
 pub(crate) fn finish(
     desk: &mut Desk,
     modules: &mut Modules,
@@ -59,15 +59,16 @@ pub(crate) fn finish(
     call: RequestId,
     outcome: Result<String, Failure>,
 ) {
-    if let Some(outcome) = modules.finish(call, outcome) {
-        answered(desk, now, call, outcome.map(crate::Reply::Now));
+    if let Finished::Answered(outcome, _) = modules.finish(call, outcome) {
+        returned(desk, now, call, outcome.map(crate::Reply::Now));
     }
 }
 
-fn answered(desk: &mut Desk, now: Time, request: RequestId, outcome: Outcome) {
+/// A module has returned from a call: the reply, or that it comes later.
+fn returned(desk: &mut Desk, now: Time, request: RequestId, outcome: Outcome) {
     match outcome {
-        Ok(crate::Reply::Now(result)) => desk.answer(request, Reply::Ok(&result)),
+        Ok(crate::Reply::Now(result)) => desk.reply(request, Reply::Ok(&result)),
         Ok(crate::Reply::Later) => desk.sent(now, request),
-        Err(Failure(text)) => desk.answer(request, Reply::Error(&text)),
+        Err(Failure(text)) => desk.reply(request, Reply::Error(&text)),
     }
 }

@@ -5,6 +5,8 @@
 //! TERM := [ '!' ] ( N | N '-' N | N '..' | '*' | '@up' | '@down' | '@' DEPTH )
 //! ```
 
+use std::collections::BTreeSet;
+
 use super::language::{self, node_id};
 use crate::NodeId;
 
@@ -58,6 +60,22 @@ impl<'a> NodeSet<'a> {
         }
         Ok(set)
     }
+}
+
+/// How a set is printed: `1-7,9`. What is printed can be typed again.
+pub(crate) fn folded(nodes: &BTreeSet<NodeId>) -> String {
+    let mut runs: Vec<(NodeId, NodeId)> = Vec::new();
+    for node in nodes {
+        match runs.last_mut() {
+            Some((_, last)) if last.to_wire() + 1 == node.to_wire() => *last = *node,
+            _ => runs.push((*node, *node)),
+        }
+    }
+    let texts = runs.iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    });
+    texts.collect::<Vec<_>>().join(",")
 }
 
 /// Reads a term, which stands in a word that an error shows.
@@ -119,6 +137,28 @@ mod tests {
             ("@0,@12,!*", vec![Term::Depth(0), Term::Depth(12)], vec![Term::All]),
         ] {
             assert_eq!(NodeSet::parse(text), Ok(NodeSet { text, included, excluded }), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_means_the_same_when_it_is_typed() {
+        for (ids, printed) in [
+            (&[][..], ""),
+            (&[5], "5"),
+            (&[1, 2], "1-2"),
+            (&[1, 2, 3, 4, 5, 6, 7, 9], "1-7,9"),
+            (&[0, 2, 3, 2_147_483_646, 2_147_483_647], "0,2-3,2147483646-2147483647"),
+        ] {
+            let nodes: BTreeSet<_> = ids.iter().map(|id| node(*id)).collect();
+            assert_eq!(folded(&nodes), printed);
+            if let Ok(set) = NodeSet::parse(printed) {
+                let meant = set.included.iter().flat_map(|term| match *term {
+                    Term::One(node) => node.to_wire()..=node.to_wire(),
+                    Term::Range(first, last) => first.to_wire()..=last.to_wire(),
+                    _ => panic!("{term:?}"),
+                });
+                assert_eq!(meant.collect::<Vec<_>>(), ids);
+            }
         }
     }
 

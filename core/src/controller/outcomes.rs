@@ -7,18 +7,13 @@ use super::desk::pending::{CreateStage, GiveUpReason, Operation, Pending, Remove
 use super::desk::probes::Probe;
 use super::desk::reply::{Reply, no_answer};
 use super::{create, exec, ping, remove};
-use crate::wire::Status;
+use crate::wire::{Flags, Kind, Status};
 use crate::{Change, NodeId, RequestId, Time};
 
 /// The answer to a request is there.
-pub(crate) fn answered(
-    desk: &mut Desk,
-    now: Time,
-    request: RequestId,
-    status: Status,
-    body: &[u8],
-) {
-    if let Some(probe) = desk.probes.answered(request) {
+pub(crate) fn answered(desk: &mut Desk, now: Time, request: RequestId, flags: Flags, body: &[u8]) {
+    let status = flags.status();
+    if let Some(probe) = desk.probes.take(request) {
         return probed(desk, now, probe, status);
     }
     let Some(pending) = desk.replies.pending_mut(request) else {
@@ -28,20 +23,20 @@ pub(crate) fn answered(
     desk.intake.forget(request);
     desk.give_back(now, charge, status);
     // Only an honest node sends nothing else.
-    let text = String::from_utf8_lossy(body);
+    let text = || String::from_utf8_lossy(body);
     match desk.operation(request) {
         Some(Operation::Exec { node, .. } | Operation::Part { node, .. }) => {
             let node = *node;
-            exec::answered(desk, request, node, status, &text);
+            exec::answered(desk, request, node, flags, body);
         }
-        Some(Operation::Create { .. }) => create::answered(desk, request, status, &text),
+        Some(Operation::Create { .. }) => create::answered(desk, request, status, &text()),
         Some(Operation::Remove { node, .. }) => {
             let node = *node;
             if status == Status::Failed {
                 // Its process has not ended, but its link is gone all the same.
                 lost(desk, now, node);
             }
-            remove::answered(desk, request, node, status, &text);
+            remove::answered(desk, request, node, status, &text());
         }
         Some(Operation::Ping { .. } | Operation::Verb | Operation::Many(_)) | None => {}
     }
@@ -65,8 +60,8 @@ fn probed(desk: &mut Desk, now: Time, Probe { life, asker }: Probe, status: Stat
     }
 }
 
-fn answered_late(desk: &mut Desk, now: Time, request: RequestId, status: Status) {
-    let Leftover { charge, removed } = desk.abandoned.answered(request);
+pub(crate) fn answered_late(desk: &mut Desk, now: Time, request: RequestId, status: Status) {
+    let Leftover { charge, removed } = desk.abandoned.drop_answer(request);
     desk.give_back(now, charge, status);
     let removed = removed.filter(|life| desk.tree.life(life.node) == Some(*life));
     match (removed, status) {
@@ -76,14 +71,19 @@ fn answered_late(desk: &mut Desk, now: Time, request: RequestId, status: Status)
     }
 }
 
-/// Answers a request whose node does not.
+/// Replies to the command of a request whose node does not answer.
 pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: GiveUpReason) {
     let Some(pending) = desk.replies.pending_mut(request) else { return };
     let mut leftover = Leftover { charge: pending.charge.take(), removed: None };
     desk.intake.forget_pieces(request);
+    let limit = pending.options.limit(desk.timeout).unwrap_or(desk.timeout);
     match pending.operation {
         Operation::Exec { node, .. } | Operation::Part { node, .. } => {
-            exec::gave_up(desk, request, node, why);
+            // It goes nowhere when the route is gone; a node that was only silent hears it later.
+            if let Some(charge) = &leftover.charge {
+                desk.outbox.post(Kind::Cancel, charge.target, request, Vec::new());
+            }
+            exec::gave_up(desk, request, node, why, limit);
         }
         Operation::Ping { .. } => ping::probed(desk, request, false),
         Operation::Create { stage, .. } => create::gave_up(desk, request, stage, why),
@@ -91,7 +91,7 @@ pub(crate) fn give_up(desk: &mut Desk, request: RequestId, why: GiveUpReason) {
             leftover.removed = remove::gave_up(desk, request, node, stage);
         }
         Operation::Verb | Operation::Many(_) => {
-            desk.answer(request, Reply::Error(&no_answer(desk.timeout)));
+            desk.reply(request, Reply::Error(&no_answer(desk.timeout)));
         }
     }
     desk.abandon(request, leftover);

@@ -10,7 +10,7 @@ use crate::{NodeId, RequestId, Time};
 pub(crate) fn begin(desk: &mut Desk, now: Time, node: NodeId) {
     let request = desk.open(Operation::Ping { node });
     if desk.tree.record(node).is_none() {
-        desk.answer(request, Reply::Error(NOT_FOUND));
+        desk.reply(request, Reply::Error(NOT_FOUND));
     } else if desk.turns.is_free(node) {
         advance(desk, now, request, node);
     } else {
@@ -23,11 +23,11 @@ pub(crate) fn advance(desk: &mut Desk, now: Time, request: RequestId, node: Node
     match desk.tree.record(node) {
         Some(record) if record.reachable => desk.ask(now, node, request),
         Some(record) if record.state != State::Absent => probed(desk, request, false),
-        _ => desk.answer(request, Reply::Error(NOT_FOUND)),
+        _ => desk.reply(request, Reply::Error(NOT_FOUND)),
     }
 }
 
 /// The node has answered, or a node above it has, or nobody did in time.
 pub(crate) fn probed(desk: &mut Desk, request: RequestId, lives: bool) {
-    desk.answer(request, Reply::Ok(if lives { "1" } else { "0" }));
+    desk.reply(request, Reply::Ok(if lives { "1" } else { "0" }));
 }

@@ -14,8 +14,8 @@ enum State {
     Lines,
     /// `sleep`: not before this time.
     From(Time),
-    /// `wait`: when everything is answered.
-    Answered,
+    /// `wait`: when every command has its reply.
+    AllClosed,
     /// There is nothing more to read.
     Ended,
 }
@@ -38,7 +38,19 @@ impl Reading {
 
     /// Takes in `wait`.
     pub fn wait(&mut self) {
-        self.state = State::Answered;
+        self.state = State::AllClosed;
+    }
+
+    /// Whether a `sleep` or a `wait` holds up the console.
+    pub fn can_interrupt(self) -> bool {
+        matches!(self.state, State::From(_) | State::AllClosed)
+    }
+
+    /// Ends a `sleep` or a `wait`.
+    pub fn interrupt(&mut self) {
+        if self.can_interrupt() {
+            self.state = State::Lines;
+        }
     }
 
     /// Takes in `exit`, or the end of what there is to read.
@@ -50,7 +62,7 @@ impl Reading {
     pub fn deadline(self) -> Option<Time> {
         match self.state {
             State::From(time) => Some(time),
-            State::Lines | State::Answered | State::Ended => None,
+            State::Lines | State::AllClosed | State::Ended => None,
         }
     }
 
@@ -61,9 +73,9 @@ impl Reading {
         }
     }
 
-    /// Reads on if that was all that it has waited for.
-    pub fn all_answered(&mut self) {
-        if self.state == State::Answered {
+    /// Every command has its reply: reads on if it has waited for that.
+    pub fn all_closed(&mut self) {
+        if self.state == State::AllClosed {
             self.state = State::Lines;
         }
     }
@@ -76,12 +88,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_ends_with_its_time_and_a_wait_with_the_answers() {
+    fn a_pause_ends_with_its_time_and_a_wait_with_the_replies() {
         let mut reading = Reading::default();
         let later = Time::ZERO + Duration::from_secs(1);
         reading.sleep(later);
         reading.timeout(Time::ZERO);
-        reading.all_answered();
+        reading.all_closed();
         assert_eq!((reading.wants_line(), reading.deadline()), (false, Some(later)));
         reading.timeout(later);
         assert!(reading.wants_line());
@@ -89,7 +101,7 @@ mod tests {
         reading.wait();
         reading.timeout(later);
         assert_eq!((reading.wants_line(), reading.deadline()), (false, None));
-        reading.all_answered();
+        reading.all_closed();
         assert!(reading.wants_line());
     }
 
@@ -98,7 +110,7 @@ mod tests {
         let mut reading = Reading::default();
         reading.end();
         reading.timeout(Time::ZERO);
-        reading.all_answered();
+        reading.all_closed();
         assert!(reading.has_ended() && !reading.wants_line());
     }
 }

@@ -14,7 +14,7 @@ use crate::{Change, Life, NodeId, RequestId, Time};
 pub(crate) fn begin(desk: &mut Desk, node: NodeId) {
     let request = desk.open(Operation::Remove { node, stage: RemoveStage::Waiting });
     if desk.tree.record(node).is_none() {
-        return desk.answer(request, Reply::Error(NOT_FOUND));
+        return desk.reply(request, Reply::Error(NOT_FOUND));
     }
     for node in desk.subtree_and_coming(node) {
         desk.enqueue(node, request);
@@ -22,7 +22,7 @@ pub(crate) fn begin(desk: &mut Desk, node: NodeId) {
     desk.turns.wake(node);
 }
 
-/// Asks the node whether it lives, or answers why not. False when it must wait.
+/// Asks the node whether it lives, or replies why not. False when it must wait.
 pub(crate) fn advance(desk: &mut Desk, now: Time, request: RequestId, node: NodeId) -> bool {
     // The tree below it may have changed since the command was typed.
     let nodes = desk.subtree_and_coming(node);
@@ -42,7 +42,7 @@ pub(crate) fn advance(desk: &mut Desk, now: Time, request: RequestId, node: Node
     desk.turns.release(request, nodes.iter().copied());
     if desk.tree.is_dead(node) {
         bury(desk, node);
-        desk.answer(request, Reply::Ok(""));
+        desk.reply(request, Reply::Ok(""));
         return true;
     }
     let refused = match desk.tree.record(node) {
@@ -57,7 +57,7 @@ pub(crate) fn advance(desk: &mut Desk, now: Time, request: RequestId, node: Node
             return true;
         }
     };
-    desk.answer(request, Reply::Error(refused));
+    desk.reply(request, Reply::Error(refused));
     true
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn answered(
     match status {
         Status::Ok => {
             free(desk, request, node);
-            desk.answer(request, Reply::Ok(""));
+            desk.reply(request, Reply::Ok(""));
         }
         Status::Failed => {
             let pid = desk.tree.record(node).map_or(0, |record| record.pid);
@@ -121,7 +121,7 @@ pub(crate) fn answered(
     }
 }
 
-/// The node has ended after all, though the command has been answered.
+/// The node has ended after all, though the command has its reply.
 pub(crate) fn ended_late(desk: &mut Desk, request: RequestId, node: NodeId) {
     free(desk, request, node);
 }
@@ -140,7 +140,7 @@ pub(crate) fn gave_up(
 }
 
 fn fail(desk: &mut Desk, request: RequestId, text: &str) {
-    if desk.replies.answer(request, Reply::Error(text)).is_some() {
+    if desk.replies.reply(request, Reply::Error(text)).is_some() {
         let nodes = desk.concerned_by(request);
         desk.turns.release(request, nodes);
     }

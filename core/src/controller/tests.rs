@@ -47,6 +47,7 @@ fn parent() -> (Controller, Life) {
         timeout: Duration::from_secs(5),
         order: Order::Input,
         nodes_max: 1,
+        records: false,
         commands: Registry::new([]).unwrap(),
     };
     let mut controller = Controller::new(Time::ZERO, config);

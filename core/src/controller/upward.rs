@@ -1,14 +1,19 @@
 //! Hands each message that came up the tree to those whom it concerns.
 
 use super::desk::Desk;
-use super::{answers, create, news};
-use crate::wire::{Joined, Kind, Message, Moved};
+use super::{answers, create, news, output, reduced};
+use crate::wire::{Joined, Kind, Message, Moved, Reduced};
 use crate::{Exit, Life, Place, Proved, Time};
 
 /// Takes in a message that came up the tree.
 pub(crate) fn message(desk: &mut Desk, now: Time, message: Message<'_>) {
     match message.kind {
         Kind::Answer => answers::arrived(desk, now, &message),
+        Kind::Reduced => match Reduced::decode(message.body) {
+            Some(reduced) => reduced::arrived(desk, now, message.request, reduced),
+            None => log::error!("something reduced that is none"),
+        },
+        Kind::Output => output::arrived(desk, now, &message),
         Kind::Offer => match message.decode::<u64>() {
             Some(bytes) => answers::offered(desk, &message, bytes),
             None => log::error!("a malformed message about an answer"),
@@ -33,8 +38,8 @@ pub(crate) fn message(desk: &mut Desk, now: Time, message: Message<'_>) {
             Some((life, exit)) => desk.tree.exited(life, exit),
             None => log::error!("a malformed message about a process that has ended"),
         },
-        // Only relays keep routes by node; losses come by life.
-        Kind::Forget => {}
+        // Only relays keep routes by node; losses come by life. And nobody waits for this node to end.
+        Kind::Forget | Kind::Delay => {}
         kind => log::error!("{kind:?} can't come up the tree"),
     }
 }

@@ -23,23 +23,28 @@ pub(super) struct Outbox {
     /// How many frames were queued, and how many of them have left.
     frames_queued: u64,
     frames_sent: u64,
+    /// How many must leave before all output, and all that is reduced, has that was queued.
+    frames_to_output: u64,
     data_bytes: usize,
     /// Whether it is the turn of a piece of a long message.
     lane_next: bool,
 }
 
-/// Which messages keep their order: those to one life on the way down, and the pieces of one answer
-/// on the way up.
+/// Which messages keep their order: those to one life on the way down, and the output of one request
+/// and the pieces of its answer on the way up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stream {
     To(Life),
     Answer(RequestId),
+    /// Of all commands: so one of them at a time comes in pieces.
+    Reduced,
 }
 
 impl Stream {
     fn of(message: &Message<'_>) -> Stream {
         match message.kind {
-            Kind::Answer => Stream::Answer(message.request),
+            Kind::Answer | Kind::Output => Stream::Answer(message.request),
+            Kind::Reduced => Stream::Reduced,
             _ => Stream::To(message.life),
         }
     }
@@ -90,6 +95,7 @@ impl Outbox {
         self.data_bytes += frame.len();
         self.frames.push_front(frame);
         self.frames_queued += 1;
+        self.frames_to_output += 1;
         self.lanes.iter_mut().for_each(|lane| lane.frames_before += 1);
         self.lane_next = false;
     }
@@ -174,7 +180,9 @@ impl Outbox {
             None => {
                 let frames_before = match stream {
                     Stream::To(_) => self.frames_queued,
-                    Stream::Answer(_) => self.frames_sent,
+                    Stream::Answer(_) | Stream::Reduced => {
+                        self.frames_sent.max(self.frames_to_output)
+                    }
                 };
                 self.lanes.push_back(Lane { stream, frames_before, messages: VecDeque::new() });
                 Some(self.lanes.len() - 1)
@@ -193,6 +201,9 @@ impl Outbox {
             self.frames.push_back(empty_frame(message.wire_bytes()));
             self.frames_queued += 1;
             self.data_bytes += FRAME_HEADER_BYTES;
+        }
+        if matches!(message.kind, Kind::Output | Kind::Reduced) {
+            self.frames_to_output = self.frames_queued;
         }
         let frame = self.frames.back_mut().expect("one was pushed if there was none");
         message.encode(frame);

@@ -8,6 +8,8 @@ use crate::{Life, RequestId};
 pub(crate) struct Fan<'a> {
     pub kind: Kind,
     pub allowance: Allowance,
+    /// Whether the body has its [`Terms`](super::Terms) in front.
+    pub has_terms: bool,
     /// Who is asked, and the request that each of them answers, in ascending order of requests.
     pub parts: Vec<(Life, RequestId)>,
     /// What the body of each request would be.
@@ -37,13 +39,17 @@ impl<'a> Fan<'a> {
 
     /// The message that it is, with a body by [`Fan::encode`].
     pub fn message<'b>(&self, body: &'b [u8]) -> Message<'b> {
-        Message { flags: Flags::request(self.allowance), ..Message::neighbour(Kind::Fan, body) }
+        Message { flags: self.flags(), ..Message::neighbour(Kind::Fan, body) }
     }
 
     /// The request to one node that a part of it stands for.
     pub fn part(&self, life: Life, request: RequestId) -> Message<'a> {
-        let flags = Flags::request(self.allowance);
-        Message { flags, ..Message::new(self.kind, life, request, self.body) }
+        Message { flags: self.flags(), ..Message::new(self.kind, life, request, self.body) }
+    }
+
+    /// The flags of the message, and of the request to each node.
+    pub fn flags(&self) -> Flags {
+        Flags::request(self.allowance).with_terms(self.has_terms)
     }
 
     /// The body of the message. For the parts of a fan it is never longer than for the whole.
@@ -63,7 +69,7 @@ impl<'a> Fan<'a> {
 
     /// The fan that a message is, or `None` when it is none.
     pub fn decode(message: &Message<'a>) -> Option<Fan<'a>> {
-        let allowance = message.flags.allowance();
+        let (allowance, has_terms) = (message.flags.allowance(), message.flags.has_terms());
         let head = postcard::take_from_bytes::<(u8, Vec<(Life, u64)>)>(message.body);
         let (head, body) = head.ok()?;
         let kind = Kind::from_wire(head.0).filter(|kind| matches!(kind, Kind::Exec | Kind::Ask))?;
@@ -72,7 +78,7 @@ impl<'a> Fan<'a> {
             request = request.wrapping_add(step);
             (life, RequestId(request))
         });
-        Some(Fan { kind, allowance, parts: parts.collect(), body })
+        Some(Fan { kind, allowance, has_terms, parts: parts.collect(), body })
     }
 }
 
@@ -96,7 +102,8 @@ mod tests {
             (room, before) = (left, part.1);
             parts.push(part);
         }
-        let fan = Fan { kind: Kind::Ask, allowance: Allowance::Medium, parts, body: &body };
+        let (kind, allowance, has_terms) = (Kind::Exec, Allowance::Medium, true);
+        let fan = Fan { kind, allowance, has_terms, parts, body: &body };
         let bytes = fan.encode();
         assert!((PIECE_BYTES_MAX - 20..=PIECE_BYTES_MAX).contains(&bytes.len()), "{}", bytes.len());
         assert_eq!(Fan::decode(&fan.message(&bytes)), Some(fan.clone()));

@@ -6,12 +6,63 @@ use rustc_hash::FxHashMap;
 use super::offers::Offers;
 use super::parent::Parent;
 use crate::memory;
-use crate::wire::{self, Allowance, Kind, Message, Status};
+use crate::modules::Held;
+use crate::wire::{self, Allowance, FOLDED_BYTES_MAX, Flags, Folded, Kind, Message, Status};
 use crate::{Failure, Life, RequestId, Time, VALUE_BYTES_MAX};
 
 /// What the answer to a command is when there is no memory for it.
 pub(super) const OUT_OF_MEMORY: &str =
     "out of memory: the node has none for a command or an answer of this length";
+
+/// What the answer to a command is for which nobody waits any more.
+pub(super) const CANCELLED: &str = "cancelled";
+
+/// What a node answers.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub outcome: Result<String, Failure>,
+    /// The output that comes with it.
+    pub held: Option<Held>,
+}
+
+impl From<Result<String, Failure>> for Answer {
+    fn from(outcome: Result<String, Failure>) -> Answer {
+        Answer { outcome, held: None }
+    }
+}
+
+impl Answer {
+    /// As it travels when it may be one with those of other nodes: the command, and the value. None when it
+    /// is too long for that.
+    pub fn reduce(&self) -> Option<(RequestId, Vec<u8>)> {
+        let Held { command, streams: [out, err] } = self.held.as_ref()?;
+        let (status, text) = match &self.outcome {
+            Ok(result) => (Status::Ok, result),
+            Err(Failure(text)) => (Status::Failed, text),
+        };
+        let text = text.as_bytes();
+        let folded = Folded { text, out, err };
+        (folded.bytes() <= FOLDED_BYTES_MAX).then(|| (*command, folded.value(status)))
+    }
+
+    /// As it travels by itself.
+    fn encode(self) -> (Flags, Vec<u8>) {
+        let (status, text) = match self.outcome {
+            Ok(result) if result.len() > VALUE_BYTES_MAX => {
+                (Status::Failed, format!("the answer is longer than {VALUE_BYTES_MAX} bytes"))
+            }
+            Ok(result) => (Status::Ok, result),
+            Err(Failure(text)) => (Status::Failed, text),
+        };
+        let flags = Flags::new(status);
+        match &self.held {
+            None => (flags, text.into_bytes()),
+            Some(Held { streams: [out, err], .. }) => {
+                (flags.folded(), Folded { text: text.as_bytes(), out, err }.encode())
+            }
+        }
+    }
+}
 
 /// The answers of one node that are still to come, or to be taken.
 #[derive(Debug)]
@@ -36,16 +87,15 @@ impl Answers {
         }
     }
 
+    /// A request that was answered later is answered in another way.
+    pub fn forget(&mut self, id: RequestId) {
+        self.allowances.remove(&id);
+    }
+
     /// Sends the answer to a request that was answered later.
-    pub fn send_later(
-        &mut self,
-        now: Time,
-        id: RequestId,
-        outcome: Result<String, Failure>,
-        parent: &mut Parent,
-    ) {
+    pub fn send_later(&mut self, now: Time, id: RequestId, answer: Answer, parent: &mut Parent) {
         let allowance = self.allowances.remove(&id).unwrap_or(Allowance::Large);
-        self.send(now, id, allowance, outcome, parent);
+        self.send(now, id, allowance, answer, parent);
     }
 
     /// Sends an answer, or offers it when it is too long to come unasked.
@@ -54,22 +104,20 @@ impl Answers {
         now: Time,
         id: RequestId,
         allowance: Allowance,
-        outcome: Result<String, Failure>,
+        answer: Answer,
         parent: &mut Parent,
     ) {
-        let (status, text) = match outcome {
-            Ok(result) if result.len() > VALUE_BYTES_MAX => {
-                (Status::Failed, format!("the answer is longer than {VALUE_BYTES_MAX} bytes"))
-            }
-            Ok(result) => (Status::Ok, result),
-            Err(Failure(text)) => (Status::Failed, text),
-        };
-        if text.len() <= allowance.bytes() || !parent.is_up() {
-            return parent.send(&Message::answer(self.own, id, status, text.as_bytes()));
+        let (flags, body) = answer.encode();
+        if body.len() <= allowance.bytes() || !parent.is_up() {
+            return parent.send(&self.answer(id, flags, &body));
         }
-        let bytes = text.len();
-        self.offers.add(now, id, status, text);
+        let bytes = body.len();
+        self.offers.add(now, id, flags, body);
         self.offer(id, bytes, parent);
+    }
+
+    fn answer<'b>(&self, id: RequestId, flags: Flags, body: &'b [u8]) -> Message<'b> {
+        Message { flags, ..Message::answer(self.own, id, Status::Ok, body) }
     }
 
     fn offer(&self, id: RequestId, bytes: usize, parent: &mut Parent) {
@@ -81,13 +129,12 @@ impl Answers {
     /// everyone on the way waits for one.
     pub fn give(&mut self, now: Time, take: &Message<'_>, parent: &mut Parent) {
         let id = take.request;
-        let Some((status, text)) = self.offers.take(now, id) else { return };
+        let Some((flags, body)) = self.offers.take(now, id) else { return };
+        let failed = Flags::new(Status::Failed);
         let answer = match take.decode() {
-            Some(true) if memory::has_room_for(text.len()) => {
-                Message::answer(self.own, id, status, text.as_bytes())
-            }
-            Some(true) => Message::answer(self.own, id, Status::Failed, OUT_OF_MEMORY.as_bytes()),
-            _ => Message::answer(self.own, id, Status::Failed, b"the answer was not taken"),
+            Some(true) if memory::has_room_for(body.len()) => self.answer(id, flags, &body),
+            Some(true) => self.answer(id, failed, OUT_OF_MEMORY.as_bytes()),
+            _ => self.answer(id, failed, b"the answer was not taken"),
         };
         parent.send(&answer);
     }
@@ -163,7 +210,7 @@ mod tests {
             let (mut answers, mut parent) = (Answers::new(life()), parent());
             let id = RequestId(7);
             answers.expect(id, Allowance::Small);
-            answers.send_later(NOW, id, Ok("x".repeat(1_000)), &mut parent);
+            answers.send_later(NOW, id, Ok("x".repeat(1_000)).into(), &mut parent);
             assert_eq!(sent(&mut parent), [(Kind::Offer, Status::Ok, 2)]);
             assert_eq!(answers.offered_bytes(), 1_000);
             let wanted = wire::body(&wanted);
@@ -178,8 +225,8 @@ mod tests {
     fn what_may_come_unasked_does() {
         let (mut answers, mut parent) = (Answers::new(life()), parent());
         answers.expect(RequestId(7), Allowance::Large);
-        answers.send_later(NOW, RequestId(7), Ok("x".repeat(1_000)), &mut parent);
-        let failure = Err(Failure::from("why"));
+        answers.send_later(NOW, RequestId(7), Ok("x".repeat(1_000)).into(), &mut parent);
+        let failure = Err(Failure::from("why")).into();
         answers.send(NOW, RequestId(8), Allowance::Small, failure, &mut parent);
         let expected = [(Kind::Answer, Status::Ok, 1_000), (Kind::Answer, Status::Failed, 3)];
         assert_eq!(sent(&mut parent), expected);
@@ -189,7 +236,7 @@ mod tests {
     fn an_answer_that_is_too_long_for_anybody_is_a_failure() {
         let (mut answers, mut parent) = (Answers::new(life()), parent());
         let long = "x".repeat(VALUE_BYTES_MAX + 1);
-        answers.send(NOW, RequestId(7), Allowance::Large, Ok(long), &mut parent);
+        answers.send(NOW, RequestId(7), Allowance::Large, Ok(long).into(), &mut parent);
         assert!(matches!(sent(&mut parent)[..], [(Kind::Answer, Status::Failed, _)]));
     }
 }

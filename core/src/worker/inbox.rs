@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use crate::memory;
-use crate::wire::{Allowance, Kind, Message};
+use crate::wire::{Flags, Kind, Message};
 use crate::{LINE_BYTES_MAX, RequestId};
 
 /// An Exec or an Ask for this node.
@@ -12,8 +12,16 @@ use crate::{LINE_BYTES_MAX, RequestId};
 pub(super) struct Request {
     pub kind: Kind,
     pub id: RequestId,
-    pub allowance: Allowance,
+    pub flags: Flags,
     pub body: Vec<u8>,
+}
+
+impl Request {
+    /// What a message asks, whose body is whole.
+    pub fn new(message: &Message<'_>) -> Request {
+        let Message { kind, request: id, flags, body, .. } = *message;
+        Request { kind, id, flags, body: body.to_vec() }
+    }
 }
 
 /// There is no memory for a line.
@@ -83,6 +91,13 @@ impl Inbox {
         self.waiting.pop_front()
     }
 
+    /// Takes out a request for which nobody waits any more, with what it may answer; none when it is not
+    /// here.
+    pub fn cancel(&mut self, id: RequestId) -> Option<Request> {
+        let at = self.waiting.iter().position(|request| request.id == id)?;
+        self.waiting.remove(at)
+    }
+
     /// Throws all away.
     pub fn clear(&mut self) {
         self.partial = None;
@@ -94,7 +109,7 @@ impl Inbox {
 mod tests {
     use super::*;
     use crate::Life;
-    use crate::wire::{Flags, Status};
+    use crate::wire::{Allowance, Status};
 
     fn piece(request: u64, body: &[u8], first: bool, last: bool) -> Message<'_> {
         let flags = Flags::new(Status::Ok).piece(first, last);
@@ -132,14 +147,15 @@ mod tests {
     #[test]
     fn requests_wait_in_the_order_in_which_they_came() {
         let mut inbox = Inbox::default();
-        let request = |id| Request {
-            kind: Kind::Exec,
-            id: RequestId(id),
-            allowance: Allowance::Large,
-            body: Vec::new(),
+        let request = |id| {
+            let flags = Flags::request(Allowance::Large);
+            Request { kind: Kind::Exec, id: RequestId(id), flags, body: Vec::new() }
         };
         (1..=3).for_each(|id| inbox.push(request(id)));
-        assert_eq!(inbox.pop(), Some(request(1)));
+        assert_eq!(inbox.cancel(RequestId(2)), Some(request(2)));
+        assert_eq!(inbox.cancel(RequestId(2)), None);
+        assert_eq!([inbox.pop(), inbox.pop()], [Some(request(1)), Some(request(3))]);
+        inbox.push(request(4));
         inbox.clear();
         assert!(inbox.is_empty() && inbox.pop().is_none());
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::wire::Status;
+use crate::wire::Flags;
 use crate::{RequestId, Time};
 
 /// How often they are offered again: a node that has taken notice may have lost the route here.
@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// job begun that could add to them.
 #[derive(Debug, Default)]
 pub(crate) struct Offers {
-    by_request: BTreeMap<RequestId, (Status, String)>,
+    by_request: BTreeMap<RequestId, (Flags, Vec<u8>)>,
     bytes: usize,
     /// When they are offered again.
     again: Option<Time>,
@@ -22,18 +22,18 @@ pub(crate) struct Offers {
 
 impl Offers {
     /// Keeps an answer, which is offered now.
-    pub fn add(&mut self, now: Time, request: RequestId, status: Status, text: String) {
-        self.bytes += text.len();
-        self.by_request.insert(request, (status, text));
+    pub fn add(&mut self, now: Time, request: RequestId, flags: Flags, body: Vec<u8>) {
+        self.bytes += body.len();
+        self.by_request.insert(request, (flags, body));
         self.again.get_or_insert(now + PERIOD);
     }
 
     /// The answer to a request, if it is here.
-    pub fn take(&mut self, now: Time, request: RequestId) -> Option<(Status, String)> {
-        let (status, text) = self.by_request.remove(&request)?;
-        self.bytes -= text.len();
+    pub fn take(&mut self, now: Time, request: RequestId) -> Option<(Flags, Vec<u8>)> {
+        let (flags, body) = self.by_request.remove(&request)?;
+        self.bytes -= body.len();
         self.again = (!self.by_request.is_empty()).then(|| now + PERIOD);
-        Some((status, text))
+        Some((flags, body))
     }
 
     /// Has all offered again as soon as may be.
@@ -65,25 +65,27 @@ impl Offers {
             return Vec::new();
         }
         self.again = Some(now + PERIOD);
-        self.by_request.iter().map(|(request, (_, text))| (*request, text.len())).collect()
+        self.by_request.iter().map(|(request, (_, body))| (*request, body.len())).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Status;
 
     #[test]
     fn what_is_not_taken_is_offered_again() {
         let mut offers = Offers::default();
         let (first, second) = (RequestId(1), RequestId(2));
+        let ok = Flags::new(Status::Ok);
         assert_eq!(offers.deadline(), None);
-        offers.add(Time::ZERO, first, Status::Ok, "one".to_owned());
-        offers.add(Time::ZERO, second, Status::Failed, "second".to_owned());
+        offers.add(Time::ZERO, first, ok, b"one".to_vec());
+        offers.add(Time::ZERO, second, ok, b"second".to_vec());
         assert_eq!((offers.bytes(), offers.due_again(Time::ZERO)), (9, vec![]));
         let later = Time::ZERO + PERIOD;
         assert_eq!(offers.due_again(later), [(first, 3), (second, 6)]);
-        assert_eq!(offers.take(later, first), Some((Status::Ok, "one".to_owned())));
+        assert_eq!(offers.take(later, first), Some((ok, b"one".to_vec())));
         assert_eq!(offers.take(later, first), None);
         assert_eq!(offers.deadline(), Some(later + PERIOD));
         offers.offer_again(later);

@@ -106,7 +106,7 @@ impl Parent {
             return;
         }
         match message.kind {
-            Kind::Answer => self.link.send(message),
+            Kind::Answer | Kind::Output | Kind::Reduced => self.link.send(message),
             Kind::Offer => self.link.send_control(Merge::Offer(message.request), message),
             Kind::Silent | Kind::Heard => {
                 self.link.send_control(Merge::Silence(message.life), message);

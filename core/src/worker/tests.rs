@@ -1,9 +1,13 @@
+use std::cell::RefCell;
+
 use super::*;
+use crate::credit;
 use crate::seed::MOVES_MAX;
-use crate::wire::Create;
+use crate::wire::{Create, Flags};
 use crate::{
     Activity, Call, Claim, Command, CommandSpec, Context, Example, Incarnation, Inspection,
-    KEY_BYTES, NodeId, Outcome, Place, Secret, Seed, Watch, Word,
+    KEY_BYTES, NodeId, OUTPUT_WAITING_BYTES_MAX, Outcome, Place, Reply, RequestId, Secret, Seed,
+    Stream, Watch, Word,
 };
 
 const PARENT: LinkId = LinkId(1);
@@ -39,7 +43,7 @@ fn worker_below(parent: NodeId, ancestors: Vec<Ancestor>) -> Worker {
         parent_address: Address("above".to_owned()),
         transport: "test",
         timeout: Duration::from_secs(5),
-        commands: Registry::new([&BYTES]).unwrap(),
+        commands: Registry::new([&BYTES, &FLOOD]).unwrap(),
     };
     Worker::new(Time::ZERO, config)
 }
@@ -84,6 +88,39 @@ impl Command for Bytes {
     }
 }
 
+thread_local! {
+    /// The calls that the module was told to stop.
+    static STOPPED: RefCell<Vec<RequestId>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Emits as many bytes as it is told to, and answers or does not.
+struct Flood;
+
+static FLOOD: CommandSpec = CommandSpec {
+    name: "flood",
+    package: "test",
+    summary: "for tests",
+    words: &[
+        Word { claim: Claim::Word("flood"), usage: "flood N", help: "emit N bytes, never answer" },
+        Word { claim: Claim::Word("shower"), usage: "shower N", help: "emit N bytes, answer" },
+    ],
+    verbs: &[],
+    examples: &[Example { line: "exec 1 shower 0", reply: "Ok:1" }],
+    create: || Box::new(Flood),
+};
+
+impl Command for Flood {
+    fn call(&mut self, cx: &mut Context<'_>, call: &Call<'_>) -> Outcome {
+        let bytes: usize = call.args.only("N", "a number")?;
+        cx.emit(call.id, Stream::Out, vec![b'x'; bytes]);
+        Ok(if call.word == "flood" { Reply::Later } else { Reply::EMPTY })
+    }
+
+    fn cancelled(&mut self, _: &mut Context<'_>, call: RequestId) {
+        STOPPED.with_borrow_mut(|stopped| stopped.push(call));
+    }
+}
+
 fn exec(request: u64, line: &str) -> Message<'_> {
     Message::new(Kind::Exec, life(1), RequestId(request), line.as_bytes())
 }
@@ -107,12 +144,57 @@ fn requests_run_in_the_order_in_which_they_came_also_in_a_jam() {
     assert_eq!(short, (13..=30).collect::<Vec<_>>());
 }
 
+/// A job that writes without end would fill whatever room there is.
+#[test]
+fn jobs_wait_for_requests_that_wait_for_room() {
+    let mut worker = worker(Vec::new());
+    turn(&mut worker, Input::Up(PARENT));
+    let long: Vec<_> = (1..=12).map(|request| exec(request, "bytes 40000")).collect();
+    let mut out = turn(&mut worker, Input::Frame(PARENT, &frame(&long)));
+    out.extend(turn(&mut worker, Input::Frame(PARENT, &frame(&[exec(13, "bytes 0")]))));
+    assert!(!worker.has_room_for_outcomes());
+    let mut turns = 0;
+    while !worker.has_room_for_outcomes() {
+        let acknowledged = u32::try_from(out.len() + 1).unwrap();
+        let acknowledgement = acknowledged.to_le_bytes();
+        out.extend(turn(&mut worker, Input::Frame(PARENT, &acknowledgement)));
+        turns += 1;
+        assert!(turns < 100);
+    }
+    assert!(worker.inbox.is_empty());
+}
+
+/// Or it would go on for ever, for nobody.
+#[test]
+fn a_module_is_told_that_a_call_has_emitted_too_much() {
+    let mut worker = worker(Vec::new());
+    turn(&mut worker, Input::Up(PARENT));
+    let line = format!("flood {}", credit::OUTPUT_BYTES_INITIAL + OUTPUT_WAITING_BYTES_MAX + 1);
+    let out = turn(&mut worker, Input::Frame(PARENT, &frame(&[exec(1, &line)])));
+    assert_eq!(sent(&out).last(), Some(&(Kind::Answer, 1)));
+    assert_eq!(STOPPED.take(), [RequestId(1)]);
+}
+
+#[test]
+fn a_module_is_told_once_that_a_call_is_cancelled_and_not_when_it_has_answered() {
+    let mut worker = worker(Vec::new());
+    turn(&mut worker, Input::Up(PARENT));
+    let bytes = credit::OUTPUT_BYTES_INITIAL + 1;
+    for (request, line, told) in [(1, "flood", vec![RequestId(1)]), (2, "shower", vec![])] {
+        let line = format!("{line} {bytes}");
+        let cancel = Message::new(Kind::Cancel, life(1), RequestId(request), b"");
+        turn(&mut worker, Input::Frame(PARENT, &frame(&[exec(request, &line)])));
+        turn(&mut worker, Input::Frame(PARENT, &frame(&[cancel, cancel])));
+        assert_eq!(STOPPED.take(), told);
+    }
+}
+
 /// Its beginning is worth nothing when the route of the rest has broken.
 #[test]
 fn a_line_whose_rest_does_not_come_is_not_run() {
     let mut worker = worker(Vec::new());
     turn(&mut worker, Input::Up(PARENT));
-    let flags = |first, last| wire::Flags::new(Status::Ok).piece(first, last);
+    let flags = |first, last| Flags::new(Status::Ok).piece(first, last);
     let blanks = " ".repeat(wire::PIECE_BYTES_MAX);
     let begun = Message { flags: flags(true, false), ..exec(1, &blanks) };
     let other = exec(2, "bytes 1");

@@ -1,6 +1,7 @@
-//! hoptree with a command of our own.
+//! hoptree with commands of our own.
 
 mod count;
+mod tick;
 
 use std::process::ExitCode;
 

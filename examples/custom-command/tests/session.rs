@@ -17,6 +17,19 @@ fn session(script: &str) -> String {
 }
 
 #[test]
+fn output_comes_before_the_answer_and_a_command_can_be_stopped() {
+    let printed = session(
+        "create 1\n\
+         exec 1 tick 2 1\n\
+         wait\n\
+         exec --timeout none 1 tick 2 3600000\n\
+         cancel 1\n",
+    );
+    let lines: Vec<_> = printed.lines().skip(1).collect();
+    assert_eq!(lines, ["1: 1", "1: 2", "Ok:1: 2 ticks", "Error:1: cancelled", "Ok"]);
+}
+
+#[test]
 fn every_node_has_a_counter_of_its_own() {
     let printed = session(
         "create 1\n\

@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use hoptree_core::{Birth, Exit, Failure, Life, LinkId, RequestId};
+use hoptree_core::{Birth, Exit, Failure, JobKind, Life, LinkId, RequestId, Stream};
 
 use super::Moment;
 use crate::process::Pid;
@@ -43,7 +43,10 @@ pub enum Event {
     ChildExited(Life, Exit),
     OrphanExited(u32, Exit),
     SpawnFailed(Life),
-    JobDone(RequestId, Result<String, Failure>),
+    JobOutput(RequestId, Stream, Vec<u8>),
+    JobDone(RequestId, JobKind, Result<String, Failure>),
+    /// Work that waits goes on.
+    Step(RequestId),
     Alarm,
     /// A compromised process has time to lie.
     Lie,

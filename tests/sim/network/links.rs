@@ -1,6 +1,6 @@
 //! What travels between processes, as a transport carries it.
 
-use hoptree_core::{Address, Input, Life, LinkId, NodeId, Output};
+use hoptree_core::{Address, Input, LinkId, NodeId, Output};
 
 use super::{Event, MICROSECOND, Network};
 use crate::frame::{self, Header};
@@ -36,6 +36,7 @@ impl Network {
             if header.begins_answer() {
                 self.answered(sender, &header);
             }
+            self.checks.sent(sender, header.is_of(self.processes[sender].life), &header);
         }
         let end = self.ends.end_mut(link);
         if !end.is_open {
@@ -56,13 +57,11 @@ impl Network {
 
     /// A process answers a request, itself or for those below it.
     fn answered(&mut self, sender: Pid, header: &Header<'_>) {
-        let Life { node, incarnation } = self.processes[sender].life;
+        let node = self.processes[sender].life.node;
         if NodeId::compute(header.node) == Some(node) {
             self.checks.answered_by(sender, header);
         }
-        let is_own =
-            (NodeId::compute(header.node), header.incarnation) == (Some(node), incarnation.0);
-        if header.is_of_the_node() && !is_own {
+        if header.is_of_the_node() && !header.is_of(self.processes[sender].life) {
             self.checks.answer_passed_on(sender, header);
         }
     }
@@ -132,6 +131,12 @@ impl Network {
         for header in frame::headers(frame) {
             if pid == CONTROL && is_trusted {
                 self.checks.heard(sender, &header);
+            }
+            if pid == CONTROL {
+                self.checks.outputs.received(&header);
+            }
+            if header.name() == "Reduced" {
+                *self.record.reduced.entry(link).or_default() += header.body.len();
             }
             if header.begins_answer() {
                 self.checks.brought(pid, &header);

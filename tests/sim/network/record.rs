@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use hoptree_core::NodeId;
+use hoptree_core::{LinkId, NodeId};
 
 use crate::process::Pid;
 
@@ -12,6 +12,8 @@ pub struct Record {
     pub printed: Vec<String>,
     /// How many frames came to each process.
     pub frames: HashMap<Pid, usize>,
+    /// How many bytes of what is reduced came to each end of a link.
+    pub reduced: HashMap<LinkId, usize>,
     /// The nodes that were ended by those above them.
     pub killed: Vec<NodeId>,
 }

@@ -100,9 +100,13 @@ impl Network {
             Event::SpawnFailed(life) => {
                 self.feed(pid, Input::SpawnFailed(life, "no more processes"), outputs);
             }
-            Event::JobDone(call, outcome) => {
-                self.feed(pid, Input::JobDone(call, outcome), outputs);
+            Event::JobOutput(call, stream, bytes) => {
+                self.feed(pid, Input::JobOutput(call, stream, &bytes), outputs);
             }
+            Event::JobDone(call, kind, outcome) => {
+                self.feed(pid, Input::JobDone(call, kind, outcome), outputs);
+            }
+            Event::Step(call) => self.step_of(pid, call, outputs),
             Event::Up(_) | Event::Alarm | Event::Heal | Event::Read | Event::Lie => {}
             Event::GoOn | Event::Preempt | Event::Schedule => {}
         }

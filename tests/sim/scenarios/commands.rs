@@ -26,7 +26,8 @@ fn a_session_from_the_first_line_to_the_last() {
             "Error:9: Not found",
             "Error: Already exists",
             "Error: Parent not found",
-            "Error:1: unknown command 'nonsense': expected one of echo, bytes, never, later, work, where",
+            "Error:1: unknown command 'nonsense': expected one of echo, bytes, never, later, work, where, say, \
+             blunder, lines, pour, gush",
             "Error:1: unknown command 'ehco': did you mean 'echo'?",
             "Error: Not found",
             "Error: unknown command 'frobnicate': 'help' lists what there is",

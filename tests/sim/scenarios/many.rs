@@ -19,9 +19,11 @@ fn one_command_for_many_nodes_gives_a_line_for_each_in_order() {
         [
             "Error: exec: there is no node 5",
             "Error: exec: there is no node 99",
-            "Error:1: unknown command 'bad': expected one of echo, bytes, never, later, work, where",
-            "Error: exec: WORD is missing: expected one of echo, bytes, never, later, work, where \
-             (usage: exec IDS WORD [ARG ...])",
+            "Error:1: unknown command 'bad': expected one of echo, bytes, never, later, work, where, say, \
+             blunder, lines, pour, gush",
+            "Error: exec: WORD is missing: expected one of echo, bytes, never, later, work, where, say, \
+             blunder, lines, pour, gush \
+             (usage: exec [--timeout T] [--fold|-b] IDS WORD [ARG ...])",
         ]
     );
     assert_eq!(Tree::new(Order::Input).replies("exec * echo"), ["Error: exec: there is no node"]);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hoptree_core::{
-    Answer, Call, Change, Claim, Command, CommandSpec, Context, Example, Facts, NodeId, Outcome,
-    Reply, RequestId, Stop, Time, Verb, Watch, Word,
+    Answer, Call, Change, Claim, Command, CommandSpec, Context, Example, Facts, JobContext, NodeId,
+    Outcome, Reply, RequestId, Time, Verb, Watch, Word,
 };
 
 use super::MS;
@@ -49,8 +49,8 @@ impl Command for Probe {
             }
             "work" => {
                 let count: usize = call.args.only("N", "a number")?;
-                let work = move |stop: &Stop| {
-                    assert!(!stop.is_wanted());
+                let work = move |job: &JobContext<'_>| {
+                    assert!(!job.stop().is_wanted());
                     if count > 9 { Err("too much work".into()) } else { Ok("x".repeat(count)) }
                 };
                 Ok(cx.offload(call.id, work))

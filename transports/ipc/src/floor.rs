@@ -20,13 +20,9 @@ use serde_bytes::ByteBuf;
 use tempfile::TempDir;
 
 use crate::directory::Directory;
-use crate::door::{self, Door};
 use crate::hello::Hello;
+use crate::listener::{self, Listener};
 use crate::{allocator, cannot, descriptor};
-
-/// Sends a frame from the near end to the far end, and returns when it has come back. The first time it
-/// also waits for the far end to connect.
-pub type RoundTrip = Box<dyn FnMut(&[u8]) -> Result<(), TransportError>>;
 
 /// Opens the near end, on this machine only, and says where the far end is to connect. A round trip fails
 /// when it takes longer than `patience`.
@@ -34,30 +30,29 @@ pub type RoundTrip = Box<dyn FnMut(&[u8]) -> Result<(), TransportError>>;
 /// # Errors
 ///
 /// When the library or the system refuses.
-pub fn open(patience: Duration) -> Result<(Address, RoundTrip), TransportError> {
-    let (address, mut near) =
-        waiting(patience).map_err(|error| cannot("open the near end", &error))?;
-    let round_trip = move |frame: &[u8]| {
-        near.round_trip(frame).map_err(|error| cannot("make a round trip", &error))
-    };
-    Ok((address, Box::new(round_trip)))
+pub fn open(patience: Duration) -> Result<(Address, Near), TransportError> {
+    let opened = waiting(patience).map_err(|error| cannot("open the near end", &error));
+    opened.map(|(address, state)| (address, Near(state)))
 }
 
-fn waiting(patience: Duration) -> io::Result<(Address, Near)> {
+fn waiting(patience: Duration) -> io::Result<(Address, State)> {
     allocator::keep_pages();
     let place = tempfile::Builder::new()
         .prefix("hoptree-")
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(std::env::temp_dir())?;
-    let door = Door::open(&Arc::new(Directory::open(place.path())?))?;
-    let address = Address(format!("{}/{}", place.path().display(), door.address().0));
-    Ok((address, Near::Waiting { door, _place: place, patience }))
+    let listener = Listener::open(&Arc::new(Directory::open(place.path())?))?;
+    let address = Address(format!("{}/{}", place.path().display(), listener.address().0));
+    Ok((address, State::Waiting { listener, _place: place, patience }))
 }
 
-enum Near {
+/// The near end.
+pub struct Near(State);
+
+enum State {
     /// For the far end to join. The directory is removed when it has.
     Waiting {
-        door: Door,
+        listener: Listener,
         _place: TempDir,
         patience: Duration,
     },
@@ -65,15 +60,27 @@ enum Near {
 }
 
 impl Near {
-    fn round_trip(&mut self, frame: &[u8]) -> io::Result<()> {
+    /// Sends a frame to the far end, and returns when it has come back. The first time it also
+    /// waits for the far end to join.
+    ///
+    /// # Errors
+    ///
+    /// When the frame does not come back in time, or the library can't go on.
+    pub fn round_trip(&mut self, frame: &[u8]) -> Result<(), TransportError> {
+        self.0.send_and_receive(frame).map_err(|error| cannot("make a round trip", &error))
+    }
+}
+
+impl State {
+    fn send_and_receive(&mut self, frame: &[u8]) -> io::Result<()> {
         loop {
             match self {
-                Near::Waiting { door, patience, .. } => {
-                    let Hello { sender, receiver, .. } = welcome(door, *patience)?;
+                State::Waiting { listener, patience, .. } => {
+                    let Hello { sender, receiver, .. } = welcome(listener, *patience)?;
                     set_socket_timeout(descriptor::of(&receiver)?, Timeout::Recv, Some(*patience))?;
-                    *self = Near::Joined(sender, receiver);
+                    *self = State::Joined(sender, receiver);
                 }
-                Near::Joined(sender, receiver) => {
+                State::Joined(sender, receiver) => {
                     sender.send(ByteBuf::from(frame)).map_err(io::Error::other)?;
                     receiver.recv().map_err(io::Error::other)?;
                     return Ok(());
@@ -84,11 +91,11 @@ impl Near {
 }
 
 /// Waits for the far end.
-fn welcome(door: &Door, patience: Duration) -> io::Result<Hello> {
-    readable(door, patience)?;
-    let caller = door.answer()?.ok_or(ErrorKind::WouldBlock)?;
+fn welcome(listener: &Listener, patience: Duration) -> io::Result<Hello> {
+    readable(listener, patience)?;
+    let caller = listener.accept()?.ok_or(ErrorKind::WouldBlock)?;
     readable(&caller, patience)?;
-    door.hear(&caller)
+    listener.read_hello(&caller)
 }
 
 fn readable(descriptor: impl AsFd, patience: Duration) -> io::Result<()> {
@@ -112,9 +119,11 @@ pub fn echo(to: &Address) -> Result<Infallible, TransportError> {
 
 fn echo_all(to: &Address) -> io::Result<Infallible> {
     allocator::keep_pages();
-    let (place, name) = to.0.rsplit_once('/').ok_or(ErrorKind::InvalidInput)?;
+    let (place, name) = to.0.rsplit_once('/').ok_or_else(|| {
+        io::Error::new(ErrorKind::InvalidInput, "the address of the near end has no directory")
+    })?;
     let (hello, sender, receiver) = Hello::new()?;
-    door::knock(&Directory::open(Path::new(place))?, &Address(name.to_owned()), hello)?;
+    listener::send_hello(&Directory::open(Path::new(place))?, &Address(name.to_owned()), hello)?;
     loop {
         let echoed = receiver.recv().and_then(|frame| sender.send(frame));
         match echoed {

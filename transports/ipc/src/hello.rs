@@ -16,7 +16,7 @@ use crate::letter::Letter;
 /// [`Mark`] opens, and some for others.
 const DESCRIPTORS_LEFT: usize = 4;
 
-/// The only message at a door: a whole link, as the side that it is sent to uses it.
+/// The only message to a listener: a whole link, as the side that it is sent to uses it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Hello {
     mark: Mark,
@@ -43,8 +43,14 @@ impl Hello {
     /// The other way round. The text is that of another hello: they are all the same, and the
     /// library panics, or waits, or loses descriptors when it is given something else.
     pub(crate) fn from_letter(letter: Letter, text: &[u8]) -> io::Result<Hello> {
-        if letter.text != text || !letter.encloses_channels() {
-            return Err(io::Error::new(ErrorKind::InvalidData, "it is no hello"));
+        if letter.text != text {
+            return Err(io::Error::new(ErrorKind::InvalidData, "its text is not that of a hello"));
+        }
+        if !letter.encloses_channels() {
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "it encloses something that is no channel",
+            ));
         }
         let (sender, receiver) = ipc::channel()?;
         // There must be descriptors for what the library now receives, or it loses what it got, or

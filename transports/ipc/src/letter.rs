@@ -42,13 +42,19 @@ impl Letter {
             })
             .flatten()
             .collect();
-        let is_cut = read.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
+        let is_cut = |flags| read.flags.intersects(flags);
         if read.bytes == 0 {
             Err(ErrorKind::UnexpectedEof.into())
-        } else if is_cut && let Err(why) = require_descriptors(ENCLOSED) {
+        } else if is_cut(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
+            && let Err(why) = require_descriptors(ENCLOSED)
+        {
             Err(io::Error::other(why))
-        } else if is_cut || enclosed.len() != ENCLOSED {
-            Err(io::Error::new(ErrorKind::InvalidData, "it is too long or has not two descriptors"))
+        } else if is_cut(ReturnFlags::TRUNC) {
+            let what = format!("its text has more than {TEXT_BYTES_MAX} bytes");
+            Err(io::Error::new(ErrorKind::InvalidData, what))
+        } else if is_cut(ReturnFlags::CTRUNC) || enclosed.len() != ENCLOSED {
+            let what = format!("it does not enclose {ENCLOSED} descriptors");
+            Err(io::Error::new(ErrorKind::InvalidData, what))
         } else {
             Ok(Letter { text: text[..read.bytes].to_vec(), enclosed })
         }

@@ -1,22 +1,22 @@
 //! The transport of hoptree over ipc-channel: a link is a pair of one-way channels, each of them a
 //! pair of Unix sockets.
 //!
-//! Who wants to join leaves both channels' far ends at the listener's door, a socket in the tree's
-//! directory. The thread of the node waits at the door and at all channels itself. The library's
+//! Who wants to join leaves both channels' far ends at the listener, a socket in the tree's
+//! directory. The thread of the node waits at the listener and at all channels itself. The library's
 //! own servers and sets are not used: a server is good for one peer and blocks a thread until that
 //! comes, and a set can wait for channels only. Two descriptors a link; no reconnection. Start
-//! reading at [`Ipc`], then `porch.rs`.
+//! reading at [`Ipc`], then `acceptor.rs`.
 
+mod acceptor;
 mod allocator;
 mod descriptor;
 mod directory;
-mod door;
 #[cfg(feature = "floor")]
 pub mod floor;
 mod hello;
 mod letter;
 mod link;
-mod porch;
+mod listener;
 mod watch;
 
 use std::io;
@@ -32,10 +32,10 @@ use hoptree_core::{
 use hoptree_system::{explain, require_descriptors};
 use rustc_hash::FxHashMap;
 
+use acceptor::{Acceptor, LISTENER};
 use directory::Directory;
 use hello::Hello;
 use link::{Link, Received};
-use porch::{DOOR, Porch};
 use watch::{READY_MAX, Watch};
 
 inventory::submit! {
@@ -64,7 +64,7 @@ const _: () = assert!(READY_MAX <= FRAMES_PER_WAIT_MAX);
 /// The channels of one process.
 pub struct Ipc {
     directory: Arc<Directory>,
-    porch: Porch,
+    acceptor: Acceptor,
     /// The links that stand, also of those who have joined and not said anything.
     links: FxHashMap<LinkId, Link>,
     /// What became of each call of connect since the last wait, which tells it.
@@ -99,7 +99,7 @@ impl Ipc {
         })?;
         Ok(Ipc {
             directory: Arc::new(opened),
-            porch: Porch::default(),
+            acceptor: Acceptor::default(),
             links: FxHashMap::default(),
             connected: Vec::new(),
             refusal: None,
@@ -111,7 +111,7 @@ impl Ipc {
 
     fn join(&mut self, link: LinkId, to: &Address) -> io::Result<()> {
         let (hello, sender, receiver) = Hello::new()?;
-        door::knock(&self.directory, to, hello)?;
+        listener::send_hello(&self.directory, to, hello)?;
         self.enter(link, Link::new(sender, receiver, true)?)
     }
 
@@ -127,17 +127,17 @@ impl Ipc {
         Some(link)
     }
 
-    /// Lets in some of those who knock; the others come first at the next wait.
-    fn answer(&mut self) {
+    /// Accepts some of those who connect; the others come first at the next wait.
+    fn accept(&mut self) {
         for _ in 0..READY_MAX {
-            let Some(caller) = self.porch.answer(&self.watch) else { break };
+            let Some(caller) = self.acceptor.accept(&self.watch) else { break };
             let id = self.link_ids.next_id();
-            self.hear(id, caller);
+            self.greet(id, caller);
         }
     }
 
-    fn hear(&mut self, id: LinkId, caller: OwnedFd) {
-        let Some(hello) = self.porch.hear(id, caller, &self.watch) else { return };
+    fn greet(&mut self, id: LinkId, caller: OwnedFd) {
+        let Some(hello) = self.acceptor.read_hello(id, caller, &self.watch) else { return };
         let entered =
             Link::new(hello.sender, hello.receiver, false).and_then(|link| self.enter(id, link));
         if let Err(error) = entered {
@@ -180,10 +180,10 @@ impl Ipc {
         let frames_each = FRAMES_PER_WAIT_MAX / ready.len().max(1);
         for &number in &ready {
             let id = LinkId(number);
-            if number == DOOR {
-                self.answer();
-            } else if let Some(caller) = self.porch.take(id, &self.watch) {
-                self.hear(id, caller);
+            if number == LISTENER {
+                self.accept();
+            } else if let Some(caller) = self.acceptor.take(id, &self.watch) {
+                self.greet(id, caller);
             } else if !self.receive(id, frames_each, deliver)
                 && self.leave(id).is_some_and(|link| link.is_up)
             {
@@ -196,7 +196,7 @@ impl Ipc {
 
 impl Transport for Ipc {
     fn listen(&mut self) -> Result<Address, TransportError> {
-        let opened = self.porch.open(&self.directory, &self.watch);
+        let opened = self.acceptor.listen(&self.directory, &self.watch);
         opened.map_err(|error| cannot("listen", &error))
     }
 
@@ -223,8 +223,8 @@ impl Transport for Ipc {
         deliver: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), TransportError> {
         let now = (!self.connected.is_empty()).then(Instant::now);
-        let shut_until = self.porch.shut_until(&self.watch);
-        let until = [now, shut_until, until].into_iter().flatten().min();
+        let paused_until = self.acceptor.paused_until(&self.watch);
+        let until = [now, paused_until, until].into_iter().flatten().min();
         self.watch.wait(until, &mut self.ready).map_err(|error| cannot("wait", &error))?;
         self.deliver(deliver);
         Ok(())
@@ -276,7 +276,7 @@ mod tests {
         let too_long = vec![0; SEALED_BYTES_MAX + 1];
         for (is_known, is_long) in [(false, false), (true, false), (false, true), (true, true)] {
             let (hello, sender, receiver) = Hello::new().unwrap();
-            door::knock(&parent.directory, &address, hello).unwrap();
+            listener::send_hello(&parent.directory, &address, hello).unwrap();
             // An empty one is not a frame either, and harms nobody.
             sender.send(ByteBuf::new()).unwrap();
             if is_known {

@@ -17,17 +17,13 @@ use zeromq::{DealerSocket, RouterSocket, Socket, SocketRecv, SocketSend, ZmqErro
 
 use crate::{cannot, reason, runtime};
 
-/// Sends a frame from the near end to the far end, and returns when it has come back. The first time it
-/// also waits for the far end to connect.
-pub type RoundTrip = Box<dyn FnMut(&[u8]) -> Result<(), TransportError>>;
-
 /// Opens the near end over a Unix socket, and says where the far end is to connect. A round trip fails
 /// when it takes longer than `patience`.
 ///
 /// # Errors
 ///
 /// When the library or the system refuses.
-pub fn open_ipc(patience: Duration) -> Result<(Address, RoundTrip), TransportError> {
+pub fn open_ipc(patience: Duration) -> Result<(Address, Near), TransportError> {
     open(patience, bind_ipc)
 }
 
@@ -36,7 +32,7 @@ pub fn open_ipc(patience: Duration) -> Result<(Address, RoundTrip), TransportErr
 /// # Errors
 ///
 /// As [`open_ipc`].
-pub fn open_tcp(patience: Duration) -> Result<(Address, RoundTrip), TransportError> {
+pub fn open_tcp(patience: Duration) -> Result<(Address, Near), TransportError> {
     open(patience, bind_tcp)
 }
 
@@ -63,16 +59,14 @@ fn bind_tcp(runtime: &Runtime) -> Result<Bound, ZmqError> {
 fn open(
     patience: Duration,
     bind: fn(&Runtime) -> Result<Bound, ZmqError>,
-) -> Result<(Address, RoundTrip), TransportError> {
+) -> Result<(Address, Near), TransportError> {
     let runtime = runtime()?;
     let (socket, address, file) = bind(&runtime).map_err(failure("open the near end"))?;
-    let mut near = Near { socket, peer: None, patience, runtime, _file: file };
-    let round_trip =
-        move |frame: &[u8]| near.round_trip(frame).map_err(failure("make a round trip"));
-    Ok((address, Box::new(round_trip)))
+    Ok((address, Near { socket, peer: None, patience, runtime, _file: file }))
 }
 
-struct Near {
+/// The near end.
+pub struct Near {
     socket: RouterSocket,
     /// How the ROUTER calls the far end, which its first message tells.
     peer: Option<bytes::Bytes>,
@@ -83,7 +77,17 @@ struct Near {
 }
 
 impl Near {
-    fn round_trip(&mut self, frame: &[u8]) -> Result<(), ZmqError> {
+    /// Sends a frame to the far end, and returns when it has come back. The first time it also
+    /// waits for the far end to connect.
+    ///
+    /// # Errors
+    ///
+    /// When the frame does not come back in time, or the library can't go on.
+    pub fn round_trip(&mut self, frame: &[u8]) -> Result<(), TransportError> {
+        self.send_and_receive(frame).map_err(failure("make a round trip"))
+    }
+
+    fn send_and_receive(&mut self, frame: &[u8]) -> Result<(), ZmqError> {
         let Near { socket, peer, patience, runtime, .. } = self;
         let trip = async {
             let to = match peer.as_ref() {

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_delivers_so_many_frames_and_leaves_the_rest() {
+    fn a_wait_delivers_a_bounded_number_of_frames() {
         let mut inbox = Inbox::default();
         inbox.up(LinkId(1));
         for _ in 0..=FRAMES_PER_WAIT_MAX {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use hoptree_core::{Address, Event, LinkId, Secret, SendError};
 use hoptree_zmtp::Endpoint;
 
-use crate::entrance::Entrance;
-use crate::gate::USERNAME;
+use crate::authenticator::USERNAME;
+use crate::listener_address::ListenerAddress;
 use crate::monitored::{Monitored, Received, Report, retry};
 use crate::poll::Ready;
 use crate::reason;
@@ -43,8 +43,8 @@ impl Connection {
         to: &Address,
         secret: Secret,
     ) -> Result<Connection, OpenError> {
-        let entrance = Entrance::from_address(to).ok_or(OpenError::NotAnAddress)?;
-        let password = entrance.password(secret);
+        let listener = ListenerAddress::parse(to).ok_or(OpenError::NotAnAddress)?;
+        let password = listener.password(secret);
         let socket = retry(|| {
             let socket = Monitored::new(context, zmq::DEALER)?;
             let dealer = socket.raw();
@@ -57,13 +57,13 @@ impl Connection {
                 dealer.set_plain_username(Some(USERNAME))?;
                 dealer.set_plain_password(Some(password))?;
             }
-            dealer.connect(&entrance.endpoint().to_string())?;
+            dealer.connect(&listener.endpoint().to_string())?;
             Ok(socket)
         });
         let socket = socket.map_err(OpenError::Refused)?;
         Ok(Connection {
             link,
-            to: entrance.into_endpoint(),
+            to: listener.into_endpoint(),
             socket,
             state: State::Connecting,
             was_up: false,

@@ -9,24 +9,17 @@ use crate::monitored::retry;
 use crate::poll::milliseconds;
 use crate::{cannot, reason};
 
-/// Sends a frame from the near end to the far end, and returns when it has come back. The first time it
-/// also waits for the far end to connect.
-pub type RoundTrip = Box<dyn FnMut(&[u8]) -> Result<(), TransportError>>;
-
 /// Opens the near end, on this machine only, and says where the far end is to connect. A round trip fails
 /// when it takes longer than `patience`.
 ///
 /// # Errors
 ///
 /// When the library or the system refuses.
-pub fn open(patience: Duration) -> Result<(Address, RoundTrip), TransportError> {
+pub fn open(patience: Duration) -> Result<(Address, Near), TransportError> {
     let cannot_open = |error| cannot("open the near end", &reason(error));
     let (endpoint, socket) = bound(patience).map_err(cannot_open)?;
-    let mut near = Near { socket, peer: zmq::Message::new(), message: zmq::Message::new() };
-    let round_trip = move |frame: &[u8]| {
-        near.round_trip(frame).map_err(|error| cannot("make a round trip", &reason(error)))
-    };
-    Ok((Address(endpoint), Box::new(round_trip)))
+    let near = Near { socket, peer: zmq::Message::new(), message: zmq::Message::new() };
+    Ok((Address(endpoint), near))
 }
 
 fn bound(patience: Duration) -> Result<(String, zmq::Socket), zmq::Error> {
@@ -38,7 +31,8 @@ fn bound(patience: Duration) -> Result<(String, zmq::Socket), zmq::Error> {
     Ok((endpoint.expect("an endpoint of libzmq is ASCII"), socket))
 }
 
-struct Near {
+/// The near end.
+pub struct Near {
     socket: zmq::Socket,
     /// How the ROUTER calls the far end, which its first message tells.
     peer: zmq::Message,
@@ -46,7 +40,17 @@ struct Near {
 }
 
 impl Near {
-    fn round_trip(&mut self, frame: &[u8]) -> Result<(), zmq::Error> {
+    /// Sends a frame to the far end, and returns when it has come back. The first time it also
+    /// waits for the far end to connect.
+    ///
+    /// # Errors
+    ///
+    /// When the frame does not come back in time, or the library can't go on.
+    pub fn round_trip(&mut self, frame: &[u8]) -> Result<(), TransportError> {
+        self.send_and_receive(frame).map_err(|error| cannot("make a round trip", &reason(error)))
+    }
+
+    fn send_and_receive(&mut self, frame: &[u8]) -> Result<(), zmq::Error> {
         if self.peer.is_empty() {
             self.receive()?;
         }

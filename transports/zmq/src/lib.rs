@@ -5,17 +5,17 @@
 //! It has no thread of its own besides libzmq's, never reconnects, and sends no heartbeats of
 //! ZMTP: the life of a link is judged above.
 //!
-//! Anybody on the machine can connect to a TCP port. Who does so comes in with a password only (`gate`),
-//! and so no sooner than the listening side waits. Who does not show it within a second, or is the
-//! oldest of too many, is hung up on. Start reading at [`Zmq`].
+//! Anybody on the machine can connect to a TCP port. Who does so comes in with a password only
+//! (`authenticator`), and so no sooner than the listening side waits. Who does not show it within a
+//! second, or is the oldest of too many, is hung up on. Start reading at [`Zmq`].
 
+mod authenticator;
 mod connection;
 mod doorbell;
-mod entrance;
 #[cfg(feature = "floor")]
 pub mod floor;
-mod gate;
 mod listener;
+mod listener_address;
 mod monitored;
 mod poll;
 mod roster;
@@ -213,8 +213,8 @@ impl Transport for Zmq {
     ) -> Result<(), TransportError> {
         let until = if self.is_due() { Some(Instant::now()) } else { until };
         let mut poll = std::mem::take(&mut self.poll);
-        let gate = self.listener.as_ref().and_then(Listener::gate);
-        let waited = poll.wait(&self.doorbell, gate, self.sockets(), until);
+        let authenticator = self.listener.as_ref().and_then(Listener::authenticator);
+        let waited = poll.wait(&self.doorbell, authenticator, self.sockets(), until);
         self.poll = poll;
         waited
             .and_then(|()| self.deliver(deliver))

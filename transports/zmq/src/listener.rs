@@ -6,12 +6,12 @@ use std::time::Instant;
 use hoptree_core::{
     Address, Event, LinkId, LinkIds, Recurrence, Secret, SendError, TransportError,
 };
-use hoptree_system::{Doorstep, explain, explain_listen, require_loopback};
+use hoptree_system::{Unauthenticated, explain, explain_listen, require_loopback};
 use hoptree_zmtp::{Endpoint, Place, SocketFile};
 
+use crate::authenticator::Authenticator;
 use crate::cannot;
-use crate::entrance::{Entrance, draw, password};
-use crate::gate::Gate;
+use crate::listener_address::{ListenerAddress, draw, password};
 use crate::monitored::{Monitored, Received, Report, retry};
 use crate::poll::Ready;
 use crate::roster::{Roster, RoutingId, Standing};
@@ -39,8 +39,8 @@ pub(crate) struct Listener {
 
 /// What keeps strangers off.
 struct Guard {
-    gate: Gate,
-    doorstep: Doorstep,
+    authenticator: Authenticator,
+    unauthenticated: Unauthenticated,
 }
 
 impl Listener {
@@ -63,7 +63,8 @@ impl Listener {
         require_loopback().map_err(|why| cannot("listen", &why))?;
         let nonce = draw().map_err(|error| cannot("listen", &error.to_string()))?;
         // It is asked by the first who connects, so it comes first.
-        let gate = Gate::new(context, password(nonce, secret)).map_err(cannot_listen)?;
+        let authenticator =
+            Authenticator::new(context, password(nonce, secret)).map_err(cannot_listen)?;
         let bound = retry(|| {
             let socket = router(context)?;
             socket.raw().set_plain_server(true)?;
@@ -73,8 +74,8 @@ impl Listener {
         let (socket, descriptor, endpoint) = bound.map_err(cannot_listen)?;
         let endpoint = Endpoint::from_address(&Address(endpoint))
             .expect("libzmq listens where it was told to");
-        let guard = Guard { gate, doorstep: Doorstep::of(descriptor) };
-        let address = Entrance::guarded(endpoint, nonce).address();
+        let guard = Guard { authenticator, unauthenticated: Unauthenticated::of(descriptor) };
+        let address = ListenerAddress::guarded(endpoint, nonce).address();
         Ok(Listener::new(socket, Some(guard), address, None))
     }
 
@@ -109,9 +110,9 @@ impl Listener {
         &self.socket
     }
 
-    /// What has to be waited for, if anybody may be at the gate.
-    pub(crate) fn gate(&self) -> Option<&Gate> {
-        self.guard.as_ref().map(|guard| &guard.gate).filter(|_| self.roster.has_unheard())
+    /// What has to be waited for, if anybody may have to be authenticated.
+    pub(crate) fn authenticator(&self) -> Option<&Authenticator> {
+        self.guard.as_ref().map(|guard| &guard.authenticator).filter(|_| self.roster.has_unheard())
     }
 
     /// Whether a `Down` is due as soon as no more frames are found.
@@ -151,7 +152,7 @@ impl Listener {
         if self.roster.has_unheard()
             && let Some(guard) = &mut self.guard
         {
-            guard.gate.answer()?;
+            guard.authenticator.answer()?;
         }
         for taken in 0..frames_max {
             if !self.socket.receive_part(frame)? {
@@ -206,7 +207,7 @@ impl Listener {
         self.read_reports()?;
         self.roster.meet(id, link, fd);
         if let Some(guard) = &self.guard {
-            guard.doorstep.let_in(fd);
+            guard.unauthenticated.admit(fd);
         }
         deliver(Event::Up(link));
         deliver(Event::Frame(link, frame));
@@ -223,7 +224,7 @@ impl Listener {
 /// Has libzmq begin to count at random what it calls its peers. It would begin with the same number in
 /// every process, and ends the process when a peer calls itself what the next one will be called: any
 /// member of the tree that has gone wrong could then bring that about. Strangers do not get that far
-/// where they can connect at all, see [`Gate`].
+/// where they can connect at all, see [`Authenticator`].
 fn shuffle_routing_ids() -> Result<(), getrandom::Error> {
     let seed = getrandom::u32()?;
     // SAFETY: no memory is handed over, and the C library guards what it keeps.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::authenticator::Authenticator;
 use crate::doorbell::Doorbell;
-use crate::gate::Gate;
 use crate::monitored::Monitored;
 use crate::socket::Socket;
 
@@ -32,12 +32,12 @@ impl Ready {
 }
 
 impl Poll {
-    /// Waits until a socket may have something, the gate, if there is one, is asked, the doorbell
-    /// rings or `until` has come.
+    /// Waits until a socket may have something, the authenticator, if there is one, is asked, the
+    /// doorbell rings or `until` has come.
     pub(crate) fn wait<'a>(
         &mut self,
         doorbell: &'a Doorbell,
-        gate: Option<&'a Gate>,
+        authenticator: Option<&'a Authenticator>,
         sockets: impl Iterator<Item = &'a Monitored>,
         until: Option<Instant>,
     ) -> Result<(), zmq::Error> {
@@ -48,7 +48,7 @@ impl Poll {
             self.ready.push(socket.ready()?);
             fds.extend(socket.poll_fds());
         }
-        let questions = gate.map(Gate::questions);
+        let questions = authenticator.map(Authenticator::questions);
         self.is_asked = questions.map_or(Ok(false), Socket::is_readable)?;
         fds.extend(questions.map(Socket::poll_fd));
         // What is there already is no reason to overlook the others, or they might wait for ever.
@@ -66,7 +66,7 @@ impl Poll {
             ready.frames |= is_readable(&fds[0]);
             ready.reports |= is_readable(&fds[1]);
         }
-        self.is_asked |= gate.is_some() && fds.last().is_some_and(is_readable);
+        self.is_asked |= authenticator.is_some() && fds.last().is_some_and(is_readable);
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl Poll {
         self.ready.iter().copied()
     }
 
-    /// Whether the gate is asked something.
+    /// Whether the authenticator is asked something.
     pub(crate) fn is_asked(&self) -> bool {
         self.is_asked
     }

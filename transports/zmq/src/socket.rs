@@ -11,9 +11,8 @@ use crate::monitored::retry;
 ///
 /// The descriptor becomes readable when libzmq has news for the socket, such as a frame in a queue
 /// that was found empty before, and stays so until the next call on the socket. Any call may take
-/// the news in, not only one that receives: a send takes in that a frame has come, and then nothing
-/// of the frame is to be seen at the descriptor. Nor is it when its queue had never been found
-/// empty.
+/// the news in, not only one that receives: a send takes in that a frame has come, and then the
+/// descriptor does not show the frame. Nor does it when the frame's queue had never been found empty.
 ///
 /// So before anybody blocks, the socket has to have answered that there is nothing to read, and
 /// nothing else may have been done with it since; otherwise it is asked once more. With that answer

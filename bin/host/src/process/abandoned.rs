@@ -110,7 +110,7 @@ mod tests {
 
     /// A start is not to become slow where others leave much behind.
     #[test]
-    fn a_start_removes_so_many_and_no_more() {
+    fn a_start_removes_a_bounded_number_of_directories() {
         let place = Place::new("many");
         for number in 0..=DIRECTORIES_MAX as u64 {
             place.abandon(number);

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hoptree_core::{Address, Birth, KEY_BYTES, Opening, Secret};
-use hoptree_system::hide;
+use hoptree_system::{hide, original_limit};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -82,6 +82,8 @@ pub struct Heritage {
     pub timeout: Duration,
     /// Where logs go.
     pub logs: LogConfig,
+    /// How many files a program may have open that is not hoptree; nothing when that is unlimited.
+    pub descriptors: Option<u64>,
 }
 
 impl Heritage {
@@ -108,6 +110,7 @@ impl Heritage {
             directory: unused_directory()?,
             timeout,
             logs,
+            descriptors: original_limit().and_then(|limit| limit.current),
         };
         Ok((heritage, lifeline))
     }
@@ -174,10 +177,21 @@ impl Boot {
         Ok(bytes)
     }
 
-    /// The message that these bytes stand for, if they do and it is of this version.
-    fn decode(bytes: &[u8]) -> Option<Boot> {
-        let (boot, rest) = postcard::take_from_bytes::<Boot>(bytes).ok()?;
-        (rest.is_empty() && boot.version == env!("CARGO_PKG_VERSION")).then_some(boot)
+    /// The message that these bytes stand for; a text says why they stand for none of this version.
+    fn decode(bytes: &[u8]) -> Result<Boot, String> {
+        const VERSION: &str = env!("CARGO_PKG_VERSION");
+        if bytes.is_empty() {
+            return Err("it is empty".to_owned());
+        }
+        let (boot, rest) = postcard::take_from_bytes::<Boot>(bytes)
+            .map_err(|_| "it is cut short, or can't be decoded".to_owned())?;
+        if !rest.is_empty() {
+            return Err("there is more behind it".to_owned());
+        }
+        if boot.version != VERSION {
+            return Err(format!("it is of version {}, not {VERSION}", boot.version));
+        }
+        Ok(boot)
     }
 
     /// Reads the message from standard input up to its end. Blocks until the parent has written it,
@@ -187,11 +201,8 @@ impl Boot {
     ///
     /// When standard input holds something else: a person has started this process.
     pub fn receive() -> Result<Option<Boot>, String> {
-        let refusal = "standard input holds no valid bootstrap: 'hoptree node' is how hoptree itself \
-                       starts its nodes. To make one, type 'create ID' at its console. To run a \
-                       script of this name, write 'hoptree ./node'";
         if rustix::termios::isatty(rustix::stdio::stdin()) {
-            return Err(refusal.to_owned());
+            return Err(refusal("it is a terminal"));
         }
         let mut bytes = Zeroizing::new([0; BOOT_BYTES_MAX + 1]);
         let mut length = 0;
@@ -206,8 +217,17 @@ impl Boot {
         if length == 0 && is_pipe(rustix::stdio::stdin()) {
             return Ok(None);
         }
-        Boot::decode(&bytes[..length]).map(Some).ok_or_else(|| refusal.to_owned())
+        Boot::decode(&bytes[..length]).map(Some).map_err(|why| refusal(&why))
     }
+}
+
+/// What a person is told who has started a node.
+fn refusal(why: &str) -> String {
+    format!(
+        "standard input holds no valid bootstrap ({why}): 'hoptree node' is how hoptree itself \
+         starts its nodes. To make one, type 'create ID' at its console. To run a script of this \
+         name, write 'hoptree ./node'"
+    )
 }
 
 /// Whether a file is a pipe.
@@ -229,16 +249,18 @@ mod tests {
 
     #[test]
     fn a_boot_message_survives_its_journey() {
-        assert_eq!(Boot::decode(&example().encode().unwrap()), Some(example()));
+        assert_eq!(Boot::decode(&example().encode().unwrap()), Ok(example()));
     }
 
     #[test]
     fn what_is_no_boot_message_is_refused() {
         let bytes = example().encode().unwrap();
-        assert_eq!(Boot::decode(&[]), None);
-        assert_eq!(Boot::decode(b"create 1\ncreate 2 1\n"), None);
-        assert_eq!(Boot::decode(&bytes[..bytes.len() - 1]), None);
-        assert_eq!(Boot::decode(&[&bytes[..], &[0]].concat()), None);
+        let why = |bytes: &[u8]| Boot::decode(bytes).unwrap_err();
+        assert_eq!(why(&[]), "it is empty");
+        for bytes in [&b"create 1\ncreate 2 1\n"[..], &bytes[..bytes.len() - 1]] {
+            assert_eq!(why(bytes), "it is cut short, or can't be decoded");
+        }
+        assert_eq!(why(&[&bytes[..], &[0]].concat()), "there is more behind it");
     }
 
     #[test]
@@ -251,7 +273,8 @@ mod tests {
     #[test]
     fn another_version_is_refused() {
         let boot = Boot { version: "0.0.0".to_owned(), ..example() };
-        assert_eq!(Boot::decode(&boot.encode().unwrap()), None);
+        let why = Boot::decode(&boot.encode().unwrap()).unwrap_err();
+        assert!(why.starts_with("it is of version 0.0.0, "), "{why}");
     }
 
     #[test]
@@ -272,6 +295,7 @@ mod tests {
             boot.heritage.directory = "x".repeat(directory).into();
             let dir = Some("x".repeat(DIR_BYTES_MAX).into());
             boot.heritage.logs = LogConfig { verbosity: 9, dir, file_bytes_max: u64::MAX };
+            boot.heritage.descriptors = Some(u64::MAX);
             boot.encode().unwrap();
         }
     }

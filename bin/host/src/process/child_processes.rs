@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -14,7 +15,8 @@ use hoptree_system::explain_thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, pidfd_send_signal,
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, child_subreaper, kill_process, pidfd_open,
+    pidfd_send_signal, wait, waitpid,
 };
 
 use super::NODE_WORD;
@@ -44,6 +46,8 @@ pub struct ChildProcesses {
     lives: BTreeMap<i32, Life>,
     /// Those that others have started and this process may have to end.
     adopted: BTreeMap<Life, OwnedFd>,
+    /// Whether orphans come to be children of this process, for which nobody else waits.
+    takes_orphans: bool,
 }
 
 /// A process that has ended.
@@ -63,6 +67,7 @@ impl ChildProcesses {
             farewells: None,
             lives: BTreeMap::new(),
             adopted: BTreeMap::new(),
+            takes_orphans: child_subreaper().is_ok_and(|reaper| reaper.is_some()),
         }
     }
 
@@ -157,9 +162,12 @@ impl ChildProcesses {
 
     /// Tells each child that has ended since the last call, and orphans that this process has
     /// inherited as well, and says whether it has any left. Does not block.
+    ///
+    /// Where there are no orphans, other children are those of a command module, which waits for them
+    /// itself: they are left alone.
     pub fn reap(&mut self, mut ended: impl FnMut(Reaped<'_>)) -> bool {
         loop {
-            let (pid, status) = match rustix::process::wait(WaitOptions::NOHANG) {
+            let (pid, status) = match self.reap_one() {
                 Ok(Some(one)) => one,
                 Ok(None) => return true,
                 Err(Errno::INTR) => continue,
@@ -176,6 +184,20 @@ impl ChildProcesses {
             let exit = exit(status);
             log::debug!("{life}, process {pid}, has ended: {exit:?}");
             ended(Reaped::Child(life, exit, words.as_deref()));
+        }
+    }
+
+    /// Reaps a child that has ended, if there is one and it is for this to reap.
+    fn reap_one(&self) -> Result<Option<(Pid, WaitStatus)>, Errno> {
+        if self.takes_orphans {
+            return wait(WaitOptions::NOHANG);
+        }
+        let reap = |pid: i32| waitpid(Pid::from_raw(pid), WaitOptions::NOHANG);
+        match next_ended()? {
+            None => Ok(None),
+            Some(pid) if self.lives.contains_key(&pid) => reap(pid),
+            // It hides those behind it.
+            Some(_) => self.lives.keys().find_map(|pid| reap(*pid).transpose()).transpose(),
         }
     }
 
@@ -238,6 +260,21 @@ fn start(role: &Role, parent: &Address, heritage: Heritage, stdout: Stdio) -> Re
     Ok(pid)
 }
 
+/// The next child that has ended and was not reaped, which it stays.
+fn next_ended() -> Result<Option<i32>, Errno> {
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: all zeros is a valid value of this plain structure, and the call fills in all that is
+    // read of it, if anything.
+    let (done, pid) = unsafe {
+        let mut child: libc::siginfo_t = mem::zeroed();
+        (libc::waitid(libc::P_ALL, 0, &raw mut child, options), child.si_pid())
+    };
+    match done {
+        0 => Ok(Some(pid).filter(|pid| *pid != 0)),
+        _ => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::CHILD)),
+    }
+}
+
 /// Whether a process has ended, which makes its descriptor readable.
 fn has_ended(process: &OwnedFd) -> bool {
     let mut fds = [PollFd::new(process, PollFlags::IN)];
@@ -269,7 +306,59 @@ fn explain_start(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Child;
+
+    use hoptree_core::{Incarnation, KEY_BYTES, NodeId, Secret};
+
     use super::*;
+    use crate::logging::LogConfig;
+
+    fn children() -> ChildProcesses {
+        ChildProcesses::new(Heritage {
+            transport: "none".to_owned(),
+            insecure: false,
+            secret: Secret::new(&[0; KEY_BYTES]),
+            lifeline: 3,
+            directory: "/nonexistent/hoptree".into(),
+            timeout: Duration::from_secs(5),
+            logs: LogConfig::default(),
+            descriptors: None,
+        })
+    }
+
+    /// A process that ends with this status, and has ended.
+    fn ended(status: u32) -> Child {
+        let child = Command::new("sh").args(["-c", &format!("exit {status}")]).spawn().unwrap();
+        let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+        poll(&mut [PollFd::new(&process, PollFlags::IN)], None).unwrap();
+        child
+    }
+
+    /// As a command module may have, which waits for the processes that it starts. It matters which was
+    /// started first.
+    #[test]
+    fn only_nodes_are_reaped_whoever_else_has_ended() {
+        let mut children = children();
+        let mut others = vec![ended(1)];
+        let mut expected = Vec::new();
+        for node in 2..5 {
+            let life = Life { node: NodeId::compute(node).unwrap(), incarnation: Incarnation(0) };
+            let pid = i32::try_from(ended(node).id()).unwrap();
+            children.lives.insert(pid, life);
+            expected.push((life, Exit::Status(node as i32)));
+            others.push(ended(9));
+        }
+        let mut reaped = Vec::new();
+        let has_more = children.reap(|one| match one {
+            Reaped::Child(life, exit, None) => reaped.push((life, exit)),
+            other => panic!("{other:?}"),
+        });
+        reaped.sort_by_key(|(life, _)| *life);
+        assert_eq!((reaped, has_more), (expected, true));
+        let statuses: Vec<_> =
+            others.iter_mut().map(|child| child.wait().unwrap().code()).collect();
+        assert_eq!(statuses, [Some(1), Some(9), Some(9), Some(9)]);
+    }
 
     #[test]
     fn a_limit_is_named_with_its_figure() {

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::fd::RawFd;
 use std::str::FromStr;
 
-use rustix::process::{Pid, getpid};
+use rustix::process::{Pid, Signal, getpid};
 
 use super::NODE_WORD;
 
@@ -97,7 +97,7 @@ fn stray(number: i32) -> Option<Stray> {
         return None;
     }
     let pid = Pid::from_raw(number)?;
-    if !stat.has_memory {
+    if !stat.has_memory || is_killed(number) {
         return ending(pid, &stat);
     }
     let node = Some(node(number)?);
@@ -109,15 +109,29 @@ fn stray(number: i32) -> Option<Stray> {
     Some(Stray { pid, node, hold })
 }
 
-/// A process on its way out: its command line went with its memory, while its files may still be open
-/// and its threads may still run. Whoever it is, its end is told here soon, unless another one traces it.
+/// A process on its way out: it was killed, as a program is whose node was, or its command line went with
+/// its memory, while its files may still be open and its threads may still run. Whoever it is, its end is
+/// told here soon, unless another one traces it.
 fn ending(pid: Pid, stat: &Stat) -> Option<Stray> {
     let hold = match tracer(pid.as_raw_pid()) {
         Some(tracer) if stat.name == "hoptree" => Hold::Witness(tracer),
         Some(_) => return None,
+        None if stat.state == 'D' => Hold::System(place(pid.as_raw_pid())),
         None => Hold::Unknown(stat.state),
     };
     Some(Stray { pid, node: None, hold })
+}
+
+/// Whether a process was sent SIGKILL, which it has yet to die of.
+fn is_killed(pid: i32) -> bool {
+    ["SigPnd", "ShdPnd"]
+        .into_iter()
+        .any(|set| status::<String>(pid, set).is_some_and(|set| has_signal(&set, Signal::KILL)))
+}
+
+/// Whether a set of signals, as `status` has it, has this one.
+fn has_signal(set: &str, signal: Signal) -> bool {
+    u64::from_str_radix(set, 16).is_ok_and(|set| set >> (signal.as_raw() - 1) & 1 == 1)
 }
 
 /// Whether a process is this node of this very tree: it runs this program, is called so, and holds on to
@@ -196,7 +210,7 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use rustix::process::{Signal, WaitOptions, kill_process};
+    use rustix::process::{WaitOptions, kill_process};
 
     use super::*;
 
@@ -254,6 +268,13 @@ mod tests {
         kill_process(pid, Signal::KILL).unwrap();
         rustix::process::waitpid(Some(pid), WaitOptions::empty()).unwrap();
         assert!(is_stray);
+    }
+
+    #[test]
+    fn who_was_killed_is_told_from_who_was_not() {
+        assert!(has_signal("0000000000000100", Signal::KILL));
+        assert!(!has_signal("fffffffffffffeff", Signal::KILL) && !has_signal("", Signal::KILL));
+        assert!(!is_killed(getpid().as_raw_pid()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Requests whose commands were answered without their nodes.
+//! Requests whose commands had their replies without an answer of their nodes.
 
 use rustc_hash::FxHashMap;
 
@@ -13,7 +13,7 @@ pub(crate) struct Abandoned {
     dropped: u64,
 }
 
-/// What is left of a request whose command has been answered.
+/// What is left of a request whose command has its reply.
 #[derive(Debug, Default)]
 pub(crate) struct Leftover {
     /// What it takes of the windows.
@@ -40,8 +40,8 @@ impl Abandoned {
         self.requests.remove(&request)
     }
 
-    /// An answer has come that nobody waits for. Says what was left of its request.
-    pub fn answered(&mut self, request: RequestId) -> Leftover {
+    /// Drops an answer that nobody waits for, and takes what was left of its request.
+    pub fn drop_answer(&mut self, request: RequestId) -> Leftover {
         self.dropped += 1;
         log::debug!("the answer to request {} came too late: dropped", request.0);
         self.take(request).unwrap_or_default()
@@ -58,8 +58,8 @@ mod tests {
         abandoned.keep(RequestId(1), Leftover { charge: None, removed: Some(Life::CONTROL) });
         abandoned.keep(RequestId(2), Leftover::default());
         assert!(abandoned.take(RequestId(2)).is_none(), "nothing is left of it");
-        assert_eq!(abandoned.answered(RequestId(1)).removed, Some(Life::CONTROL));
-        assert_eq!(abandoned.answered(RequestId(1)).removed, None);
+        assert_eq!(abandoned.drop_answer(RequestId(1)).removed, Some(Life::CONTROL));
+        assert_eq!(abandoned.drop_answer(RequestId(1)).removed, None);
         assert_eq!(abandoned.dropped(), 2);
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::fold::Fold;
 use super::reply::Reply;
+use crate::wire::Folded;
 use crate::{Answer, Failure, NodeId, RequestId};
 
-/// How many bytes of answers may be gathered for a module. Those that do not fit are left out, each
-/// with an error in its place. Lines for the console have no such bound: they are printed as they
+/// How many bytes of answers may be gathered for a module, or of different ones to be folded. Those that do
+/// not fit are left out, each with an error in its place. Lines for the console have no such bound: they are printed as they
 /// come when they are many.
 const GATHERED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -26,11 +28,13 @@ pub(crate) struct Gather {
     answers: Answers,
 }
 
-/// By nodes, since they are told in ascending order.
+/// By nodes, since they are printed, or handed to the module, in ascending order.
 #[derive(Debug)]
 enum Answers {
     /// As lines for the console.
     Lines(BTreeMap<NodeId, Vec<u8>>),
+    /// As lines for the console, one for all that are equal.
+    Folded(Fold),
     /// For the module of this name.
     Module(&'static str, BTreeMap<NodeId, Answer>),
 }
@@ -55,6 +59,11 @@ impl Gather {
         Gather { awaited: unasked(nodes), bytes: 0, answers: Answers::Lines(BTreeMap::new()) }
     }
 
+    /// What is printed for all of these nodes, with equal answers told once.
+    pub fn folded(nodes: &BTreeSet<NodeId>) -> Gather {
+        Gather { awaited: unasked(nodes), bytes: 0, answers: Answers::Folded(Fold::default()) }
+    }
+
     /// What these nodes answer a module.
     pub fn module(name: &'static str, nodes: &BTreeSet<NodeId>) -> Gather {
         let answers = Answers::Module(name, BTreeMap::new());
@@ -73,7 +82,7 @@ impl Gather {
         }
     }
 
-    /// The request whose answer is still to come before those of others can be told.
+    /// The request whose answer is still to come before those of others can be printed.
     pub fn first_awaited(&self) -> Option<RequestId> {
         *self.awaited.first_key_value()?.1
     }
@@ -87,7 +96,26 @@ impl Gather {
     pub fn has_room_for(&self, bytes: usize) -> bool {
         match self.answers {
             Answers::Lines(_) => true,
-            Answers::Module(..) => self.bytes + bytes <= GATHERED_BYTES_MAX,
+            Answers::Folded(_) | Answers::Module(..) => self.bytes + bytes <= GATHERED_BYTES_MAX,
+        }
+    }
+
+    /// An answer to a command that is folded has this number from now on.
+    pub fn number(&mut self, number: u32, mut reply: Reply<'_>) {
+        if !self.has_room_for(reply.text_bytes()) {
+            reply = Reply::ErrorOf(NodeId::CONTROL, TOO_LONG);
+        }
+        if let Answers::Folded(fold) = &mut self.answers {
+            fold.number(number, reply);
+            self.bytes = fold.bytes();
+        }
+    }
+
+    /// As [`Fold::numbered`], for a command that is folded.
+    pub fn numbered(&self, number: u32) -> Option<(bool, Folded<'_>)> {
+        match &self.answers {
+            Answers::Folded(fold) => fold.numbered(number),
+            _ => None,
         }
     }
 
@@ -104,8 +132,12 @@ impl Gather {
                 reply.write(&mut line);
                 lines.insert(node, line);
             }
+            Answers::Folded(fold) => {
+                fold.add(node, reply);
+                self.bytes = fold.bytes();
+            }
             Answers::Module(_, answers) => {
-                answers.insert(node, answer(reply));
+                answers.insert(node, module_answer(reply));
             }
         }
     }
@@ -127,6 +159,7 @@ impl Gather {
     pub fn take(&mut self) -> Option<Gathered> {
         self.awaited.is_empty().then(|| match &mut self.answers {
             Answers::Lines(lines) => Gathered::Lines(concatenated(std::mem::take(lines))),
+            Answers::Folded(fold) => Gathered::Lines(fold.lines()),
             Answers::Module(name, answers) => {
                 Gathered::Module(name, std::mem::take(answers).into_iter().collect())
             }
@@ -149,11 +182,15 @@ fn concatenated(lines: BTreeMap<NodeId, Vec<u8>>) -> Vec<u8> {
     all
 }
 
-fn answer(reply: Reply<'_>) -> Answer {
+/// What a module learns of a reply.
+fn module_answer(reply: Reply<'_>) -> Answer {
     let owned = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
     match reply {
         Reply::OkOf(_, text) => Answer::Given(Ok(owned(text))),
         Reply::ErrorOf(_, text) => Answer::Given(Err(Failure(owned(text)))),
+        Reply::NumberedOf(..) => Answer::NotFound,
+        Reply::FoldedOf(_, false, folded) => Answer::Given(Ok(owned(folded.text))),
+        Reply::FoldedOf(_, true, folded) => Answer::Given(Err(Failure(owned(folded.text)))),
         Reply::UnavailableOf(_) => Answer::Unavailable,
         Reply::LateOf(..) => Answer::Late,
         Reply::RefusedOf(_) => Answer::Refused,
@@ -176,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_told_in_the_order_of_nodes_when_all_are_there() {
+    fn lines_come_in_the_order_of_nodes_when_all_are_there() {
         let mut gather = Gather::lines(&nodes([2, 9, 10]));
         gather.add(node(10), Reply::OkOf(node(10), b"ten"));
         gather.add(node(2), Reply::UnavailableOf(node(2)));

@@ -24,7 +24,7 @@ pub(crate) enum Outgoing {
 #[derive(Debug)]
 pub(crate) struct Parts {
     command: RequestId,
-    allowance: Allowance,
+    flags: Flags,
     /// The control node's links that lead to the nodes, each of which carries it once.
     links: Vec<LinkId>,
     parts: Vec<(Life, RequestId)>,
@@ -45,8 +45,9 @@ pub(crate) struct Part {
 impl Parts {
     /// As they are written into a frame. They are taken out.
     pub fn take(&mut self) -> Fan<'_> {
-        let Parts { kind, allowance, .. } = *self;
-        Fan { kind, allowance, parts: std::mem::take(&mut self.parts), body: &self.body }
+        let (allowance, has_terms) = (self.flags.allowance(), self.flags.has_terms());
+        let parts = std::mem::take(&mut self.parts);
+        Fan { kind: self.kind, allowance, has_terms, parts, body: &self.body }
     }
 }
 
@@ -93,16 +94,17 @@ impl Outbox {
         to: Life,
         request: RequestId,
         link: Option<LinkId>,
-        allowance: Allowance,
+        flags: Flags,
         part: Part,
     ) {
         let Part { command, kind, body } = part;
         if body.len() > FAN_BODY_BYTES_MAX {
-            return self.request(kind, to, request, allowance, body.to_vec());
+            let body = body.to_vec();
+            return self.waiting.push(Outgoing::Message { kind, flags, to, request, body });
         }
         let part = (to, request);
         if let Some(Outgoing::Fan(last)) = self.waiting.last_mut()
-            && (last.command, last.allowance) == (command, allowance)
+            && (last.command, last.flags) == (command, flags)
             && let Some((_, before)) = last.parts.last()
             && let Some(left) = last.room.checked_sub(Fan::part_bytes(*before, part))
         {
@@ -113,7 +115,7 @@ impl Outbox {
         }
         let room = Fan::room_beside(&body) - Fan::part_bytes(NO_REQUEST, part);
         let (links, parts) = (link.into_iter().collect(), vec![part]);
-        let parts = Parts { command, allowance, links, parts, room, kind, body };
+        let parts = Parts { command, flags, links, parts, room, kind, body };
         self.waiting.push(Outgoing::Fan(parts));
     }
 
@@ -143,7 +145,8 @@ mod tests {
             Part { command: RequestId(command), kind: Kind::Exec, body: vec![b'x'; bytes].into() };
         for id in ids {
             let request = RequestId(command + u64::from(id));
-            outbox.part(life(id), request, Some(LINK), Allowance::Large, part.clone());
+            let flags = Flags::request(Allowance::Large);
+            outbox.part(life(id), request, Some(LINK), flags, part.clone());
         }
     }
 

@@ -1,13 +1,14 @@
 //! What one command of the console is waiting for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::gather::Gather;
 use super::windows::Charge;
-use crate::wire::Kind;
+use crate::wire::{Kind, Terms};
 use crate::{Life, NodeId, RequestId, Time};
 
-/// A command that waits for its answer.
+/// A command that waits for its reply.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub operation: Operation,
@@ -15,6 +16,45 @@ pub(crate) struct Pending {
     pub sent: Option<Time>,
     /// What its request takes of the windows, until it is answered.
     pub charge: Option<Charge>,
+    pub options: Options,
+}
+
+/// What the user wants of one command in place of what holds for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub patience: Patience,
+    /// Equal answers of its nodes are told once.
+    pub is_folded: bool,
+}
+
+impl Options {
+    /// How long its answer is waited for, if there is a bound, where the deadline of others is `default`.
+    pub fn limit(self, default: Duration) -> Option<Duration> {
+        match self.patience {
+            Patience::Default => Some(default),
+            Patience::AtMost(limit) => Some(limit),
+            Patience::Endless => None,
+        }
+    }
+
+    /// What its nodes must be told of that, as parts of `command`.
+    pub fn terms(self, default: Duration, command: RequestId) -> Option<Terms> {
+        let fold = Some(command).filter(|_| self.is_folded);
+        let terms = Terms { timeout: self.limit(default), fold };
+        (self != Options::default()).then_some(terms)
+    }
+}
+
+/// How long the answer to a request is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// As long as that of any other.
+    #[default]
+    Default,
+    /// For this long.
+    AtMost(Duration),
+    /// Until it is cancelled.
+    Endless,
 }
 
 /// What a command does.
@@ -32,7 +72,7 @@ pub(crate) enum Operation {
     Create { node: NodeId, parent: NodeId, transport: Option<String>, stage: CreateStage },
     /// The end of a node and all below it.
     Remove { node: NodeId, stage: RemoveStage },
-    /// A console command of a module, answered later.
+    /// A console command of a module, which has its reply later.
     Verb,
 }
 
@@ -69,16 +109,20 @@ pub(crate) enum GiveUpReason {
     Silent,
     /// Its node lives, but the deadline has come.
     Slow,
+    /// The user does not want it any more.
+    Cancelled,
+    /// Its node sends more output than it may.
+    Excess,
 }
 
 impl Pending {
     pub fn new(operation: Operation) -> Pending {
-        Pending { operation, sent: None, charge: None }
+        Pending { operation, sent: None, charge: None, options: Options::default() }
     }
 
-    /// A console command that a module answers later, sent at `now`.
+    /// A console command whose reply a module gives later, sent at `now`.
     pub fn verb(now: Time) -> Pending {
-        Pending { operation: Operation::Verb, sent: Some(now), charge: None }
+        Pending { sent: Some(now), ..Pending::new(Operation::Verb) }
     }
 
     /// The node whose answer is waited for, once the request is sent.

@@ -36,12 +36,12 @@ impl Printer {
         self.held_bytes
     }
 
-    /// Whether anything was answered with an error.
+    /// Whether any reply was an error.
     pub fn any_failed(&self) -> bool {
         self.any_failed
     }
 
-    /// Notes that something was answered with an error.
+    /// Notes that a reply was an error.
     pub fn note_failure(&mut self) {
         self.any_failed = true;
     }
@@ -145,7 +145,7 @@ mod tests {
         })
     }
 
-    fn answer(printer: &mut Printer, request: RequestId, text: &str) -> Vec<RequestId> {
+    fn reply(printer: &mut Printer, request: RequestId, text: &str) -> Vec<RequestId> {
         let mut printed = Vec::new();
         printer.reply(request, Reply::Ok(text), |request| printed.push(request));
         printed
@@ -159,11 +159,11 @@ mod tests {
     fn replies_come_in_the_order_of_input() {
         let mut printer = Printer::new(Order::Input);
         let [a, b, c] = ids(&mut printer);
-        assert_eq!(answer(&mut printer, c, "c"), []);
+        assert_eq!(reply(&mut printer, c, "c"), []);
         printer.lines(b, b"Ok:1\nOk:2\n".to_vec(), |_| panic!("it must wait"));
         assert_eq!((printed(&mut printer), printer.held_bytes()), (String::new(), 16));
         printer.notice("notice");
-        assert_eq!(answer(&mut printer, a, ""), [a, b, c]);
+        assert_eq!(reply(&mut printer, a, ""), [a, b, c]);
         assert_eq!(printed(&mut printer), "notice\nOk\nOk:1\nOk:2\nOk: c\n");
         assert_eq!((printer.next(), printer.held_bytes()), (None, 0));
     }
@@ -172,7 +172,7 @@ mod tests {
     fn or_as_they_complete() {
         let mut printer = Printer::new(Order::Completion);
         let [a, b] = ids(&mut printer);
-        assert_eq!(answer(&mut printer, b, "b"), [b]);
+        assert_eq!(reply(&mut printer, b, "b"), [b]);
         assert!(!printer.any_failed());
         printer.reply(a, Reply::Error("no"), |request| assert_eq!(request, a));
         assert_eq!(printed(&mut printer), "Ok: b\nError: no\n");

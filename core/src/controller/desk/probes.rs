@@ -34,8 +34,8 @@ impl Probes {
         self.under_way.insert(request, probe);
     }
 
-    /// The question that is answered by the answer to a request, if it is one.
-    pub fn answered(&mut self, request: RequestId) -> Option<Probe> {
+    /// Takes out the question that a request has asked, if it has asked one.
+    pub fn take(&mut self, request: RequestId) -> Option<Probe> {
         let probe = self.under_way.remove(&request)?;
         if self.unasked.get(&probe.life) == Some(&request) {
             self.unasked.remove(&probe.life);
@@ -70,10 +70,10 @@ mod tests {
         assert!(!probes.is_asked(life(1, 1)));
         probes.add(RequestId(12), Probe { life: life(1, 1), asker: None });
         assert!(probes.is_asked(life(1, 1)) && !probes.is_asked(life(1, 2)));
-        assert_eq!(probes.answered(RequestId(11)), Some(asked));
+        assert_eq!(probes.take(RequestId(11)), Some(asked));
         assert!(probes.is_asked(life(1, 1)));
-        assert!(probes.answered(RequestId(12)).is_some());
-        assert!(!probes.is_asked(life(1, 1)) && probes.answered(RequestId(12)).is_none());
+        assert!(probes.take(RequestId(12)).is_some());
+        assert!(!probes.is_asked(life(1, 1)) && probes.take(RequestId(12)).is_none());
     }
 
     #[test]
@@ -85,6 +85,6 @@ mod tests {
         probes.forget(&[life(1, 1).node, life(3, 1).node]);
         let kept = [1, 2, 3].map(|id| probes.is_asked(life(id, 1)));
         assert_eq!(kept, [false, true, false]);
-        assert!(probes.answered(RequestId(3)).is_none());
+        assert!(probes.take(RequestId(3)).is_none());
     }
 }

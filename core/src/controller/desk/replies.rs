@@ -1,21 +1,23 @@
-//! The commands that wait to be answered or printed, and the replies to them.
+//! The replies to commands: those that are owed, those that wait for others, and those printed.
 
 use super::gather::{Gather, Gathered, ModuleAnswers};
 use super::pending::{Operation, Pending};
 use super::printer::Printer;
 use super::reply::Reply;
 use super::requests::Requests;
-use crate::wire::Kind;
-use crate::{Order, RequestId};
+use super::streams::{Excess, Streams};
+use crate::wire::{Folded, Kind};
+use crate::{Order, RequestId, Stream};
 
 /// How many bytes of replies may wait for earlier ones, or for those of other nodes, before the
 /// console stops reading.
 const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The commands that are not printed yet.
+/// The replies to all commands, from when a command is typed until its reply is printed.
 pub(crate) struct Replies {
     requests: Requests,
     printer: Printer,
+    streams: Streams,
     /// How many bytes of replies wait for those of other nodes.
     gathered_bytes: usize,
     /// What to tell modules.
@@ -27,6 +29,7 @@ impl Replies {
         Replies {
             requests: Requests::default(),
             printer: Printer::new(order),
+            streams: Streams::default(),
             gathered_bytes: 0,
             gathered: Vec::new(),
         }
@@ -84,12 +87,12 @@ impl Replies {
         self.requests.take_line(request)
     }
 
-    /// As [`Requests::all_answered`].
-    pub fn all_answered(&self) -> bool {
-        self.requests.all_answered()
+    /// As [`Requests::all_closed`].
+    pub fn all_closed(&self) -> bool {
+        self.requests.all_closed()
     }
 
-    /// Whether any command so far was answered with an error.
+    /// Whether the reply to any command so far was an error.
     pub fn any_failed(&self) -> bool {
         self.printer.any_failed()
     }
@@ -99,14 +102,14 @@ impl Replies {
         self.requests.detached()
     }
 
-    /// Notes a command, which waits for its answer from now on.
+    /// Notes a command, which waits for its reply from now on.
     pub fn open(&mut self, pending: Pending) -> RequestId {
         let request = self.requests.open(pending);
         self.printer.expect(request);
         request
     }
 
-    /// Notes a part of a command, which waits for its answer from now on.
+    /// Notes a part of a command, which waits for its reply from now on.
     pub fn open_part(&mut self, pending: Pending) -> RequestId {
         let asked = match pending.operation {
             Operation::Part { command, node, .. } => Some((command, node)),
@@ -137,11 +140,12 @@ impl Replies {
         self.requests.all_pending()
     }
 
-    /// Answers a command, or a part of one, and returns its state. Does nothing when it does not
-    /// wait for an answer.
-    pub fn answer(&mut self, request: RequestId, reply: Reply<'_>) -> Option<Pending> {
+    /// Replies to a command, or to a part of one, and returns its state. Does nothing when it does
+    /// not wait for a reply.
+    pub fn reply(&mut self, request: RequestId, reply: Reply<'_>) -> Option<Pending> {
+        self.end_output(request);
         if let Some(part) = self.requests.close_part(request) {
-            self.answer_part(&part, reply);
+            self.gather_part(&part, reply);
             return Some(part);
         }
         let pending = self.requests.close(request)?;
@@ -150,7 +154,7 @@ impl Replies {
         Some(pending)
     }
 
-    fn answer_part(&mut self, part: &Pending, reply: Reply<'_>) {
+    fn gather_part(&mut self, part: &Pending, reply: Reply<'_>) {
         let Operation::Part { command, node, kind, .. } = part.operation else { return };
         let Some(Pending { operation: Operation::Many(gather), .. }) =
             self.requests.pending_mut(command)
@@ -197,6 +201,62 @@ impl Replies {
         self.printer.print(ready);
     }
 
+    /// As [`Gather::number`], for a command whose answers are folded. Whoever waits for replies notices the
+    /// bytes.
+    pub fn number(&mut self, command: RequestId, number: u32, reply: Reply<'_>) {
+        let Some(Pending { operation: Operation::Many(gather), .. }) =
+            self.requests.pending_mut(command)
+        else {
+            return;
+        };
+        let before = gather.bytes();
+        gather.number(number, reply);
+        self.gathered_bytes = self.gathered_bytes - before + gather.bytes();
+    }
+
+    /// As [`Gather::numbered`].
+    pub fn numbered(&self, command: RequestId, number: u32) -> Option<(bool, Folded<'_>)> {
+        match &self.pending(command)?.operation {
+            Operation::Many(gather) => gather.numbered(number),
+            _ => None,
+        }
+    }
+
+    /// Prints the lines that output of a command ends, at once. Does nothing when it does not wait for an
+    /// answer.
+    ///
+    /// # Errors
+    ///
+    /// When more has come than may.
+    pub fn output(
+        &mut self,
+        request: RequestId,
+        stream: Stream,
+        bytes: &[u8],
+    ) -> Result<(), Excess> {
+        let (Operation::Exec { node, .. } | Operation::Part { node, kind: Kind::Exec, .. }) =
+            self.pending(request).map_or(&Operation::Verb, |pending| &pending.operation)
+        else {
+            return Ok(());
+        };
+        let (node, mut lines) = (*node, Vec::new());
+        let received = self.streams.receive(request, node, stream, bytes, &mut lines);
+        self.printer.print(lines);
+        received
+    }
+
+    /// Prints what a command has not ended of its output.
+    fn end_output(&mut self, request: RequestId) {
+        let mut lines = Vec::new();
+        self.streams.end(request, &mut lines);
+        self.printer.print(lines);
+    }
+
+    /// As [`Streams::take_grants`].
+    pub fn take_grants(&mut self) -> Vec<(RequestId, u64)> {
+        self.streams.take_grants()
+    }
+
     /// What to tell modules since the last call.
     pub fn take_gathered(&mut self) -> Vec<ModuleAnswers> {
         std::mem::take(&mut self.gathered)
@@ -223,38 +283,38 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_answered_twice() {
+    fn no_command_has_two_replies() {
         let mut replies = Replies::new(Order::Input);
         let first = replies.open(Pending::verb(Time::ZERO));
         for text in ["once", "twice"] {
-            replies.answer(first, Reply::Ok(text));
+            replies.reply(first, Reply::Ok(text));
         }
         let second = replies.open(Pending::verb(Time::ZERO));
-        replies.answer(first, Reply::Ok("late"));
+        replies.reply(first, Reply::Ok("late"));
         assert_eq!(printed(&mut replies), "Ok: once\n");
-        assert!(!replies.all_answered() && replies.pending(second).is_some());
+        assert!(!replies.all_closed() && replies.pending(second).is_some());
     }
 
     #[test]
     fn a_reply_that_waits_for_an_earlier_one_keeps_its_place() {
         let mut replies = Replies::new(Order::Input);
         let ids = [(); 2].map(|()| replies.open(Pending::verb(Time::ZERO)));
-        replies.answer(ids[1], Reply::Error("second"));
+        replies.reply(ids[1], Reply::Error("second"));
         assert!(replies.any_failed() && replies.held_bytes() > 0);
-        replies.answer(ids[0], Reply::Ok("first"));
+        replies.reply(ids[0], Reply::Ok("first"));
         assert_eq!(printed(&mut replies), "Ok: first\nError: second\n");
-        assert_eq!((replies.held_bytes(), replies.all_answered()), (0, true));
+        assert_eq!((replies.held_bytes(), replies.all_closed()), (0, true));
         let again = [(); 2].map(|()| replies.open(Pending::verb(Time::ZERO)));
         assert_eq!(again.map(|id| id.0 as u16), [ids[1], ids[0]].map(|id| id.0 as u16));
     }
 
     #[test]
-    fn there_is_room_for_so_many_bytes_of_replies() {
+    fn the_bytes_of_replies_that_wait_are_bounded() {
         let mut replies = Replies::new(Order::Input);
         let ids = [(); 2].map(|()| replies.open(Pending::verb(Time::ZERO)));
-        replies.answer(ids[1], Reply::Ok(&"x".repeat(HELD_BYTES_MAX)));
+        replies.reply(ids[1], Reply::Ok(&"x".repeat(HELD_BYTES_MAX)));
         assert!(!replies.has_room());
-        replies.answer(ids[0], Reply::Ok(""));
+        replies.reply(ids[0], Reply::Ok(""));
         assert!(replies.has_room());
     }
 
@@ -269,11 +329,11 @@ mod tests {
             replies.open_part(Pending::new(Operation::Part { command, node, kind, body }))
         });
         assert_eq!(replies.first_awaited(), Some(parts[0]));
-        replies.answer(parts[1], Reply::OkOf(nodes[1], b"two"));
+        replies.reply(parts[1], Reply::OkOf(nodes[1], b"two"));
         assert_eq!((printed(&mut replies), replies.held_bytes()), (String::new(), 3));
-        replies.answer(parts[0], Reply::UnavailableOf(nodes[0]));
+        replies.reply(parts[0], Reply::UnavailableOf(nodes[0]));
         assert_eq!(printed(&mut replies), "Error:1: Node is unavailable\nOk:2: two\n");
-        assert!(replies.any_failed() && replies.all_answered());
+        assert!(replies.any_failed() && replies.all_closed());
         assert_eq!(replies.held_bytes(), 0);
     }
 }

@@ -1,9 +1,11 @@
-//! What is printed as the answer to one command, or to one part of it.
+//! The reply to one command, or to one part of it: what is printed.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::time::Duration;
 
 use crate::NodeId;
+use crate::wire::Folded;
 
 /// A longer text is not grown into, but given what it needs.
 const LONG_BYTES_MIN: usize = 64 * 1024;
@@ -21,7 +23,7 @@ pub(crate) const TOO_MANY: &str = "Too many requests are waiting";
 pub(crate) const OUT_OF_MEMORY: &[u8] =
     b"out of memory: the control node has none for a command or an answer of this length";
 
-/// What is printed as the answer to a command.
+/// What is printed for a command.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reply<'a> {
     /// `Ok`, or `Ok: TEXT`.
@@ -32,6 +34,10 @@ pub(crate) enum Reply<'a> {
     OkOf(NodeId, &'a [u8]),
     /// `Error:ID: TEXT`.
     ErrorOf(NodeId, &'a [u8]),
+    /// As these two, with the output of the command; whether it is an error.
+    FoldedOf(NodeId, bool, Folded<'a>),
+    /// As that, by the number of an answer that is the same; whether it is an error.
+    NumberedOf(NodeId, bool, u32),
     /// The node, or a request's route to it, is gone.
     UnavailableOf(NodeId),
     /// The node lives, and has not answered for this long.
@@ -47,7 +53,11 @@ pub(crate) enum Reply<'a> {
 impl Reply<'_> {
     /// Whether the command has failed.
     pub fn is_error(&self) -> bool {
-        !matches!(self, Reply::Ok(_) | Reply::OkOf(..) | Reply::Lines(_))
+        match self {
+            Reply::Ok(_) | Reply::OkOf(..) | Reply::Lines(_) => false,
+            Reply::FoldedOf(_, is_error, _) | Reply::NumberedOf(_, is_error, _) => *is_error,
+            _ => true,
+        }
     }
 
     /// How many bytes of text there are that somebody else has written.
@@ -55,7 +65,22 @@ impl Reply<'_> {
         match self {
             Reply::Ok(text) | Reply::Error(text) | Reply::Lines(text) => text.len(),
             Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => text.len(),
+            Reply::FoldedOf(_, _, folded) => folded.bytes(),
             _ => 0,
+        }
+    }
+
+    /// What stands behind who has answered.
+    pub fn text(&self) -> Cow<'_, [u8]> {
+        match *self {
+            Reply::Ok(text) | Reply::Error(text) | Reply::Lines(text) => text.as_bytes().into(),
+            Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => text.into(),
+            Reply::FoldedOf(_, _, folded) => folded.text.into(),
+            Reply::NumberedOf(..) => [][..].into(),
+            Reply::UnavailableOf(_) => UNAVAILABLE.as_bytes().into(),
+            Reply::LateOf(_, after) => no_answer(after).into_bytes().into(),
+            Reply::RefusedOf(_) => TOO_MANY.as_bytes().into(),
+            Reply::NotFoundOf(_) => NOT_FOUND.as_bytes().into(),
         }
     }
 
@@ -64,22 +89,20 @@ impl Reply<'_> {
         let written = match self {
             Reply::Ok(_) => write!(to, "Ok"),
             Reply::Error(_) => write!(to, "Error"),
-            Reply::OkOf(node, _) => write!(to, "Ok:{node}"),
-            Reply::ErrorOf(node, _) => write!(to, "Error:{node}"),
-            Reply::UnavailableOf(node) => write!(to, "Error:{node}: {UNAVAILABLE}"),
-            Reply::LateOf(node, after) => {
-                write!(to, "Error:{node}: {}", no_answer(*after))
-            }
-            Reply::RefusedOf(node) => write!(to, "Error:{node}: {TOO_MANY}"),
-            Reply::NotFoundOf(node) => write!(to, "Error:{node}: {NOT_FOUND}"),
+            Reply::OkOf(node, _)
+            | Reply::FoldedOf(node, false, _)
+            | Reply::NumberedOf(node, false, _) => write!(to, "Ok:{node}"),
+            Reply::ErrorOf(node, _)
+            | Reply::FoldedOf(node, true, _)
+            | Reply::NumberedOf(node, true, _)
+            | Reply::UnavailableOf(node)
+            | Reply::LateOf(node, _)
+            | Reply::RefusedOf(node)
+            | Reply::NotFoundOf(node) => write!(to, "Error:{node}"),
             Reply::Lines(lines) => return to.extend_from_slice(lines.as_bytes()),
         };
         written.expect("writing to memory can't fail");
-        match *self {
-            Reply::Ok(text) | Reply::Error(text) => write_text(text.as_bytes(), to),
-            Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => write_text(text, to),
-            _ => {}
-        }
+        write_text(&self.text(), to);
         to.push(b'\n');
     }
 }
@@ -90,7 +113,7 @@ pub(crate) fn no_answer(after: Duration) -> String {
 }
 
 /// Writes the text of a reply, which is one line whatever a module returns.
-fn write_text(text: &[u8], to: &mut Vec<u8>) {
+pub(crate) fn write_text(text: &[u8], to: &mut Vec<u8>) {
     if text.is_empty() {
         return;
     }

@@ -1,4 +1,4 @@
-//! The commands, and the parts of commands, that wait for their answers.
+//! The commands, and the parts of commands, that wait for their replies.
 
 use rustc_hash::FxHashMap;
 
@@ -6,10 +6,11 @@ use super::pending::{Operation, Pending};
 use crate::RequestId;
 use crate::wire::NO_REQUEST;
 
-/// How many commands may wait to be answered or printed before the console stops reading.
+/// How many commands may wait for their replies, or to be printed, before the console stops
+/// reading.
 pub(crate) const COMMANDS_MAX: usize = 4_096;
 
-/// How many parts of commands for many nodes may wait to be answered before the console stops
+/// How many parts of commands for many nodes may wait for their replies before the console stops
 /// reading.
 const PARTS_MAX: usize = 65_536;
 
@@ -21,12 +22,12 @@ const UNSENT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// ids grow in the order of the commands and the slot is found at once.
 const SLOT_BITS: u32 = 16;
 
-/// The commands that are not printed yet, and the parts that are not answered.
+/// The commands that are not printed yet, and the parts that have no replies yet.
 #[derive(Default)]
 pub(crate) struct Requests {
     slots: Vec<Slot>,
     free: Vec<u16>,
-    /// Parts of commands for many nodes, until they are answered.
+    /// Parts of commands for many nodes, until they have their replies.
     parts: FxHashMap<RequestId, Pending>,
     /// How many requests there were.
     count: u64,
@@ -38,7 +39,7 @@ pub(crate) struct Requests {
 
 struct Slot {
     request: RequestId,
-    /// `None` once the command is answered.
+    /// `None` once the command has its reply.
     pending: Option<Pending>,
 }
 
@@ -50,8 +51,8 @@ impl Requests {
             && self.unsent_bytes < UNSENT_BYTES_MAX
     }
 
-    /// Whether every command is answered.
-    pub fn all_answered(&self) -> bool {
+    /// Whether every command has its reply.
+    pub fn all_closed(&self) -> bool {
         self.open == 0
     }
 
@@ -60,7 +61,7 @@ impl Requests {
         self.next_id(u16::MAX)
     }
 
-    /// Notes a command, which waits for its answer from now on.
+    /// Notes a command, which waits for its reply from now on.
     pub fn open(&mut self, pending: Pending) -> RequestId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { request: NO_REQUEST, pending: None });
@@ -72,14 +73,14 @@ impl Requests {
         request
     }
 
-    /// Notes a part of a command, which waits for its answer from now on.
+    /// Notes a part of a command, which waits for its reply from now on.
     pub fn open_part(&mut self, pending: Pending) -> RequestId {
         let request = self.detached();
         self.parts.insert(request, pending);
         request
     }
 
-    /// The state of a command, or of a part of one, that waits for its answer.
+    /// The state of a command, or of a part of one, that waits for its reply.
     pub fn pending(&self, request: RequestId) -> Option<&Pending> {
         match self.slots.get(index_of(request)) {
             Some(Slot { request: other, pending: Some(pending) }) if *other == request => {
@@ -99,25 +100,26 @@ impl Requests {
         }
     }
 
-    /// The commands and parts of commands that wait for their answers, in no particular order.
+    /// The commands and parts of commands that wait for their replies, in no particular order.
     pub fn all_pending(&self) -> impl Iterator<Item = (RequestId, &Pending)> {
         let commands =
             self.slots.iter().filter_map(|slot| Some((slot.request, slot.pending.as_ref()?)));
         commands.chain(self.parts.iter().map(|(request, pending)| (*request, pending)))
     }
 
-    /// The oldest command that waits for its answer.
+    /// The oldest command that waits for its reply.
     pub fn oldest(&self) -> Option<RequestId> {
         let open = self.slots.iter().filter(|slot| slot.pending.is_some());
         open.map(|slot| slot.request).min()
     }
 
-    /// The state of a part of a command that is answered now.
+    /// The state of a part of a command that has its reply now.
     pub fn close_part(&mut self, request: RequestId) -> Option<Pending> {
         self.parts.remove(&request)
     }
 
-    /// The state of a command that is answered now. Its id is kept until it is [freed](Self::free).
+    /// The state of a command that has its reply now. Its id is kept until it is
+    /// [freed](Self::free).
     pub fn close(&mut self, request: RequestId) -> Option<Pending> {
         let slot = self.slots.get_mut(index_of(request)).filter(|slot| slot.request == request)?;
         let pending = slot.pending.take()?;
@@ -128,7 +130,7 @@ impl Requests {
         Some(pending)
     }
 
-    /// A command that is answered has been printed, too.
+    /// The reply to a command has been printed.
     pub fn free(&mut self, request: RequestId) {
         self.free.push(u16::try_from(index_of(request)).expect("it came from a slot"));
     }
@@ -174,7 +176,7 @@ mod tests {
         let mut requests = Requests::default();
         let first = requests.open(Pending::verb(Time::ZERO));
         assert!(requests.close(first).is_some() && requests.close(first).is_none());
-        assert!(requests.all_answered());
+        assert!(requests.all_closed());
         requests.free(first);
         let second = requests.open(Pending::verb(Time::ZERO));
         assert_eq!(index_of(first), index_of(second));
@@ -190,13 +192,13 @@ mod tests {
             (0..COMMANDS_MAX).map(|_| requests.open(Pending::verb(Time::ZERO))).collect();
         assert!(!requests.has_room());
         assert!(requests.close(ids[1]).is_some());
-        assert!(!requests.has_room(), "answered, not printed");
+        assert!(!requests.has_room(), "replied to, not printed");
         requests.free(ids[1]);
         assert!(requests.has_room());
     }
 
     #[test]
-    fn there_is_room_for_so_many_parts_and_no_more() {
+    fn the_parts_that_wait_are_bounded() {
         let mut requests = Requests::default();
         let (command, node) = (RequestId(1), NodeId::compute(1).unwrap());
         let part = || Operation::Part { command, node, kind: Kind::Exec, body: [].into() };
@@ -212,15 +214,15 @@ mod tests {
         let mut requests = Requests::default();
         let node = NodeId::compute(1).unwrap();
         let exec = || Pending::new(Operation::Exec { node, line: Vec::new() });
-        let (sent, answered) = (requests.open(exec()), requests.open(exec()));
+        let (sent, closed) = (requests.open(exec()), requests.open(exec()));
         let line = vec![b'x'; UNSENT_BYTES_MAX];
         requests.keep_line(sent, &line);
         assert!(!requests.has_room());
         assert_eq!(requests.take_line(sent), line);
         assert!(requests.has_room());
-        requests.keep_line(answered, &line);
+        requests.keep_line(closed, &line);
         assert!(!requests.has_room());
-        assert!(requests.close(answered).is_some());
+        assert!(requests.close(closed).is_some());
         assert!(requests.has_room());
     }
 }

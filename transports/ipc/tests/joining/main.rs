@@ -1,4 +1,4 @@
-//! What joining and leaving cost over ipc-channel, and what strangers at the door do: the suite of
+//! What joining and leaving cost over ipc-channel, and what strangers at a listener do: the suite of
 //! the whole workspace, which holds every transport to the contract, can't see that.
 
 #![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
@@ -75,7 +75,7 @@ fn alone(name: &str, test: fn()) {
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
 }
 
-/// Somebody who comes to a door and knows nothing of what is said there.
+/// Somebody who connects to a listener and knows nothing of what is said there.
 fn stranger(place: &TempDir, address: &Address) -> OwnedFd {
     let kind = SocketType::SEQPACKET;
     let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();

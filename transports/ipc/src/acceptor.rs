@@ -10,67 +10,72 @@ use hoptree_core::{Address, LinkId};
 use hoptree_system::explain;
 
 use crate::directory::Directory;
-use crate::door::Door;
 use crate::hello::Hello;
+use crate::listener::Listener;
 use crate::watch::Watch;
 
-/// How many may stand here without having said what they want. That is said with the system call
-/// after the one that knocks, so these are few; when there are more, the first is sent away.
+/// How many may be accepted without having said what they want. That is said with the system call
+/// after the one that connects, so these are few; when there are more, the first is sent away.
 const CALLERS_MAX: usize = 64;
 
-/// How long nobody is let in when the system has no descriptor for a caller, who waits meanwhile.
-const SHUT_FOR: Duration = Duration::from_millis(100);
+/// How long nobody is accepted when the system has no descriptor for a caller, who waits meanwhile.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a watch calls the door.
-pub(crate) const DOOR: u64 = 0;
+/// What a watch calls the listener.
+pub(crate) const LISTENER: u64 = 0;
 
-/// The door of a process, and those who were let in and have not said anything.
+/// Accepts those who connect to a process, and keeps them until they have said hello.
 #[derive(Default)]
-pub(crate) struct Porch {
+pub(crate) struct Acceptor {
     /// Is there once somebody may come.
-    door: Option<Door>,
-    /// When the door is watched again.
-    shut_until: Option<Instant>,
-    /// Whether a failure to let somebody in was logged, since the last who joined.
+    listener: Option<Listener>,
+    /// When somebody is accepted again.
+    paused_until: Option<Instant>,
+    /// Whether a failure to accept somebody was logged, since the last who joined.
     is_logged: bool,
     /// By the links that they may become, so in the order of their coming.
     callers: BTreeMap<LinkId, OwnedFd>,
 }
 
-impl Porch {
-    /// Where peers are to knock, from now on.
-    pub(crate) fn open(
+impl Acceptor {
+    /// Where peers may connect from now on.
+    pub(crate) fn listen(
         &mut self,
         directory: &Arc<Directory>,
         watch: &Watch,
     ) -> io::Result<Address> {
-        if let Some(door) = &self.door {
-            return Ok(door.address());
+        if let Some(listener) = &self.listener {
+            return Ok(listener.address());
         }
-        let door = Door::open(directory)?;
-        watch.add(&door, DOOR)?;
-        Ok(self.door.insert(door).address())
+        let listener = Listener::open(directory)?;
+        watch.add(&listener, LISTENER)?;
+        Ok(self.listener.insert(listener).address())
     }
 
-    /// Lets one in who knocks, if there is one.
-    pub(crate) fn answer(&mut self, watch: &Watch) -> Option<OwnedFd> {
-        let door = self.door.as_ref()?;
-        match door.answer() {
+    /// Accepts a caller, if there is one.
+    pub(crate) fn accept(&mut self, watch: &Watch) -> Option<OwnedFd> {
+        let listener = self.listener.as_ref()?;
+        match listener.accept() {
             Ok(caller) => caller,
             Err(error) => {
-                watch.remove(door);
-                self.shut_until = Some(Instant::now() + SHUT_FOR);
+                watch.remove(listener);
+                self.paused_until = Some(Instant::now() + PAUSE);
                 self.log("who wants to join has to wait", &error);
                 None
             }
         }
     }
 
-    /// What a caller says. One who has not said anything stays, and is heard when the watch tells
-    /// of this link.
-    pub(crate) fn hear(&mut self, link: LinkId, caller: OwnedFd, watch: &Watch) -> Option<Hello> {
-        let heard = self.door.as_ref()?.hear(&caller);
-        let error = match heard {
+    /// The hello of a caller. One who has not said anything is kept, and is read from again when the
+    /// watch tells of this link.
+    pub(crate) fn read_hello(
+        &mut self,
+        link: LinkId,
+        caller: OwnedFd,
+        watch: &Watch,
+    ) -> Option<Hello> {
+        let read = self.listener.as_ref()?.read_hello(&caller);
+        let error = match read {
             Ok(hello) => {
                 self.is_logged = false;
                 return Some(hello);
@@ -108,14 +113,14 @@ impl Porch {
         }
     }
 
-    /// Watches a door again that was shut for long enough, and says until when one is shut.
-    pub(crate) fn shut_until(&mut self, watch: &Watch) -> Option<Instant> {
-        if let (Some(until), Some(door)) = (self.shut_until, &self.door) {
+    /// Goes on accepting after a pause, and says until when there is one.
+    pub(crate) fn paused_until(&mut self, watch: &Watch) -> Option<Instant> {
+        if let (Some(until), Some(listener)) = (self.paused_until, &self.listener) {
             let now = Instant::now();
             if until <= now {
-                self.shut_until = watch.add(door, DOOR).err().map(|_| now + SHUT_FOR);
+                self.paused_until = watch.add(listener, LISTENER).err().map(|_| now + PAUSE);
             }
         }
-        self.shut_until
+        self.paused_until
     }
 }

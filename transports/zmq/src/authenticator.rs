@@ -35,19 +35,22 @@ const WELCOME: &str = "200";
 const HANG_UP: &str = "";
 
 /// Answers libzmq whether a peer may come in. It should outlive the listener that it guards.
-pub(crate) struct Gate {
+pub(crate) struct Authenticator {
     questions: Socket,
     password: String,
     refused: Recurrence<Instant>,
 }
 
-impl Gate {
-    /// A gate for those who know this password. There can be one in a context.
-    pub(crate) fn new(context: &zmq::Context, password: String) -> Result<Gate, zmq::Error> {
+impl Authenticator {
+    /// An authenticator of those who know this password. There can be one in a context.
+    pub(crate) fn new(
+        context: &zmq::Context,
+        password: String,
+    ) -> Result<Authenticator, zmq::Error> {
         let questions = Socket::new(context, zmq::REP)?;
         questions.raw().set_linger(0)?;
         questions.raw().bind(ENDPOINT)?;
-        Ok(Gate { questions, password, refused: Recurrence::default() })
+        Ok(Authenticator { questions, password, refused: Recurrence::default() })
     }
 
     /// What becomes readable with questions.
@@ -107,7 +110,7 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
+impl Drop for Authenticator {
     /// A socket is closed in libzmq's own time. Another one may be wanted at once in its place.
     fn drop(&mut self) {
         // Without it that one is refused, and says so.

@@ -1,30 +1,30 @@
-//! Where one connects to a listener, and the password that it asks for.
+//! The address of a listener, taken apart, and the password that the listener asks for.
 
 use hoptree_core::{Address, NONCE_BYTES, Nonce, Secret};
 use hoptree_zmtp::Endpoint;
 
-/// The way to a listener. Its address is `tcp://127.0.0.1:PORT/NONCE` or `ipc:///PATH`.
+/// What the address of a listener says: `tcp://127.0.0.1:PORT/NONCE` or `ipc:///PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entrance {
+pub(crate) struct ListenerAddress {
     endpoint: Endpoint,
     /// None for a Unix socket, to which nobody but this user can connect.
     nonce: Option<Nonce>,
 }
 
-impl Entrance {
-    pub(crate) fn guarded(endpoint: Endpoint, nonce: Nonce) -> Entrance {
-        Entrance { endpoint, nonce: Some(nonce) }
+impl ListenerAddress {
+    pub(crate) fn guarded(endpoint: Endpoint, nonce: Nonce) -> ListenerAddress {
+        ListenerAddress { endpoint, nonce: Some(nonce) }
     }
 
     /// None for what no listener of this crate says.
-    pub(crate) fn from_address(address: &Address) -> Option<Entrance> {
+    pub(crate) fn parse(address: &Address) -> Option<ListenerAddress> {
         if let Some(endpoint @ Endpoint::Ipc(_)) = Endpoint::from_address(address) {
-            return Some(Entrance { endpoint, nonce: None });
+            return Some(ListenerAddress { endpoint, nonce: None });
         }
         let (endpoint, nonce) = address.0.rsplit_once('/')?;
         let endpoint = Endpoint::from_address(&Address(endpoint.to_owned()))?;
         let nonce = Nonce::from_digits(nonce)?;
-        matches!(endpoint, Endpoint::Tcp(_)).then(|| Entrance::guarded(endpoint, nonce))
+        matches!(endpoint, Endpoint::Tcp(_)).then(|| ListenerAddress::guarded(endpoint, nonce))
     }
 
     pub(crate) fn address(&self) -> Address {
@@ -68,14 +68,14 @@ mod tests {
 
     const SECRET: Secret = Secret::new(&[1; 32]);
 
-    fn entrance(text: &str) -> Option<Entrance> {
-        Entrance::from_address(&Address(text.to_owned()))
+    fn parsed(text: &str) -> Option<ListenerAddress> {
+        ListenerAddress::parse(&Address(text.to_owned()))
     }
 
     #[test]
-    fn an_address_leads_back_to_its_entrance() {
+    fn an_address_survives_being_taken_apart() {
         for text in ["tcp://127.0.0.1:4711/000000000000000000000000000000fe", "ipc:///tmp/socket"] {
-            assert_eq!(entrance(text).unwrap().address(), Address(text.to_owned()));
+            assert_eq!(parsed(text).unwrap().address(), Address(text.to_owned()));
         }
     }
 
@@ -92,7 +92,7 @@ mod tests {
             "/000000000000000000000000000000fe",
             "",
         ] {
-            assert_eq!(entrance(text), None, "{text:?}");
+            assert_eq!(parsed(text), None, "{text:?}");
         }
     }
 

@@ -1,0 +1,133 @@
+//! Answers to one command, of which equal ones are told once.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
+
+use super::reply::Reply;
+use crate::NodeId;
+use crate::controller::node_set;
+use crate::wire::Folded;
+
+/// The answers so far, and who has given each. They are compared in full.
+#[derive(Debug, Default)]
+pub(crate) struct Fold {
+    groups: Vec<(Answer, BTreeSet<NodeId>)>,
+    /// Where those are that nodes have numbered.
+    by_number: FxHashMap<u32, usize>,
+    bytes: usize,
+}
+
+/// What some nodes have answered alike.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    is_error: bool,
+    text: Vec<u8>,
+    out: Vec<u8>,
+    err: Vec<u8>,
+}
+
+impl Fold {
+    /// How many bytes of different answers there are.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// An answer has this number from now on.
+    pub fn number(&mut self, number: u32, reply: Reply<'_>) {
+        let group = self.group(reply);
+        self.by_number.insert(number, group);
+    }
+
+    /// The answer with this number, if there is one, and whether it is an error.
+    pub fn numbered(&self, number: u32) -> Option<(bool, Folded<'_>)> {
+        let Answer { is_error, text, out, err } = &self.groups[*self.by_number.get(&number)?].0;
+        Some((*is_error, Folded { text, out, err }))
+    }
+
+    /// Takes in the answer of one node.
+    pub fn add(&mut self, node: NodeId, reply: Reply<'_>) {
+        let group = match reply {
+            Reply::NumberedOf(_, _, number) => self.by_number.get(&number).copied(),
+            _ => None,
+        };
+        let group = group.unwrap_or_else(|| self.group(reply));
+        self.groups[group].1.insert(node);
+    }
+
+    /// Where the group is of an answer.
+    fn group(&mut self, reply: Reply<'_>) -> usize {
+        let (out, err) = match reply {
+            Reply::FoldedOf(_, _, Folded { out, err, .. }) => (out.to_vec(), err.to_vec()),
+            _ => (Vec::new(), Vec::new()),
+        };
+        let answer =
+            Answer { is_error: reply.is_error(), text: reply.text().into_owned(), out, err };
+        if let Some(group) = self.groups.iter().position(|(other, _)| *other == answer) {
+            return group;
+        }
+        self.bytes += answer.text.len() + answer.out.len() + answer.err.len();
+        self.groups.push((answer, BTreeSet::new()));
+        self.groups.len() - 1
+    }
+
+    /// What is printed: the largest group first, and of equal ones that of the least node.
+    pub fn lines(&self) -> Vec<u8> {
+        let mut groups: Vec<_> =
+            self.groups.iter().filter(|(_, nodes)| !nodes.is_empty()).collect();
+        groups.sort_by_key(|(_, nodes)| (usize::MAX - nodes.len(), nodes.first().copied()));
+        let mut lines = Vec::new();
+        groups.into_iter().for_each(|(answer, nodes)| answer.write(nodes, &mut lines));
+        lines
+    }
+}
+
+impl Answer {
+    fn write(&self, nodes: &BTreeSet<NodeId>, to: &mut Vec<u8>) {
+        let status = if self.is_error { "Error" } else { "Ok" };
+        to.extend_from_slice(format!("{status}:{}", node_set::folded(nodes)).as_bytes());
+        super::reply::write_text(&self.text, to);
+        if nodes.len() > 1 {
+            to.extend_from_slice(format!(" ({} nodes)", nodes.len()).as_bytes());
+        }
+        to.push(b'\n');
+        for stream in [&self.out, &self.err] {
+            let lines = stream.split_inclusive(|byte| *byte == b'\n');
+            for line in lines {
+                to.extend_from_slice(b"  ");
+                to.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+                to.push(b'\n');
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_answers_are_told_once_the_largest_group_first() {
+        let node = |id| NodeId::compute(id).unwrap();
+        let mut fold = Fold::default();
+        let folded =
+            |text, out| Folded { text: str::as_bytes(text), out: str::as_bytes(out), err: b"" };
+        let failed = Folded { err: b"uname: no\nsuch", ..folded("exit 1", "") };
+        fold.add(node(8), Reply::FoldedOf(node(8), true, failed));
+        fold.add(node(2), Reply::UnavailableOf(node(2)));
+        for id in [9, 1, 3, 4] {
+            fold.add(node(id), Reply::FoldedOf(node(id), false, folded("exit 0", "6.18\n")));
+        }
+        fold.add(node(11), Reply::UnavailableOf(node(11)));
+        fold.add(node(12), Reply::FoldedOf(node(12), false, folded("", "")));
+        let lines = String::from_utf8(fold.lines()).unwrap();
+        assert_eq!(
+            lines,
+            "Ok:1,3-4,9: exit 0 (4 nodes)\n  6.18\n\
+             Error:2,11: Node is unavailable (2 nodes)\n\
+             Error:8: exit 1\n  uname: no\n  such\n\
+             Ok:12\n"
+        );
+        assert_eq!(fold.bytes(), 11 + 19 + 6 + 14);
+    }
+}
