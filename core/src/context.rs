@@ -102,7 +102,7 @@ impl<'a> Context<'a> {
     }
 
     /// Asks the module's instance on every compute node, those included that are just being
-    /// created, and returns what the call is to return meanwhile: [`Command::gathered`] brings the
+    /// created, and returns what the call is to return meanwhile: [`Command::gathered`](crate::Command::gathered) brings the
     /// answers. Only at the control node, and once for a call.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl<'a> Context<'a> {
     }
 
     /// Makes `value` known to the module's instance on every compute node, those created later
-    /// included, in place of what was published before; see [`Command::published`]. Only at the
+    /// included, in place of what was published before; see [`Command::published`](crate::Command::published). Only at the
     /// control node.
     ///
     /// # Errors
