@@ -2,9 +2,10 @@
 
 /// What becomes of two values of one command that meet at a node. Relays know nothing else of them, so
 /// another one is added here, and nowhere else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Reduction {
     /// Those that are equal, compared in full, are one; others stay apart.
+    #[default]
     Equal,
 }
 

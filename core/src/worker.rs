@@ -309,7 +309,7 @@ impl Worker {
         for id in self.modules.timeout(real, &facts) {
             // Nobody waits for it, but the windows count it until it is answered.
             let outcome = Err(Failure::from("it took too long"));
-            self.answers.send_later(now, id, outcome.into(), &mut self.parent);
+            self.answer_later(now, id, outcome);
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Reducer {
 }
 
 /// One command.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Command {
     reduction: Reduction,
     /// How many of its requests are still to be answered from below.
@@ -61,7 +61,7 @@ impl Reducer {
     /// A request that belongs to a command was sent down.
     pub fn expect(&mut self, command: RequestId, request: RequestId) {
         if self.members.insert(request, command).is_none() {
-            self.commands.entry(command).or_insert_with(Command::new).awaited += 1;
+            self.commands.entry(command).or_default().awaited += 1;
         }
     }
 
@@ -152,7 +152,7 @@ impl Reducer {
     /// many.
     fn learn(&mut self, command: RequestId, bytes: &[u8], is_wanted: bool) -> Option<usize> {
         let is_remembered = self.remembered_bytes + bytes.len() <= REMEMBERED_BYTES_MAX;
-        let state = self.commands.entry(command).or_insert_with(Command::new);
+        let state = self.commands.entry(command).or_default();
         let reduction = state.reduction;
         for (at, known) in state.values.iter_mut().enumerate().take(COMPARED_MAX) {
             let may_merge = reduction.can_stand_for_later() || known.number.is_none();
@@ -194,18 +194,6 @@ impl Reducer {
 }
 
 impl Command {
-    fn new() -> Command {
-        Command {
-            reduction: Reduction::Equal,
-            awaited: 0,
-            values: Vec::new(),
-            unwanted: 0,
-            of_children: FxHashMap::default(),
-            numbered: 0,
-            is_waiting: false,
-        }
-    }
-
     fn bytes(&self) -> usize {
         self.values.iter().filter_map(|known| known.bytes.as_ref()).map(Vec::len).sum()
     }

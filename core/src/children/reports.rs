@@ -145,7 +145,7 @@ impl<'a, 'u> Reports<'a, 'u> {
     /// Whether the answer to a request, of which a life says something, is still waited for; tells it
     /// by a message of this kind if not.
     fn is_wanted(&mut self, news: &Message<'_>, objection: Kind, body: &[u8]) -> bool {
-        // Another life would be told of a request that it does not have.
+        // Another life would get a message about a request that it does not have.
         let is_wanted = self.child.link().awaited_from(news.request) == Some(news.life);
         if !is_wanted {
             self.child.object(&Message::new(objection, news.life, news.request, body));

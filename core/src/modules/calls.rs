@@ -62,7 +62,7 @@ impl Held {
     }
 }
 
-/// How much output of one call is held for its answer, in bytes. With more, it is not folded.
+/// How much output a call may hold for its answer, in bytes. When there is more, all of it is sent as it comes.
 pub(crate) const HELD_BYTES_MAX: usize = 1024 * 1024;
 
 // What is not held any more waits like other output.

@@ -7,7 +7,7 @@ pub(crate) const FOLDED_BYTES_MAX: usize = REDUCED_BYTES_MAX - 32;
 
 /// What a node has made of such a command: the result or what was wrong, and what was emitted before it.
 /// Two nodes have answered the same when these are equal, and the statuses of their answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Folded<'a> {
     pub text: &'a [u8],
     pub out: &'a [u8],

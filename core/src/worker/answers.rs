@@ -87,15 +87,9 @@ impl Answers {
         }
     }
 
-    /// A request that was answered later is answered in another way.
-    pub fn forget(&mut self, id: RequestId) {
-        self.allowances.remove(&id);
-    }
-
-    /// Sends the answer to a request that was answered later.
-    pub fn send_later(&mut self, now: Time, id: RequestId, answer: Answer, parent: &mut Parent) {
-        let allowance = self.allowances.remove(&id).unwrap_or(Allowance::Large);
-        self.send(now, id, allowance, answer, parent);
+    /// What the answer to a request that was answered later may have unasked. It is answered now.
+    pub fn take_allowance(&mut self, id: RequestId) -> Allowance {
+        self.allowances.remove(&id).unwrap_or(Allowance::Large)
     }
 
     /// Sends an answer, or offers it when it is too long to come unasked.
@@ -210,7 +204,8 @@ mod tests {
             let (mut answers, mut parent) = (Answers::new(life()), parent());
             let id = RequestId(7);
             answers.expect(id, Allowance::Small);
-            answers.send_later(NOW, id, Ok("x".repeat(1_000)).into(), &mut parent);
+            let allowance = answers.take_allowance(id);
+            answers.send(NOW, id, allowance, Ok("x".repeat(1_000)).into(), &mut parent);
             assert_eq!(sent(&mut parent), [(Kind::Offer, Status::Ok, 2)]);
             assert_eq!(answers.offered_bytes(), 1_000);
             let wanted = wire::body(&wanted);
@@ -225,7 +220,8 @@ mod tests {
     fn what_may_come_unasked_does() {
         let (mut answers, mut parent) = (Answers::new(life()), parent());
         answers.expect(RequestId(7), Allowance::Large);
-        answers.send_later(NOW, RequestId(7), Ok("x".repeat(1_000)).into(), &mut parent);
+        let allowance = answers.take_allowance(RequestId(7));
+        answers.send(NOW, RequestId(7), allowance, Ok("x".repeat(1_000)).into(), &mut parent);
         let failure = Err(Failure::from("why")).into();
         answers.send(NOW, RequestId(8), Allowance::Small, failure, &mut parent);
         let expected = [(Kind::Answer, Status::Ok, 1_000), (Kind::Answer, Status::Failed, 3)];

@@ -3,12 +3,13 @@
 use super::Worker;
 use super::answers::{Answer, CANCELLED, OUT_OF_MEMORY};
 use super::inbox::Request;
+use super::parent::Parent;
 use crate::children::STOP_TIME_MAX;
 use crate::context::Effect;
 use crate::memory;
 use crate::modules::{Finished, Held};
-use crate::wire::{self, Flags, Kind, Message, Published, Terms};
-use crate::{Failure, Job, JobKind, Outcome, Output, Reply, RequestId, Stream, Time};
+use crate::wire::{self, Allowance, Flags, Kind, Message, Published, Terms};
+use crate::{Failure, Job, JobKind, Life, Outcome, Output, Reply, RequestId, Stream, Time};
 
 impl Worker {
     pub(super) fn run_or_wait(&mut self, now: Time, message: &Message<'_>) {
@@ -44,10 +45,7 @@ impl Worker {
             Err(failure) => Err(failure),
         };
         let answer = Answer { held: fold.map(Held::none), ..Answer::from(outcome) };
-        match answer.reduce() {
-            Some((command, value)) => self.children.reduce(command, id, &value),
-            None => self.answers.send(now, id, allowance, answer, &mut self.parent),
-        }
+        self.answer(now, id, allowance, answer);
     }
 
     /// The terms of a request, and its line.
@@ -99,7 +97,7 @@ impl Worker {
     fn finish(&mut self, now: Time, id: RequestId, outcome: Result<String, Failure>) {
         match self.modules.finish(id, outcome) {
             Finished::Answered(outcome, held) => {
-                self.send_later(now, id, Answer { held, ..Answer::from(outcome) });
+                self.answer_later(now, id, Answer { held, ..Answer::from(outcome) });
             }
             Finished::Waits => {}
             Finished::Unknown => self.traffic.answers_dropped += 1,
@@ -107,45 +105,48 @@ impl Worker {
     }
 
     /// Sends the answer to a call that was answered later.
-    fn send_later(&mut self, now: Time, id: RequestId, answer: Answer) {
+    pub(super) fn answer_later(&mut self, now: Time, id: RequestId, answer: impl Into<Answer>) {
+        let allowance = self.answers.take_allowance(id);
+        self.answer(now, id, allowance, answer.into());
+    }
+
+    /// Sends an answer, which may become one with those of others below.
+    fn answer(&mut self, now: Time, id: RequestId, allowance: Allowance, answer: Answer) {
         match answer.reduce() {
-            Some((command, value)) => {
-                self.answers.forget(id);
-                self.children.reduce(command, id, &value);
-            }
-            None => self.answers.send_later(now, id, answer, &mut self.parent),
+            Some((command, value)) => self.children.reduce(command, id, &value),
+            None => self.answers.send(now, id, allowance, answer, &mut self.parent),
         }
     }
 
     /// Sends output that a job has emitted, which there was credit for.
     pub(super) fn send_output(&mut self, id: RequestId, stream: Stream, bytes: &[u8]) {
-        let (life, parent) = (self.life, &mut self.parent);
-        self.modules.job_output(id, stream, bytes, &mut |stream, bytes| {
-            parent.send(&Message::output(life, id, stream, bytes));
-        });
+        let send = &mut output_of(self.life, id, &mut self.parent);
+        self.modules.job_output(id, stream, bytes, send);
     }
 
     /// A module has emitted output in this thread.
     fn emit(&mut self, now: Time, id: RequestId, stream: Stream, bytes: Vec<u8>) {
         let (real, facts) = (self.clock.real(now), self.facts());
-        let (life, parent) = (self.life, &mut self.parent);
-        let send = &mut |stream, bytes: &[u8]| {
-            parent.send(&Message::output(life, id, stream, bytes));
-        };
-        if let Err(failure) = self.modules.emit(real, &facts, id, stream, bytes, send) {
-            self.answers.send_later(now, id, Err(failure).into(), &mut self.parent);
+        let emitted = self.modules.emit(
+            real,
+            &facts,
+            id,
+            stream,
+            bytes,
+            &mut output_of(self.life, id, &mut self.parent),
+        );
+        if let Err(failure) = emitted {
+            self.answer_later(now, id, Err(failure));
         }
     }
 
     /// The control node has read output of a request: more may leave.
     pub(super) fn granted(&mut self, now: Time, id: RequestId, granted: u64) {
-        let (life, parent) = (self.life, &mut self.parent);
-        let send = &mut |stream, bytes: &[u8]| {
-            parent.send(&Message::output(life, id, stream, bytes));
-        };
         let real = self.clock.real(now);
-        if let Some(outcome) = self.modules.grant(real, id, granted, send) {
-            self.answers.send_later(now, id, outcome.into(), &mut self.parent);
+        let outcome =
+            self.modules.grant(real, id, granted, &mut output_of(self.life, id, &mut self.parent));
+        if let Some(outcome) = outcome {
+            self.answer_later(now, id, outcome);
         }
     }
 
@@ -155,9 +156,9 @@ impl Worker {
         let failure = Err(Failure::from(CANCELLED));
         if let Some(request) = self.inbox.cancel(id) {
             let allowance = request.flags.allowance();
-            self.answers.send(now, id, allowance, failure.into(), &mut self.parent);
+            self.answer(now, id, allowance, failure.into());
         } else if self.modules.cancel(real, &facts, id) {
-            self.answers.send_later(now, id, failure.into(), &mut self.parent);
+            self.answer_later(now, id, failure);
         }
     }
 
@@ -213,4 +214,9 @@ impl Worker {
             self.parent.send(&Message::neighbour(Kind::Delay, &wire::body(&STOP_TIME_MAX)));
         }
     }
+}
+
+/// Sends the output of a call to the parent.
+fn output_of(own: Life, id: RequestId, parent: &mut Parent) -> impl FnMut(Stream, &[u8]) {
+    move |stream, bytes| parent.send(&Message::output(own, id, stream, bytes))
 }

@@ -37,7 +37,7 @@ impl Options {
         }
     }
 
-    /// What its nodes must be told of that, as parts of `command`.
+    /// What the nodes of `command` must know of that, where the deadline of others is `default`.
     pub fn terms(self, default: Duration, command: RequestId) -> Option<Terms> {
         let fold = Some(command).filter(|_| self.is_folded);
         let terms = Terms { timeout: self.limit(default), fold };
