@@ -108,6 +108,16 @@ impl Children {
         self.links.reducer_mut().add(command, request, value);
     }
 
+    /// A request of a command is for this node itself.
+    pub fn expect_own(&mut self, command: RequestId, request: RequestId) {
+        self.links.reducer_mut().expect(command, request);
+    }
+
+    /// Such a request is answered by itself, if at all.
+    pub fn answered_own(&mut self, request: RequestId) {
+        self.links.reducer_mut().answered(request);
+    }
+
     /// Sends what several nodes have answered, in as few messages as may be. To be called at the end of a
     /// turn.
     pub fn send_reduced(&mut self, up: &mut Up<'_>) {

@@ -3,9 +3,10 @@
 //! [`Controller`] hands each input to those whom it concerns. Each command has a file of its own,
 //! from its line to its reply: [`create`], [`remove`], [`exec`], [`exec_many`], [`cancel`], [`ping`],
 //! [`tree`], [`help`], [`reading`] (`sleep`, `wait` and `exit`), and [`module_verb`] for those
-//! of modules. [`upward`], [`answers`], [`reduced`], [`output`], [`news`], [`deadlines`] and [`outcomes`] tell them
-//! what became of their requests. All work on one [`desk`] of nouns, which know no command.
+//! of modules. [`upward`], [`answers`], [`reduced`], [`output`], [`news`], [`adrift`], [`deadlines`] and [`outcomes`]
+//! tell them what became of their requests. All work on one [`desk`] of nouns, which know no command.
 
+mod adrift;
 mod answers;
 mod cancel;
 mod config;
@@ -403,7 +404,12 @@ impl Node for Controller {
             Input::JobDone(call, _, outcome) => {
                 module_verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
             }
-            Input::OrphanExited(pid, exit) => self.desk.tree.ended(pid, exit),
+            Input::OrphanExited(pid, exit) => {
+                self.desk.tree.ended(pid, exit);
+                for node in self.desk.adrift.nodes() {
+                    adrift::ended(&mut self.desk, node);
+                }
+            }
             Input::Timeout => self.timeout(now, out),
             input => {
                 self.traffic.frames_received += u64::from(matches!(input, Input::Frame(..)));

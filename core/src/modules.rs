@@ -161,6 +161,11 @@ impl Modules {
         !self.calls.is_empty()
     }
 
+    /// As [`Calls::holds_output`].
+    pub fn holds_output(&self, id: RequestId) -> bool {
+        self.calls.holds_output(id)
+    }
+
     /// As [`Calls::ids`].
     pub fn open_calls(&self) -> Vec<RequestId> {
         self.calls.ids()

@@ -51,6 +51,8 @@ pub struct Holdings {
     pub peers: usize,
     /// Bytes that wait to leave.
     pub waiting_bytes: usize,
+    /// Bytes of answers that are kept, to be compared with later ones or to be given again.
+    pub answer_bytes: usize,
 }
 
 /// What a new compute node learns of its place.

@@ -6,6 +6,7 @@ mod inquiry;
 mod offers;
 mod parent;
 mod parent_search;
+mod parts;
 mod running;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use answers::{Answers, OUT_OF_MEMORY};
 use inbox::{Inbox, OutOfMemory, Request};
 use inquiry::Inquiry;
 use parent::{Found, Parent};
+use parts::Parts;
 
 use crate::children::{Children, END_GRACE};
 use crate::clock::Clock;
@@ -62,6 +64,7 @@ pub struct Worker {
     modules: Modules,
     inbox: Inbox,
     answers: Answers,
+    parts: Parts,
     inquiry: Inquiry,
     traffic: Traffic,
     /// How many blocking jobs have not returned.
@@ -90,6 +93,7 @@ impl Worker {
             modules: Modules::new(commands, timeout),
             inbox: Inbox::default(),
             answers: Answers::new(life),
+            parts: Parts::default(),
             inquiry: Inquiry::default(),
             traffic: Traffic::default(),
             blocking: 0,
@@ -240,7 +244,7 @@ impl Worker {
         // more for what is offered or under way.
         self.answers.offer_again(now);
         self.inquiry.again(now);
-        self.ask_after_calls();
+        self.ask_after_calls(|parts, call| !parts.has(call));
         let parent = &mut self.parent;
         self.children.report_silent(&mut |message| parent.send(&message));
     }
@@ -292,6 +296,7 @@ impl Worker {
     fn own_deadline(&self) -> Option<Time> {
         let own = earliest(self.parent.deadline(), self.children.deadline());
         let own = earliest(own, self.answers.deadline());
+        let own = earliest(own, self.parts.deadline());
         earliest(own, self.inquiry.deadline())
     }
 
@@ -302,8 +307,9 @@ impl Worker {
         let parent = &mut self.parent;
         self.children.timeout(now, out, &mut |message| parent.send(&message));
         self.answers.timeout(now, &mut self.parent);
+        self.parts.timeout(now);
         if self.inquiry.is_due(now, self.modules.has_open_calls()) {
-            self.ask_after_calls();
+            self.ask_after_calls(|_, _| true);
         }
         let (real, facts) = (self.clock.real(now), self.facts());
         for id in self.modules.timeout(real, &facts) {
@@ -410,8 +416,11 @@ impl Node for Worker {
 
     fn holdings(&self) -> Holdings {
         let below = self.children.holdings();
-        let waiting_bytes = below.waiting_bytes + self.parent.waiting_bytes();
-        Holdings { waiting_bytes, ..below }
+        Holdings {
+            waiting_bytes: below.waiting_bytes + self.parent.waiting_bytes(),
+            answer_bytes: below.answer_bytes + self.parts.bytes(),
+            ..below
+        }
     }
 
     fn starting(&self) -> usize {

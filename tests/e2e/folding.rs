@@ -1,6 +1,11 @@
 //! Equal answers of many nodes, told once.
 
+use std::fs;
+
 use crate::console::Console;
+use crate::deadline::{PATIENCE, eventually};
+use crate::process::Process;
+use crate::scratch::Scratch;
 
 /// Node 1 with four children, each of which has two.
 fn tree(console: &mut Console) {
@@ -71,17 +76,44 @@ fn different_answers_to_a_folded_command_are_bounded() {
 }
 
 #[test]
-fn a_node_that_dies_is_a_group_of_its_own_kind() {
+fn nodes_that_die_are_a_group() {
     let mut console = Console::start(&[]);
     tree(&mut console);
-    let died = console.create(14, 3);
-    console.create(15, 14);
+    let died = [console.create(14, 3), console.create(15, 14)];
     console.send("exec -b --timeout none * sh echo x; test $HOPTREE_NODE -lt 14 || sleep 600");
-    died.kill();
+    died.iter().for_each(Process::kill);
     assert_eq!(
         console.lines(3),
         ["Ok:1-13: exit 0 (13 nodes)", "  x", "Error:14-15: Node is unavailable (2 nodes)",]
     );
+}
+
+/// Those below it find another parent, and their programs go on.
+#[test]
+fn a_relay_that_dies_costs_nobody_else_an_answer() {
+    let scratch = Scratch::new();
+    let mut console = Console::start(&["--timeout", "60000"]);
+    tree(&mut console);
+    let relay = console.create(14, 1);
+    for id in 15..=20 {
+        console.create(id, 14);
+    }
+    let [begun, go_on] = ["begun", "go-on"].map(|name| scratch.path().join(name));
+    console.send(&format!(
+        "exec -b * sh echo $HOPTREE_NODE >>{}; test $HOPTREE_NODE != 14 || exec sleep 600; \
+         until test -e {}; do sleep 0.05; done; echo once",
+        begun.display(),
+        go_on.display()
+    ));
+    let runs = || fs::read_to_string(&begun).unwrap_or_default().lines().count();
+    eventually("all programs run", PATIENCE, || runs() == 20);
+    relay.kill();
+    fs::write(&go_on, "").unwrap();
+    assert_eq!(
+        console.lines(3),
+        ["Ok:1-13,15-20: exit 0 (19 nodes)", "  once", "Error:14: Node is unavailable"]
+    );
+    assert_eq!(runs(), 20, "a program was run twice");
 }
 
 #[test]

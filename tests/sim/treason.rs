@@ -31,6 +31,8 @@ const CROWD: usize = 4_700;
 /// What an honest node may keep for others while they lie and nobody asks much: bytes that wait to leave,
 /// and peers, who have said nothing or only hello. It has as many more peers as there are nodes.
 const WAITING_BYTES_MAX: usize = 512 * 1024;
+/// The same for bytes of answers that may be one with others, or may be asked for again.
+const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 const PEERS_MAX: usize = 256 + 4_096;
 
 impl Network {
@@ -322,8 +324,10 @@ impl Network {
         let (lives, peers) = (self.processes.len() + 1_000, self.living.len() + PEERS_MAX);
         let Some(node) = self.processes[pid].node() else { return };
         let held = Node::holdings(node);
-        let is_bounded =
-            held.lives <= lives && held.peers <= peers && held.waiting_bytes <= WAITING_BYTES_MAX;
+        let is_bounded = held.lives <= lives
+            && held.peers <= peers
+            && held.waiting_bytes <= WAITING_BYTES_MAX
+            && held.answer_bytes <= ANSWER_BYTES_MAX;
         if !is_bounded {
             let name = name(&self.processes[pid]);
             self.checks.fail(format!("{name} keeps too much: {held:?}"));

@@ -78,6 +78,7 @@ impl Links {
             lives: self.relay.routes().known(),
             peers: self.relay.count() + self.arrivals.count(),
             waiting_bytes: linked.map(|child| child.link().waiting_bytes()).sum(),
+            answer_bytes: self.relay.reducer().bytes(),
         }
     }
 

@@ -24,7 +24,8 @@ pub(super) struct Reducer {
     commands: FxHashMap<RequestId, Command>,
     /// The requests below that belong to one.
     members: FxHashMap<RequestId, RequestId>,
-    remembered_bytes: usize,
+    /// How many bytes of values are here.
+    kept_bytes: usize,
     /// The commands of which something waits to be sent.
     waiting: Vec<RequestId>,
 }
@@ -33,7 +34,7 @@ pub(super) struct Reducer {
 #[derive(Debug, Default)]
 struct Command {
     reduction: Reduction,
-    /// How many of its requests are still to be answered from below.
+    /// How many of its requests are still to be answered.
     awaited: usize,
     values: Vec<Known>,
     /// How many of them have answered nothing when they came.
@@ -58,7 +59,7 @@ struct Known {
 }
 
 impl Reducer {
-    /// A request that belongs to a command was sent down.
+    /// A request that belongs to a command was sent down, or is for this node itself.
     pub fn expect(&mut self, command: RequestId, request: RequestId) {
         if self.members.insert(request, command).is_none() {
             self.commands.entry(command).or_default().awaited += 1;
@@ -79,6 +80,7 @@ impl Reducer {
         if let Some(known) = self.learn(command, value, true) {
             self.hold(command, known, &[request]);
         }
+        self.answered(request);
     }
 
     /// These requests are answered by a value of a command that a child has sent on this link. Says whether
@@ -125,7 +127,7 @@ impl Reducer {
     pub fn send(&mut self, up: &mut Up<'_>) {
         for command in std::mem::take(&mut self.waiting) {
             let Some(state) = self.commands.get_mut(&command) else { continue };
-            self.remembered_bytes -= state.send(command, up);
+            self.kept_bytes -= state.send(command, up);
             self.forget_if_done(command);
         }
     }
@@ -142,16 +144,21 @@ impl Reducer {
         }
     }
 
+    /// How many bytes of values are here.
+    pub fn bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
     /// Whether nothing is awaited, and nothing kept.
     #[cfg(test)]
     pub fn is_idle(&self) -> bool {
-        self.commands.is_empty() && self.members.is_empty() && self.remembered_bytes == 0
+        self.commands.is_empty() && self.members.is_empty() && self.kept_bytes == 0
     }
 
     /// Where a value is that has come, and whether it `is_wanted` by a request; `None` when there are too
     /// many.
     fn learn(&mut self, command: RequestId, bytes: &[u8], is_wanted: bool) -> Option<usize> {
-        let is_remembered = self.remembered_bytes + bytes.len() <= REMEMBERED_BYTES_MAX;
+        let is_remembered = self.kept_bytes + bytes.len() <= REMEMBERED_BYTES_MAX;
         let state = self.commands.entry(command).or_default();
         let reduction = state.reduction;
         for (at, known) in state.values.iter_mut().enumerate().take(COMPARED_MAX) {
@@ -169,7 +176,7 @@ impl Reducer {
             state.unwanted += 1;
         }
         let bytes = Some(bytes.to_vec()).filter(|_| is_remembered || is_wanted);
-        self.remembered_bytes += bytes.as_ref().map_or(0, Vec::len);
+        self.kept_bytes += bytes.as_ref().map_or(0, Vec::len);
         let (number, members) = (None, Vec::new());
         state.values.push(Known { bytes, is_remembered, number, members });
         Some(state.values.len() - 1)
@@ -188,7 +195,7 @@ impl Reducer {
         if self.commands.get(&command).is_some_and(is_done)
             && let Some(state) = self.commands.remove(&command)
         {
-            self.remembered_bytes -= state.bytes();
+            self.kept_bytes -= state.bytes();
         }
     }
 }
@@ -314,7 +321,7 @@ mod tests {
         assert!(add(&mut reducer, LINKS[0], &[6], new(1, "two")));
         assert_eq!(sent(&mut reducer), [(vec![6], 1, None)]);
         assert!(reducer.commands.is_empty() && reducer.members.is_empty());
-        assert_eq!(reducer.remembered_bytes, 0);
+        assert_eq!(reducer.kept_bytes, 0);
     }
 
     #[test]
@@ -406,9 +413,9 @@ mod tests {
             let value = format!("{number} {value}");
             add(&mut reducer, LINKS[0], &[], new(number, &value));
         }
-        assert!(reducer.remembered_bytes <= REMEMBERED_BYTES_MAX);
+        assert!(reducer.kept_bytes <= REMEMBERED_BYTES_MAX);
         reducer.answered(RequestId(1));
-        assert_eq!((reducer.commands.len(), reducer.remembered_bytes), (0, 0));
+        assert_eq!((reducer.commands.len(), reducer.kept_bytes), (0, 0));
         add(&mut reducer, LINKS[0], &[], new(0, "of no command"));
         assert!(reducer.commands.is_empty());
     }
@@ -420,7 +427,7 @@ mod tests {
             let value = format!("{request} {}", "x".repeat(64 * 1024));
             add(&mut reducer, LINKS[0], &[request], new(request as u32, &value));
             assert_eq!(sent(&mut reducer), [(vec![request], request as u32, some(&value))]);
-            assert!(reducer.remembered_bytes <= REMEMBERED_BYTES_MAX + value.len());
+            assert!(reducer.kept_bytes <= REMEMBERED_BYTES_MAX + value.len());
         }
     }
 }

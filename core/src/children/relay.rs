@@ -174,6 +174,11 @@ impl Relay {
         read
     }
 
+    /// As [`Relay::reducer_mut`].
+    pub fn reducer(&self) -> &Reducer {
+        &self.reducer
+    }
+
     /// What is made less on its way up.
     pub fn reducer_mut(&mut self) -> &mut Reducer {
         &mut self.reducer

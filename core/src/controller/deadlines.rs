@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::desk::Desk;
 use super::desk::pending::GiveUpReason;
-use super::outcomes;
+use super::{adrift, outcomes};
 use crate::time::earliest;
 use crate::{NodeId, RequestId, Time};
 
@@ -25,6 +25,7 @@ pub(crate) fn timeout(desk: &mut Desk, now: Time) {
         return;
     }
     desk.wake = None;
+    adrift::timeout(desk, now);
     let pending = desk.replies.all_pending();
     let mut waiting: Vec<_> = pending
         .filter_map(|(request, pending)| {

@@ -4,6 +4,7 @@
 //! outbox and among the nodes whose turn may have come, for the controller to carry out.
 
 pub(super) mod abandoned;
+pub(super) mod adrift;
 pub(super) mod deferred;
 pub(super) mod fold;
 pub(super) mod gather;
@@ -29,6 +30,7 @@ use crate::time::earliest;
 use crate::wire::{self, Kind, NO_REQUEST, Status};
 use crate::{Change, Life, LinkId, NodeId, RequestId, Secret, Time};
 use abandoned::{Abandoned, Leftover};
+use adrift::Adrift;
 use deferred::Deferred;
 use intake::Intake;
 use outbox::Outbox;
@@ -55,6 +57,7 @@ pub(crate) struct Desk {
     pub intake: Intake,
     pub probes: Probes,
     pub abandoned: Abandoned,
+    pub adrift: Adrift,
     pub deferred: Deferred,
     pub outbox: Outbox,
     pub records: Records,
@@ -83,6 +86,7 @@ impl Desk {
             intake: Intake::default(),
             probes: Probes::default(),
             abandoned: Abandoned::default(),
+            adrift: Adrift::default(),
             deferred: Deferred::default(),
             outbox: Outbox::default(),
             records,
@@ -104,7 +108,10 @@ impl Desk {
     /// Replies to a command, or to a part of one.
     pub fn reply(&mut self, request: RequestId, reply: Reply<'_>) {
         self.records.end(request, &reply);
-        self.replies.reply(request, reply);
+        let replied = self.replies.reply(request, reply);
+        if let Some(Operation::Part { node, .. }) = replied.map(|pending| pending.operation) {
+            self.adrift.take(node, request);
+        }
     }
 
     /// Queues a command for a node, which is known of from now on.
@@ -209,6 +216,14 @@ impl Desk {
         }
     }
 
+    /// Notes that the deadline of a request that is under way counts from `sent`.
+    pub fn sent_since(&mut self, request: RequestId, sent: Time) {
+        if let Some(pending) = self.replies.pending_mut(request) {
+            pending.sent = Some(sent);
+        }
+        self.wake_by(sent);
+    }
+
     /// Notes that a deadline must be looked at by then.
     pub fn wake_by(&mut self, at: Time) {
         self.wake = earliest(self.wake, Some(at));
@@ -266,9 +281,20 @@ impl Desk {
         self.windows.heard(now, life, link);
         for returned in self.tree.heard(life, now) {
             self.changes.push((returned.node, Change::Returned));
+            self.ask_again(now, returned);
             for earlier in self.deferred.take(returned) {
                 self.discard(earlier, returned);
             }
+        }
+    }
+
+    /// Has a life that is back asked again for the parts of folded commands that wait for it.
+    pub fn ask_again(&mut self, now: Time, life: Life) {
+        let (requests, until) = self.adrift.returned(now, life);
+        for request in requests {
+            self.enqueue(life.node, request);
+            self.turns.wake(life.node);
+            self.wake_by(until);
         }
     }
 

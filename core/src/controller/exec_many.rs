@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::desk::Desk;
+use super::desk::adrift::Waiting;
 use super::desk::gather::{Gather, Gathered, ModuleAnswers};
 use super::desk::outbox::Part;
 use super::desk::pending::{Operation, Options, Pending};
@@ -96,10 +97,24 @@ pub(crate) fn advance(
     part: Part,
 ) -> bool {
     let (bytes, command) = (part.body.len(), Some(part.command));
+    let waiting = desk.adrift.get(node, request);
+    if let Some(Waiting { life, .. }) = waiting {
+        if desk.tree.life(node) != Some(life) {
+            desk.reply(request, Reply::UnavailableOf(node));
+            return true;
+        }
+        if !desk.tree.is_reachable(node) {
+            // It waits on, but not for its turn.
+            return true;
+        }
+    }
     match exec::admit(desk, children, now, Wanted { request, node, bytes, command }) {
         Turn::Wait => return false,
         Turn::Replied => {}
         Turn::Send(admitted) => {
+            if let Some(Waiting { sent, .. }) = desk.adrift.take(node, request) {
+                desk.sent_since(request, sent);
+            }
             let link = children.link_to(admitted.life);
             desk.outbox.part(admitted.life, request, link, admitted.flags(), part);
         }

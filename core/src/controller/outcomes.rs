@@ -6,7 +6,7 @@ use super::desk::abandoned::Leftover;
 use super::desk::pending::{CreateStage, GiveUpReason, Operation, Pending, RemoveStage};
 use super::desk::probes::Probe;
 use super::desk::reply::{Reply, no_answer};
-use super::{create, exec, ping, remove};
+use super::{adrift, create, exec, ping, remove};
 use crate::wire::{Flags, Kind, Status};
 use crate::{Change, NodeId, RequestId, Time};
 
@@ -20,8 +20,12 @@ pub(crate) fn answered(desk: &mut Desk, now: Time, request: RequestId, flags: Fl
         return answered_late(desk, now, request, status);
     };
     let charge = pending.charge.take();
+    let asked = charge.as_ref().map(|charge| charge.target);
     desk.intake.forget(request);
     desk.give_back(now, charge, status);
+    if status == Status::Unavailable && adrift::begin(desk, now, request, asked) {
+        return;
+    }
     // Only an honest node sends nothing else.
     let text = || String::from_utf8_lossy(body);
     match desk.operation(request) {
@@ -121,7 +125,22 @@ pub(crate) fn lose(desk: &mut Desk, now: Time, root: NodeId, change: Change) {
     let mut requests: Vec<_> = pending.map(|(request, _)| request).collect();
     requests.sort_unstable();
     for request in requests {
-        give_up(desk, request, GiveUpReason::Lost);
+        if change != Change::Lost || !set_adrift(desk, now, request) {
+            give_up(desk, request, GiveUpReason::Lost);
+        }
     }
     desk.turns.extend(lost);
+}
+
+/// The route of a request is gone. Says whether it is asked for again, as another one.
+fn set_adrift(desk: &mut Desk, now: Time, request: RequestId) -> bool {
+    let charge = desk.replies.pending_mut(request).and_then(|pending| pending.charge.take());
+    let asked = charge.as_ref().map(|charge| charge.target);
+    let is_adrift = adrift::begin(desk, now, request, asked);
+    if is_adrift {
+        desk.abandon(request, Leftover { charge, removed: None });
+    } else if let Some(pending) = desk.replies.pending_mut(request) {
+        pending.charge = charge;
+    }
+    is_adrift
 }

@@ -1,7 +1,7 @@
 //! Hands each message that came up the tree to those whom it concerns.
 
 use super::desk::Desk;
-use super::{answers, create, news, output, reduced};
+use super::{adrift, answers, create, news, output, reduced};
 use crate::wire::{Joined, Kind, Message, Moved, Reduced};
 use crate::{Exit, Life, Place, Proved, Time};
 
@@ -35,7 +35,10 @@ pub(crate) fn message(desk: &mut Desk, now: Time, message: Message<'_>) {
             None => log::error!("a malformed message about nodes that have moved"),
         },
         Kind::Ended => match message.decode::<(Life, Exit)>() {
-            Some((life, exit)) => desk.tree.exited(life, exit),
+            Some((life, exit)) => {
+                desk.tree.exited(life, exit);
+                adrift::ended(desk, life.node);
+            }
             None => log::error!("a malformed message about a process that has ended"),
         },
         // Only relays keep routes by node; losses come by life. And nobody waits for this node to end.

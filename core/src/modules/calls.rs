@@ -48,7 +48,7 @@ struct Open {
 }
 
 /// Output that is held until the answer, by its streams.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
     /// The command that the call is a part of.
     pub command: RequestId,
@@ -117,6 +117,11 @@ impl Calls {
     /// Whether none is open.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// Whether all that an open call has emitted comes with its answer.
+    pub fn holds_output(&self, id: RequestId) -> bool {
+        self.open.get(&id).is_some_and(|open| open.held.is_some())
     }
 
     /// All that are open, in ascending order.

@@ -17,8 +17,11 @@ pub(super) const OUT_OF_MEMORY: &str =
 /// What the answer to a command is for which nobody waits any more.
 pub(super) const CANCELLED: &str = "cancelled";
 
+/// What the answer to a command is whose answer is lost.
+pub(super) const UNAVAILABLE: &str = "Node is unavailable";
+
 /// What a node answers.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub outcome: Result<String, Failure>,
     /// The output that comes with it.
@@ -32,6 +35,15 @@ impl From<Result<String, Failure>> for Answer {
 }
 
 impl Answer {
+    /// How many bytes there are of it.
+    pub fn bytes(&self) -> usize {
+        let text = match &self.outcome {
+            Ok(result) => result,
+            Err(Failure(text)) => text,
+        };
+        text.len() + self.held.iter().flat_map(|held| &held.streams).map(Vec::len).sum::<usize>()
+    }
+
     /// As it travels when it may be one with those of other nodes: the command, and the value. None when it
     /// is too long for that.
     pub fn reduce(&self) -> Option<(RequestId, Vec<u8>)> {
@@ -80,16 +92,17 @@ impl Answers {
         Answers { own, allowances: FxHashMap::default(), offers: Offers::default() }
     }
 
-    /// A request is answered later.
-    pub fn expect(&mut self, id: RequestId, allowance: Allowance) {
-        if allowance != Allowance::Large {
-            self.allowances.insert(id, allowance);
-        }
+    /// A call is answered later.
+    pub fn expect(&mut self, call: RequestId, allowance: Allowance) {
+        match allowance {
+            Allowance::Large => self.allowances.remove(&call),
+            _ => self.allowances.insert(call, allowance),
+        };
     }
 
-    /// What the answer to a request that was answered later may have unasked. It is answered now.
-    pub fn take_allowance(&mut self, id: RequestId) -> Allowance {
-        self.allowances.remove(&id).unwrap_or(Allowance::Large)
+    /// What the answer to a call that was answered later may have unasked. It is answered now.
+    pub fn take_allowance(&mut self, call: RequestId) -> Allowance {
+        self.allowances.remove(&call).unwrap_or(Allowance::Large)
     }
 
     /// Sends an answer, or offers it when it is too long to come unasked.

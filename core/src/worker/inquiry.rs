@@ -9,6 +9,10 @@ use crate::Time;
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// How long after a change of its place a node asks about all calls. By then, the control node has asked
+/// again for what it wants of folded commands, and the calls answer that.
+const ASKED_AGAIN_WITHIN: Duration = Duration::from_secs(3);
+
 /// The questions of one node.
 #[derive(Debug)]
 pub(super) struct Inquiry {
@@ -26,13 +30,13 @@ impl Inquiry {
     /// A call is open.
     pub fn begin(&mut self, now: Time) {
         if self.at.is_none() {
-            self.again(now);
+            (self.at, self.pause) = (Some(now + PAUSE_MIN), PAUSE_MIN);
         }
     }
 
-    /// The route upwards may be another one: it is asked at once, and then as at first.
+    /// The route upwards may be another one.
     pub fn again(&mut self, now: Time) {
-        (self.at, self.pause) = (Some(now + PAUSE_MIN), PAUSE_MIN);
+        (self.at, self.pause) = (Some(now + ASKED_AGAIN_WITHIN), PAUSE_MIN);
     }
 
     /// Whether it is time to ask, as long as `has_calls`.
@@ -73,8 +77,8 @@ mod tests {
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         inquiry.again(now);
-        assert_eq!(inquiry.deadline(), Some(now + PAUSE_MIN));
-        assert!(!inquiry.is_due(now + PAUSE_MIN, false), "no call is open");
+        assert_eq!(inquiry.deadline(), Some(now + ASKED_AGAIN_WITHIN));
+        assert!(!inquiry.is_due(now + ASKED_AGAIN_WITHIN, false), "no call is open");
         assert_eq!(inquiry.deadline(), None);
     }
 }

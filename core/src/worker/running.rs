@@ -1,14 +1,15 @@
 //! How a compute node runs what it is asked, from a request to its answer.
 
 use super::Worker;
-use super::answers::{Answer, CANCELLED, OUT_OF_MEMORY};
+use super::answers::{Answer, CANCELLED, OUT_OF_MEMORY, UNAVAILABLE};
 use super::inbox::Request;
 use super::parent::Parent;
+use super::parts::{Asked, Parts};
 use crate::children::STOP_TIME_MAX;
 use crate::context::Effect;
 use crate::memory;
 use crate::modules::{Finished, Held};
-use crate::wire::{self, Allowance, Flags, Kind, Message, Published, Terms};
+use crate::wire::{self, Allowance, Flags, Kind, Message, Published, Status, Terms};
 use crate::{Failure, Job, JobKind, Life, Outcome, Output, Reply, RequestId, Stream, Time};
 
 impl Worker {
@@ -31,10 +32,19 @@ impl Worker {
         } else if kind == Kind::Ask {
             self.question(now, id, body)
         } else {
-            self.terms(flags, body).and_then(|(terms, line)| {
-                fold = terms.fold;
-                self.command(now, id, terms, line)
-            })
+            match self.terms(flags, body) {
+                Err(failure) => Err(failure),
+                Ok((Terms { fold: Some(command), .. }, _))
+                    if self.is_repeated(now, command, id, allowance) =>
+                {
+                    return;
+                }
+                Ok((terms, line)) => {
+                    fold = terms.fold;
+                    self.parts.ran(fold.unwrap_or(id));
+                    self.command(now, id, terms, line)
+                }
+            }
         };
         let outcome = match outcome {
             Ok(Reply::Now(result)) => Ok(result),
@@ -54,6 +64,33 @@ impl Worker {
             return Ok((self.modules.terms_default(), body));
         }
         postcard::take_from_bytes(body).map_err(|_| Failure::from("a command without its terms"))
+    }
+
+    /// A request asks for the part of a folded command. When it does so again, it takes the place of the earlier
+    /// one, whose route has broken.
+    fn is_repeated(
+        &mut self,
+        now: Time,
+        command: RequestId,
+        id: RequestId,
+        allowance: Allowance,
+    ) -> bool {
+        self.children.expect_own(command, id);
+        match self.parts.ask(command, id) {
+            Asked::First => return false,
+            Asked::Over(Some(answer)) => self.answer(now, id, allowance, answer),
+            Asked::Over(None) => self.answer(now, id, allowance, Err(UNAVAILABLE.into()).into()),
+            Asked::Open { call, old } => {
+                // Below where the route has broken, it is still waited for.
+                self.children.answered_own(old);
+                self.parent.send(&Message::answer(self.life, old, Status::Unavailable, &[]));
+                self.answers.expect(call, allowance);
+                if !self.modules.holds_output(call) {
+                    self.cancel(now, call, UNAVAILABLE);
+                }
+            }
+        }
+        true
     }
 
     /// Answers a question of a module at the control node.
@@ -110,17 +147,21 @@ impl Worker {
         self.answer(now, id, allowance, answer.into());
     }
 
-    /// Sends an answer, which may become one with those of others below.
-    fn answer(&mut self, now: Time, id: RequestId, allowance: Allowance, answer: Answer) {
+    /// Sends the answer to a call, which may become one with those of others below.
+    fn answer(&mut self, now: Time, call: RequestId, allowance: Allowance, answer: Answer) {
+        let id = self.parts.answered(now, call, &answer);
         match answer.reduce() {
             Some((command, value)) => self.children.reduce(command, id, &value),
-            None => self.answers.send(now, id, allowance, answer, &mut self.parent),
+            None => {
+                self.children.answered_own(id);
+                self.answers.send(now, id, allowance, answer, &mut self.parent);
+            }
         }
     }
 
     /// Sends output that a job has emitted, which there was credit for.
     pub(super) fn send_output(&mut self, id: RequestId, stream: Stream, bytes: &[u8]) {
-        let send = &mut output_of(self.life, id, &mut self.parent);
+        let send = &mut output_of(self.life, self.parts.request_of(id), &mut self.parent);
         self.modules.job_output(id, stream, bytes, send);
     }
 
@@ -133,7 +174,7 @@ impl Worker {
             id,
             stream,
             bytes,
-            &mut output_of(self.life, id, &mut self.parent),
+            &mut output_of(self.life, self.parts.request_of(id), &mut self.parent),
         );
         if let Err(failure) = emitted {
             self.answer_later(now, id, Err(failure));
@@ -142,31 +183,41 @@ impl Worker {
 
     /// The control node has read output of a request: more may leave.
     pub(super) fn granted(&mut self, now: Time, id: RequestId, granted: u64) {
-        let real = self.clock.real(now);
-        let outcome =
-            self.modules.grant(real, id, granted, &mut output_of(self.life, id, &mut self.parent));
+        let (real, call) = (self.clock.real(now), self.parts.call_of(id));
+        let mut send = output_of(self.life, id, &mut self.parent);
+        let outcome = self.modules.grant(real, call, granted, &mut send);
+        drop(send);
         if let Some(outcome) = outcome {
-            self.answer_later(now, id, outcome);
+            self.answer_later(now, call, outcome);
         }
     }
 
     /// Nobody waits for the answer to a request any more. Those on the way count it until there is one.
     pub(super) fn cancelled(&mut self, now: Time, id: RequestId) {
-        let (real, facts) = (self.clock.real(now), self.facts());
-        let failure = Err(Failure::from(CANCELLED));
         if let Some(request) = self.inbox.cancel(id) {
             let allowance = request.flags.allowance();
-            self.answer(now, id, allowance, failure.into());
-        } else if self.modules.cancel(real, &facts, id) {
-            self.answer_later(now, id, failure);
+            self.answer(now, id, allowance, Err(CANCELLED.into()).into());
+        } else {
+            self.cancel(now, self.parts.call_of(id), CANCELLED);
         }
     }
 
-    /// Asks whether the answers to all open calls are still waited for: the route may have broken by which
-    /// they have come.
-    pub(super) fn ask_after_calls(&mut self) {
-        for id in self.modules.open_calls() {
-            self.parent.send(&Message::output(self.life, id, Stream::Out, &[]));
+    /// Ends a call if it is open, and answers so.
+    fn cancel(&mut self, now: Time, call: RequestId, why: &str) {
+        let (real, facts) = (self.clock.real(now), self.facts());
+        if self.modules.cancel(real, &facts, call) {
+            self.answer_later(now, call, Err(Failure::from(why)));
+        }
+    }
+
+    /// Asks whether the answers to those open calls that `is_meant` names are still waited for: the route
+    /// may have broken by which they have come.
+    pub(super) fn ask_after_calls(&mut self, is_meant: impl Fn(&Parts, RequestId) -> bool) {
+        for call in self.modules.open_calls() {
+            if is_meant(&self.parts, call) {
+                let id = self.parts.request_of(call);
+                self.parent.send(&Message::output(self.life, id, Stream::Out, &[]));
+            }
         }
     }
 

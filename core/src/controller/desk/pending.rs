@@ -17,6 +17,8 @@ pub(crate) struct Pending {
     /// What its request takes of the windows, until it is answered.
     pub charge: Option<Charge>,
     pub options: Options,
+    /// How often it was asked for again.
+    pub repeats: u32,
 }
 
 /// What the user wants of one command in place of what holds for all.
@@ -117,7 +119,7 @@ pub(crate) enum GiveUpReason {
 
 impl Pending {
     pub fn new(operation: Operation) -> Pending {
-        Pending { operation, sent: None, charge: None, options: Options::default() }
+        Pending { operation, sent: None, charge: None, options: Options::default(), repeats: 0 }
     }
 
     /// A console command whose reply a module gives later, sent at `now`.

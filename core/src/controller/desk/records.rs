@@ -71,6 +71,13 @@ impl Records {
         self.open.insert(request, record);
     }
 
+    /// A request goes on as another one.
+    pub fn rename(&mut self, request: RequestId, other: RequestId) {
+        if let Some(record) = self.open.remove(&request) {
+            self.open.insert(other, record);
+        }
+    }
+
     /// A request is on its way.
     pub fn sent(&mut self, request: RequestId) {
         if let Some(record) = self.open.get_mut(&request) {

@@ -125,6 +125,13 @@ impl Replies {
         request
     }
 
+    /// A part of a command is asked for again: returns its new request.
+    pub fn reopen_part(&mut self, request: RequestId) -> Option<RequestId> {
+        let part = self.requests.close_part(request)?;
+        let repeats = part.repeats + 1;
+        Some(self.open_part(Pending { sent: None, charge: None, repeats, ..part }))
+    }
+
     /// As [`Requests::pending`].
     pub fn pending(&self, request: RequestId) -> Option<&Pending> {
         self.requests.pending(request)
@@ -243,6 +250,11 @@ impl Replies {
         let received = self.streams.receive(request, node, stream, bytes, &mut lines);
         self.printer.print(lines);
         received
+    }
+
+    /// As [`Streams::has`].
+    pub fn has_output(&self, request: RequestId) -> bool {
+        self.streams.has(request)
     }
 
     /// Prints what a command has not ended of its output.

@@ -69,6 +69,11 @@ impl Streams {
         Ok(())
     }
 
+    /// Whether any output of a command has come.
+    pub fn has(&self, request: RequestId) -> bool {
+        self.by_request.contains_key(&request)
+    }
+
     /// A command is answered, or is not waited for any more: adds to `lines` what it has not ended.
     pub fn end(&mut self, request: RequestId, lines: &mut Vec<u8>) {
         if self.by_request.is_empty() {
