@@ -207,26 +207,29 @@ impl From<&str> for Reply {
     }
 }
 
-/// A call that failed: the text after `Error:ID: WORD: `, one line that says what was wrong, with
-/// what, and what was expected.
+/// A call that failed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Failure(pub String);
+pub struct Failure {
+    /// What follows `Error:ID: WORD: `: one line that says what was wrong, with what, and what was
+    /// expected.
+    pub text: String,
+}
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl From<String> for Failure {
     fn from(text: String) -> Failure {
-        Failure(text)
+        Failure { text }
     }
 }
 
 impl From<&str> for Failure {
     fn from(text: &str) -> Failure {
-        Failure(text.to_owned())
+        Failure::from(text.to_owned())
     }
 }
 

@@ -50,7 +50,7 @@ pub fn run(invocation: &Invocation, bell: &Bell, sink: &mut Sink<'_>) -> Result<
             Err(match halt {
                 Halt::Stopped => Failure::from("it was stopped"),
                 Halt::Refused(error) => {
-                    Failure(format!("the program can't be watched: {}", explain(&error)))
+                    Failure::from(format!("the program can't be watched: {}", explain(&error)))
                 }
             })
         }
@@ -61,12 +61,12 @@ pub fn run(invocation: &Invocation, bell: &Bell, sink: &mut Sink<'_>) -> Result<
 fn outcome(status: ExitStatus) -> Result<String, Failure> {
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok("exit 0".to_owned()),
-        (Some(code), _) => Err(Failure(format!("exit {code}"))),
+        (Some(code), _) => Err(Failure::from(format!("exit {code}"))),
         (None, signal) => {
             let number = signal.unwrap_or_default();
             let name =
                 signal_name(number).map_or_else(|| format!("signal {number}"), str::to_owned);
-            Err(Failure(format!("killed by {name}")))
+            Err(Failure::from(format!("killed by {name}")))
         }
     }
 }
@@ -182,7 +182,7 @@ mod tests {
             Ok(())
         };
         let outcome = run(&invocation(text), &Bell::new().unwrap(), &mut sink);
-        (outcome.map_err(|failure| failure.0), seen)
+        (outcome.map_err(|failure| failure.text), seen)
     }
 
     /// What a program writes that must end with status 0.

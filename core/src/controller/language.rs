@@ -93,7 +93,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
         "wait" => |words| nothing(words).map(|()| Line::Wait),
         _ => return Ok(Line::Other { verb, rest }),
     };
-    let args = Args::parse(rest).map_err(|Failure(wrong)| explain(verb, &wrong))?;
+    let args = Args::parse(rest).map_err(|Failure { text: wrong, .. }| explain(verb, &wrong))?;
     read(args.iter()).map_err(|wrong| explain(verb, &wrong))
 }
 

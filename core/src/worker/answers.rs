@@ -38,7 +38,7 @@ impl Answer {
         let Held { command, streams: [out, err] } = self.held.as_ref()?;
         let (status, text) = match &self.outcome {
             Ok(result) => (Status::Ok, result),
-            Err(Failure(text)) => (Status::Failed, text),
+            Err(Failure { text, .. }) => (Status::Failed, text),
         };
         let text = text.as_bytes();
         let folded = Folded { text, out, err };
@@ -52,7 +52,7 @@ impl Answer {
                 (Status::Failed, format!("the answer is longer than {VALUE_BYTES_MAX} bytes"))
             }
             Ok(result) => (Status::Ok, result),
-            Err(Failure(text)) => (Status::Failed, text),
+            Err(Failure { text, .. }) => (Status::Failed, text),
         };
         let flags = Flags::new(status);
         match &self.held {

@@ -187,10 +187,10 @@ fn module_answer(reply: Reply<'_>) -> Answer {
     let owned = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
     match reply {
         Reply::OkOf(_, text) => Answer::Given(Ok(owned(text))),
-        Reply::ErrorOf(_, text) => Answer::Given(Err(Failure(owned(text)))),
+        Reply::ErrorOf(_, text) => Answer::Given(Err(Failure::from(owned(text)))),
         Reply::NumberedOf(..) => Answer::NotFound,
         Reply::FoldedOf(_, false, folded) => Answer::Given(Ok(owned(folded.text))),
-        Reply::FoldedOf(_, true, folded) => Answer::Given(Err(Failure(owned(folded.text)))),
+        Reply::FoldedOf(_, true, folded) => Answer::Given(Err(Failure::from(owned(folded.text)))),
         Reply::UnavailableOf(_) => Answer::Unavailable,
         Reply::LateOf(..) => Answer::Late,
         Reply::RefusedOf(_) => Answer::Refused,
