@@ -7,7 +7,7 @@ use super::offers::Offers;
 use super::parent::Parent;
 use crate::memory;
 use crate::modules::Held;
-use crate::wire::{self, Allowance, FOLDED_BYTES_MAX, Flags, Folded, Kind, Message, Status};
+use crate::wire::{self, Allowance, DETAILED_BYTES_MAX, Detailed, Flags, Kind, Message, Status};
 use crate::{Failure, Life, RequestId, Time, VALUE_BYTES_MAX};
 
 /// What the answer to a command is when there is no memory for it.
@@ -41,8 +41,8 @@ impl Answer {
             Err(Failure { text, .. }) => (Status::Failed, text),
         };
         let text = text.as_bytes();
-        let folded = Folded { text, out, err };
-        (folded.bytes() <= FOLDED_BYTES_MAX).then(|| (*command, folded.value(status)))
+        let detailed = Detailed { text, out, err };
+        (detailed.bytes() <= DETAILED_BYTES_MAX).then(|| (*command, detailed.value(status)))
     }
 
     /// As it travels by itself.
@@ -58,7 +58,7 @@ impl Answer {
         match &self.held {
             None => (flags, text.into_bytes()),
             Some(Held { streams: [out, err], .. }) => {
-                (flags.folded(), Folded { text: text.as_bytes(), out, err }.encode())
+                (flags.detailed(), Detailed { text: text.as_bytes(), out, err }.encode())
             }
         }
     }

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use super::reply::Reply;
 use crate::NodeId;
 use crate::controller::node_set;
-use crate::wire::Folded;
+use crate::wire::Detailed;
 
 /// The answers so far, and who has given each. They are compared in full.
 #[derive(Debug, Default)]
@@ -40,9 +40,9 @@ impl Fold {
     }
 
     /// The answer with this number, if there is one, and whether it is an error.
-    pub fn numbered(&self, number: u32) -> Option<(bool, Folded<'_>)> {
+    pub fn numbered(&self, number: u32) -> Option<(bool, Detailed<'_>)> {
         let Answer { is_error, text, out, err } = &self.groups[*self.by_number.get(&number)?].0;
-        Some((*is_error, Folded { text, out, err }))
+        Some((*is_error, Detailed { text, out, err }))
     }
 
     /// Takes in the answer of one node.
@@ -58,7 +58,7 @@ impl Fold {
     /// Where the group is of an answer.
     fn group(&mut self, reply: Reply<'_>) -> usize {
         let (out, err) = match reply {
-            Reply::FoldedOf(_, _, Folded { out, err, .. }) => (out.to_vec(), err.to_vec()),
+            Reply::DetailedOf(_, _, Detailed { out, err, .. }) => (out.to_vec(), err.to_vec()),
             _ => (Vec::new(), Vec::new()),
         };
         let answer =
@@ -110,16 +110,16 @@ mod tests {
     fn equal_answers_are_told_once_the_largest_group_first() {
         let node = |id| NodeId::compute(id).unwrap();
         let mut fold = Fold::default();
-        let folded =
-            |text, out| Folded { text: str::as_bytes(text), out: str::as_bytes(out), err: b"" };
-        let failed = Folded { err: b"uname: no\nsuch", ..folded("exit 1", "") };
-        fold.add(node(8), Reply::FoldedOf(node(8), true, failed));
+        let detailed =
+            |text, out| Detailed { text: str::as_bytes(text), out: str::as_bytes(out), err: b"" };
+        let failed = Detailed { err: b"uname: no\nsuch", ..detailed("exit 1", "") };
+        fold.add(node(8), Reply::DetailedOf(node(8), true, failed));
         fold.add(node(2), Reply::UnavailableOf(node(2)));
         for id in [9, 1, 3, 4] {
-            fold.add(node(id), Reply::FoldedOf(node(id), false, folded("exit 0", "6.18\n")));
+            fold.add(node(id), Reply::DetailedOf(node(id), false, detailed("exit 0", "6.18\n")));
         }
         fold.add(node(11), Reply::UnavailableOf(node(11)));
-        fold.add(node(12), Reply::FoldedOf(node(12), false, folded("", "")));
+        fold.add(node(12), Reply::DetailedOf(node(12), false, detailed("", "")));
         let lines = String::from_utf8(fold.lines()).unwrap();
         assert_eq!(
             lines,

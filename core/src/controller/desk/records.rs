@@ -104,8 +104,8 @@ fn ending(reply: &Reply<'_>) -> ExecEnding {
     let failed = |text: &str| ExecEnding::Failed(beginning(text).to_owned());
     match reply {
         Reply::Ok(_) | Reply::OkOf(..) | Reply::Lines(_) => ExecEnding::Ok,
-        Reply::FoldedOf(_, false, _) | Reply::NumberedOf(_, false, _) => ExecEnding::Ok,
-        Reply::FoldedOf(_, true, folded) => failed(&String::from_utf8_lossy(folded.text)),
+        Reply::DetailedOf(_, false, _) | Reply::NumberedOf(_, false, _) => ExecEnding::Ok,
+        Reply::DetailedOf(_, true, detailed) => failed(&String::from_utf8_lossy(detailed.text)),
         Reply::NumberedOf(_, true, _) => failed(""),
         Reply::Error(text) => failed(text),
         Reply::ErrorOf(_, text) => failed(&String::from_utf8_lossy(text)),
