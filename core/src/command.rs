@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Args, Context, NodeId, RequestId, Time};
+use crate::{Args, Context, Exit, NodeId, RequestId, Time};
 
 /// A linked command module, as it registers itself. All text is shown to users.
 ///
@@ -213,6 +213,8 @@ pub struct Failure {
     /// What follows `Error:ID: WORD: `: one line that says what was wrong, with what, and what was
     /// expected.
     pub text: String,
+    /// How the program ended whose failure this is, if it is one: for whoever keeps a log of them.
+    pub exit: Option<Exit>,
 }
 
 impl fmt::Display for Failure {
@@ -223,7 +225,7 @@ impl fmt::Display for Failure {
 
 impl From<String> for Failure {
     fn from(text: String) -> Failure {
-        Failure { text }
+        Failure { text, exit: None }
     }
 }
 

@@ -311,7 +311,7 @@ fn prefixed(prefix: &str, failure: Failure) -> Failure {
     if prefix.is_empty() {
         return failure;
     }
-    Failure { text: format!("{prefix}: {}", failure.text) }
+    Failure { text: format!("{prefix}: {}", failure.text), ..failure }
 }
 
 /// The first word of a line and what follows it, without the blanks between them and around.

@@ -147,7 +147,7 @@ pub(crate) fn answered(
 ) {
     if flags.is_detailed() {
         let reply = match Detailed::decode(body) {
-            Some(detailed) => Reply::DetailedOf(node, flags.status() == Status::Failed, detailed),
+            Some(detailed) => Reply::DetailedOf(node, flags.status() != Status::Ok, detailed),
             None => Reply::ErrorOf(node, b"its node has sent an answer that can't be read"),
         };
         return desk.reply(request, reply);

@@ -191,7 +191,7 @@ fn module_answer(reply: Reply<'_>) -> Answer {
         Reply::NumberedOf(..) => Answer::NotFound,
         Reply::DetailedOf(_, false, detailed) => Answer::Given(Ok(owned(detailed.text))),
         Reply::DetailedOf(_, true, detailed) => {
-            Answer::Given(Err(Failure::from(owned(detailed.text))))
+            Answer::Given(Err(Failure { text: owned(detailed.text), exit: detailed.exit }))
         }
         Reply::UnavailableOf(_) => Answer::Unavailable,
         Reply::LateOf(..) => Answer::Late,

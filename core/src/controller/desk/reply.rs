@@ -34,7 +34,7 @@ pub(crate) enum Reply<'a> {
     OkOf(NodeId, &'a [u8]),
     /// `Error:ID: TEXT`.
     ErrorOf(NodeId, &'a [u8]),
-    /// As these two, with the output of the command; whether it is an error.
+    /// As these two, with more than the text; whether it is an error.
     DetailedOf(NodeId, bool, Detailed<'a>),
     /// As that, by the number of an answer that is the same; whether it is an error.
     NumberedOf(NodeId, bool, u32),
