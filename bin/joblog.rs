@@ -36,7 +36,7 @@ impl JobFile {
     ///
     /// When it can't be opened.
     pub fn open(path: &Path) -> Result<JobFile, Failure> {
-        let mut file = LogFile::new(path.to_owned(), u64::MAX);
+        let mut file = LogFile::new("job log", path.to_owned(), u64::MAX);
         file.make().map_err(|error| {
             Failure::Usage(format!("can't write the job log {}: {error}", path.display()))
         })?;
