@@ -131,6 +131,15 @@ fn help_tells_every_word_and_verb() {
     for text in words.chain(verbs).chain(hoptree_core::CONSOLE_VERBS) {
         assert!(help.contains(text), "'{text}' is not in\n{help}");
     }
+
+    let line_of = |usage: &str| help.lines().find(|line| line.contains(usage)).unwrap();
+    let one = Console::run(&[], "help run\nhelp heartbit\n").output;
+    assert_eq!(one.lines().collect::<Vec<_>>(), ["exec ID run", "heartbeat MS"].map(line_of));
+    let exec = Console::run(&[], "help exec\n").output;
+    assert_eq!(exec.lines().next(), Some(line_of("exec [")));
+    for part in ["--timeout T ", "--fold, -b ", "3-9 ", "1.. ", "* ", "@up, @down ", "@2 ", "!5 "] {
+        assert!(exec.contains(&format!("\n    {part}")), "'{part}' is not in\n{exec}");
+    }
 }
 
 #[test]
