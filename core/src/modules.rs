@@ -17,6 +17,9 @@ use crate::{
     RequestId, Stream, Time, nearest,
 };
 
+/// The word that runs a program, if a module has it.
+const RUN: &str = "run";
+
 /// One instance of each linked module, and the calls that they have not answered.
 pub(crate) struct Modules {
     registry: Registry,
@@ -288,6 +291,10 @@ impl Modules {
         let word = shown(word);
         Failure::from(match nearest {
             Some(known) => format!("unknown command '{word}': did you mean '{known}'?"),
+            // The same on all nodes, so that it can be folded.
+            None if self.registry.has_word(RUN) => format!(
+                "unknown command '{word}': 'exec ID {RUN} {word}' runs a program, 'help' lists what there is"
+            ),
             None => format!("unknown command '{word}': expected {}", self.words()),
         })
     }
