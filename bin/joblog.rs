@@ -7,10 +7,10 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hoptree_core::{ExecEnding, Record, Waker};
+use hoptree_core::{ExecEnding, Exit, Record, Waker};
+use hoptree_host::Failure;
 use hoptree_host::logfile::LogFile;
 use hoptree_host::writer::Writer;
-use hoptree_host::{Failure, signal_number};
 
 const HEADER: &[u8] =
     b"Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
@@ -21,9 +21,6 @@ const ROOM_BYTES: usize = 1024 * 1024;
 
 /// How long the end of the program waits for the file.
 const FINISH_TIME_MAX: Duration = Duration::from_secs(1);
-
-/// The words whose errors tell how a program ended.
-const PROGRAM_WORDS: [&str; 2] = ["run", "sh"];
 
 /// The file of a job log. What can't be written is dropped, and the user told once, as with other logs.
 pub struct JobFile {
@@ -39,7 +36,7 @@ impl JobFile {
     ///
     /// When it can't be opened.
     pub fn open(path: &Path) -> Result<JobFile, Failure> {
-        let mut file = LogFile::new(path.to_owned(), u64::MAX);
+        let mut file = LogFile::new("job log", path.to_owned(), u64::MAX);
         file.make().map_err(|error| {
             Failure::Usage(format!("can't write the job log {}: {error}", path.display()))
         })?;
@@ -103,7 +100,7 @@ impl JobLog {
         let Record { number, node, line, sent_bytes, received_bytes, .. } = record;
         let started = started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let runtime = record.ended.since(record.started).as_secs_f64();
-        let (status, signal) = exit(&record.ending);
+        let (status, signal) = exit(record.ending);
         writeln!(
             self.lines,
             "{number}\t{node}\t{started:.3}\t{runtime:.3}\t{sent_bytes}\t{received_bytes}\t{status}\t{signal}\t{line}"
@@ -123,29 +120,15 @@ impl JobLog {
 }
 
 /// The exit status and the signal that stand for how a command ended.
-fn exit(ending: &ExecEnding) -> (i32, i32) {
+fn exit(ending: ExecEnding) -> (i32, i32) {
     match ending {
         ExecEnding::Ok => (0, 0),
-        ExecEnding::Failed(text) => exit_of_program(text).unwrap_or((1, 0)),
+        // A failure is never told as a success, whatever its node says.
+        ExecEnding::Failed(None | Some(Exit::Status(0) | Exit::Signal(0))) => (1, 0),
+        ExecEnding::Failed(Some(Exit::Status(status))) => (status, 0),
+        ExecEnding::Failed(Some(Exit::Signal(signal))) => (0, signal),
         ExecEnding::Unanswered => (-1, 0),
     }
-}
-
-/// Those of a program that a node has run, if this is how it says so.
-fn exit_of_program(text: &str) -> Option<(i32, i32)> {
-    let (word, end) = text.split_once(": ")?;
-    if !PROGRAM_WORDS.contains(&word) {
-        return None;
-    }
-    if let Some(status) = end.strip_prefix("exit ") {
-        return Some((status.parse().ok()?, 0));
-    }
-    let signal = end.strip_prefix("killed by ")?;
-    let number = match signal.strip_prefix("signal ") {
-        Some(number) => number.parse().ok()?,
-        None => signal_number(signal)?,
-    };
-    Some((0, number))
 }
 
 #[cfg(test)]
@@ -214,16 +197,16 @@ mod tests {
 
     #[test]
     fn how_a_command_ended_is_told_as_a_shell_would() {
-        let failed = |text: &str| exit(&ExecEnding::Failed(text.to_owned()));
-        assert_eq!(exit(&ExecEnding::Ok), (0, 0));
-        assert_eq!(exit(&ExecEnding::Unanswered), (-1, 0));
-        assert_eq!(failed("run: exit 3"), (3, 0));
-        assert_eq!(failed("sh: exit 127"), (127, 0));
-        assert_eq!(failed("run: killed by SIGSEGV"), (0, 11));
-        assert_eq!(failed("sh: killed by signal 40"), (0, 40));
-        for other in ["", "cancelled", "run: 'nosuch' not found", "run: exit soon", "echo: exit 3"]
-        {
-            assert_eq!(failed(other), (1, 0), "{other}");
+        for (ending, columns) in [
+            (ExecEnding::Ok, (0, 0)),
+            (ExecEnding::Unanswered, (-1, 0)),
+            (ExecEnding::Failed(None), (1, 0)),
+            (ExecEnding::Failed(Some(Exit::Status(127))), (127, 0)),
+            (ExecEnding::Failed(Some(Exit::Signal(11))), (0, 11)),
+            (ExecEnding::Failed(Some(Exit::Status(0))), (1, 0)),
+            (ExecEnding::Failed(Some(Exit::Signal(0))), (1, 0)),
+        ] {
+            assert_eq!(exit(ending), columns, "{ending:?}");
         }
     }
 }

@@ -143,7 +143,7 @@ impl<'s> Reader<'s> {
     ///
     /// Says what was expected when there is none.
     pub fn text(&mut self, name: &str, expected: &str) -> Result<&'s str, Failure> {
-        let missing = || Failure(format!("{name} is missing: expected {expected}"));
+        let missing = || Failure::from(format!("{name} is missing: expected {expected}"));
         self.words.next().ok_or_else(missing)
     }
 
@@ -155,13 +155,15 @@ impl<'s> Reader<'s> {
     pub fn end(mut self) -> Result<(), Failure> {
         match self.words.next() {
             None => Ok(()),
-            Some(surplus) => Err(Failure(format!("unexpected argument '{}'", shown(surplus)))),
+            Some(surplus) => {
+                Err(Failure::from(format!("unexpected argument '{}'", shown(surplus))))
+            }
         }
     }
 }
 
 fn value<T: FromStr>(word: &str, name: &str, expected: &str) -> Result<T, Failure> {
-    let wrong = |_| Failure(format!("{name} must be {expected}, not '{}'", shown(word)));
+    let wrong = |_| Failure::from(format!("{name} must be {expected}, not '{}'", shown(word)));
     word.parse().map_err(wrong)
 }
 
@@ -193,7 +195,7 @@ mod tests {
     fn what_is_not_closed_is_refused() {
         for text in ["'a b", "a \"b", "a\\", "\""] {
             let error = Args::parse(text).unwrap_err();
-            assert!(error.0.contains("not closed"), "{text}");
+            assert!(error.text.contains("not closed"), "{text}");
         }
     }
 
@@ -211,14 +213,14 @@ mod tests {
         let args = Args::parse("five 'six' 7 8").unwrap();
         let mut reader = args.read();
         let wrong = reader.required::<i64>("N", "an integer").unwrap_err();
-        assert_eq!(wrong.0, "N must be an integer, not 'five'");
+        assert_eq!(wrong.text, "N must be an integer, not 'five'");
         assert_eq!(reader.text("NAME", "a word"), Ok("six"));
         assert_eq!(reader.optional("K", "an integer"), Ok(Some(7)));
         let surplus = reader.clone().end().unwrap_err();
-        assert_eq!(surplus.0, "unexpected argument '8'");
+        assert_eq!(surplus.text, "unexpected argument '8'");
         assert_eq!(reader.required("L", "an integer"), Ok(8));
         assert_eq!(reader.optional::<i64>("M", "an integer"), Ok(None));
         let missing = reader.text("TEXT", "a text").unwrap_err();
-        assert_eq!(missing.0, "TEXT is missing: expected a text");
+        assert_eq!(missing.text, "TEXT is missing: expected a text");
     }
 }

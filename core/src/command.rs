@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Args, Context, NodeId, RequestId, Time};
+use crate::{Args, Context, Exit, NodeId, RequestId, Time};
 
 /// A linked command module, as it registers itself. All text is shown to users.
 ///
@@ -207,26 +207,31 @@ impl From<&str> for Reply {
     }
 }
 
-/// A call that failed: the text after `Error:ID: WORD: `, one line that says what was wrong, with
-/// what, and what was expected.
+/// A call that failed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Failure(pub String);
+pub struct Failure {
+    /// What follows `Error:ID: WORD: `: one line that says what was wrong, with what, and what was
+    /// expected.
+    pub text: String,
+    /// How the program ended whose failure this is, if it is one: for whoever keeps a log of them.
+    pub exit: Option<Exit>,
+}
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl From<String> for Failure {
     fn from(text: String) -> Failure {
-        Failure(text)
+        Failure { text, exit: None }
     }
 }
 
 impl From<&str> for Failure {
     fn from(text: &str) -> Failure {
-        Failure(text.to_owned())
+        Failure::from(text.to_owned())
     }
 }
 

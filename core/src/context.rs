@@ -154,7 +154,7 @@ fn bounded(what: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
     if length <= max {
         return Ok(bytes);
     }
-    Err(Failure(format!("{what} may have {max} bytes, and this one has {length}")))
+    Err(Failure::from(format!("{what} may have {max} bytes, and this one has {length}")))
 }
 
 #[cfg(test)]
@@ -174,9 +174,9 @@ mod tests {
         let mut cx = Context::new(Time::ZERO, "test", facts, &mut effects);
         let long = vec![0; PUBLISHED_BYTES_MAX + 1];
         let published = cx.publish(long.clone()).unwrap_err();
-        assert_eq!(published.0, "a published value may have 1024 bytes, and this one has 1025");
+        assert_eq!(published.text, "a published value may have 1024 bytes, and this one has 1025");
         let asked = cx.ask_all(RequestId(1), long).unwrap_err();
-        assert_eq!(asked.0, "a question may have 1024 bytes, and this one has 1025");
+        assert_eq!(asked.text, "a question may have 1024 bytes, and this one has 1025");
         assert!(cx.publish(vec![0; PUBLISHED_BYTES_MAX]).is_ok());
         assert_eq!(effects.len(), 1);
     }

@@ -156,10 +156,10 @@ impl Controller {
             Ok(Line::Cancel(set)) => cancel::begin(&mut self.desk, now, set.as_ref()),
             Ok(Line::Ping(node)) => ping::begin(&mut self.desk, now, node),
             Ok(Line::Remove(node)) => remove::begin(&mut self.desk, node),
-            Ok(Line::Help) => {
-                let help = help::text(self.modules.registry());
-                self.reply_at_once(now, Reply::Lines(&help));
-            }
+            Ok(Line::Help(word)) => match help::text(word.as_deref(), self.modules.registry()) {
+                Ok(help) => self.reply_at_once(now, Reply::Lines(&help)),
+                Err(wrong) => self.reply_at_once(now, Reply::Error(&wrong)),
+            },
             Ok(Line::Tree) => {
                 let picture = tree::text(&self.desk, now);
                 self.reply_at_once(now, Reply::Lines(&picture));

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::wire::{
-    self, Allowance, Create, FRAME_HEADER_BYTES, Fan, Hello, Joined, Kind, Message, Moved,
-    Published, Reduced, Settled, Value, Welcome,
+    self, Allowance, Create, Detailed, FRAME_HEADER_BYTES, Fan, Flags, Hello, Joined, Kind,
+    Message, Moved, Published, Reduced, Settled, Status, Value, Welcome,
 };
 use crate::{
     Address, Ancestor, Exit, Incarnation, KEY_BYTES, Life, NodeId, Place, Proved, RequestId,
@@ -55,6 +55,7 @@ fn read_body(message: &Message<'_>) -> bool {
         Kind::Offer | Kind::Grant => survives::<u64>(message),
         Kind::Take => survives::<bool>(message),
         Kind::Reduced => reduced_survives(message),
+        Kind::Answer if message.flags.is_detailed() => detailed_survives(message.body),
         Kind::Beat | Kind::Exec | Kind::Ping | Kind::Answer | Kind::Output | Kind::Cancel => true,
     }
 }
@@ -69,7 +70,18 @@ fn survives<T: DeserializeOwned + Serialize + PartialEq + Debug>(message: &Messa
 
 fn reduced_survives(message: &Message<'_>) -> bool {
     let Some(reduced) = Reduced::decode(message.body) else { return false };
+    if let Value::New(_, value) = reduced.value
+        && let Some((_, detailed)) = Detailed::from_value(value)
+    {
+        assert_eq!(Detailed::from_value(&detailed.value(Status::Ok)), Some((false, detailed)));
+    }
     assert_eq!(Reduced::decode(&reduced.encode()), Some(reduced));
+    true
+}
+
+fn detailed_survives(body: &[u8]) -> bool {
+    let Some(detailed) = Detailed::decode(body) else { return false };
+    assert_eq!(Detailed::decode(&detailed.encode()), Some(detailed));
     true
 }
 
@@ -89,7 +101,12 @@ fn fan_survives(message: &Message<'_>) -> bool {
 pub fn example_frame() -> Vec<u8> {
     let mut frame = 7_u32.to_le_bytes().to_vec();
     for kind in Kind::ALL {
-        Message::new(kind, LIFE, RequestId(65_536), &example_body(kind)).encode(&mut frame);
+        let body = example_body(kind);
+        let mut message = Message::new(kind, LIFE, RequestId(65_536), &body);
+        if kind == Kind::Answer {
+            message.flags = Flags::new(Status::Failed).detailed();
+        }
+        message.encode(&mut frame);
     }
     frame
 }
@@ -104,6 +121,8 @@ fn example_body(kind: Kind) -> Vec<u8> {
     let place = Place { life, parent: Life::CONTROL, moves: 0 };
     let proof = seed.mark();
     let proved = Proved { place, proof };
+    let exit = Some(Exit::Status(3));
+    let detailed = Detailed { text: b"run: exit 3", exit, out: b"one\n", err: b"two\n" };
     let published = || Published { module: "heartbeat".to_owned(), value: vec![100, 0, 0, 0] };
     match kind {
         Kind::Hello => {
@@ -131,9 +150,11 @@ fn example_body(kind: Kind) -> Vec<u8> {
         Kind::Take => wire::body(&true),
         Kind::Reduced => {
             let members = vec![RequestId(65_536), RequestId(65_537)];
-            Reduced { members, value: Value::New(0, b"\0one") }.encode()
+            let value = detailed.value(Status::Failed);
+            Reduced { members, value: Value::New(0, &value) }.encode()
         }
-        Kind::Exec | Kind::Answer | Kind::Output => b"echo one".to_vec(),
+        Kind::Answer => detailed.encode(),
+        Kind::Exec | Kind::Output => b"echo one".to_vec(),
         Kind::Beat | Kind::Ping | Kind::Cancel => Vec::new(),
     }
 }

@@ -17,6 +17,9 @@ use crate::{
     RequestId, Stream, Time, nearest,
 };
 
+/// The word that runs a program, if a module has it.
+const RUN: &str = "run";
+
 /// One instance of each linked module, and the calls that they have not answered.
 pub(crate) struct Modules {
     registry: Registry,
@@ -93,7 +96,7 @@ impl Modules {
         question: &[u8],
     ) -> Outcome {
         let Some(module) = self.module_called(name) else {
-            return Err(Failure(format!("the module {name} is not linked here")));
+            return Err(Failure::from(format!("the module {name} is not linked here")));
         };
         let outcome =
             self.with(now, facts, module, |instance, cx| instance.asked(cx, id, question));
@@ -291,8 +294,12 @@ impl Modules {
     fn unknown_word(&self, word: &str) -> Failure {
         let nearest = nearest(word, self.registry.word_spellings());
         let word = shown(word);
-        Failure(match nearest {
+        Failure::from(match nearest {
             Some(known) => format!("unknown command '{word}': did you mean '{known}'?"),
+            // The same on all nodes, so that it can be folded.
+            None if self.registry.has_word(RUN) => format!(
+                "unknown command '{word}': 'exec ID {RUN} {word}' runs a program, 'help' lists what there is"
+            ),
             None => format!("unknown command '{word}': expected {}", self.words()),
         })
     }
@@ -312,8 +319,11 @@ fn arguments<'a>(prefix: &str, text: &'a str) -> Result<Args<'a>, Failure> {
     Args::parse(text).map_err(|failure| prefixed(prefix, failure))
 }
 
-fn prefixed(prefix: &str, Failure(text): Failure) -> Failure {
-    Failure(if prefix.is_empty() { text } else { format!("{prefix}: {text}") })
+fn prefixed(prefix: &str, failure: Failure) -> Failure {
+    if prefix.is_empty() {
+        return failure;
+    }
+    Failure { text: format!("{prefix}: {}", failure.text), ..failure }
 }
 
 /// The first word of a line and what follows it, without the blanks between them and around.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{NodeId, Time};
+use crate::{Exit, NodeId, Time};
 
 /// How much of a command is recorded, in bytes. The rest is left out: the records of all commands that
 /// are under way are in memory.
@@ -30,12 +30,12 @@ pub struct Record {
 }
 
 /// How a command ended at one node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExecEnding {
     /// With a result.
     Ok,
-    /// With an error, of which this is the text or its beginning.
-    Failed(String),
+    /// With an error, and how the program ended if it is the failure of one.
+    Failed(Option<Exit>),
     /// Without an answer: the node can't be reached, or the deadline has come.
     Unanswered,
 }

@@ -100,6 +100,15 @@ impl Registry {
         }
     }
 
+    /// The word of `exec` that answers what was typed.
+    pub(crate) fn word(&self, typed: &str) -> Option<&'static Word> {
+        let claims = |claim| match claim {
+            Claim::Word(word) => word == typed,
+            Claim::Integer => is_integer(typed),
+        };
+        self.words().find(|word| claims(word.claim))
+    }
+
     /// Whether a module claims this very word.
     pub(crate) fn has_word(&self, word: &str) -> bool {
         self.words.contains_key(word)

@@ -234,14 +234,14 @@ impl Harness {
         match outcome {
             Ok(Reply::Now(result)) => self.answers.push((call, Ok(result))),
             Ok(Reply::Later) => {}
-            Err(Failure(text)) => self.answers.push((call, Err(text))),
+            Err(Failure { text, .. }) => self.answers.push((call, Err(text))),
         }
         self.collect();
     }
 
     fn finish(&mut self, call: RequestId, outcome: Result<String, Failure>) {
         if let Finished::Answered(outcome, _) = self.modules.finish(call, outcome) {
-            self.answers.push((call, outcome.map_err(|failure| failure.0)));
+            self.answers.push((call, outcome.map_err(|failure| failure.text)));
         }
     }
 

@@ -6,8 +6,8 @@
 //! passes a message on reads its header and copies its body. Bodies that are not text are postcard.
 
 mod bodies;
+mod detailed;
 mod fan;
-mod folded;
 mod reduced;
 
 use serde::Serialize;
@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 pub(crate) use bodies::{
     ANCESTORS_MAX, Create, Hello, Joined, Moved, Published, Settled, Terms, Welcome,
 };
+pub(crate) use detailed::{DETAILED_BYTES_MAX, Detailed};
 pub(crate) use fan::{FAN_BODY_BYTES_MAX, Fan};
-pub(crate) use folded::{FOLDED_BYTES_MAX, Folded};
 pub(crate) use reduced::{NUMBERS_MAX, REDUCED_BYTES_MAX, Reduced, Value};
 
 use crate::{Incarnation, Life, NodeId, RequestId, Stream};
@@ -187,7 +187,7 @@ impl Allowance {
 
 /// The flags of a message: whether it is the first and the last piece of its body; the status of an
 /// answer, the stream of output, or what the answer to a request is allowed; whether the line of a
-/// request has its [`Terms`] in front; and whether the body of an answer is a [`Folded`].
+/// request has its [`Terms`] in front; and whether the body of an answer is a [`Detailed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flags(u8);
 
@@ -197,7 +197,7 @@ impl Flags {
     const STATUS_SHIFT: u8 = 2;
     const STATUS_MASK: u8 = 3;
     const TERMS: u8 = 16;
-    const FOLDED: u8 = 32;
+    const DETAILED: u8 = 32;
 
     pub fn new(status: Status) -> Flags {
         Flags(Self::FIRST | Self::LAST | ((status as u8) << Self::STATUS_SHIFT))
@@ -218,9 +218,9 @@ impl Flags {
         Flags(if has_terms { self.0 | Self::TERMS } else { self.0 })
     }
 
-    /// These, of an answer whose body is a [`Folded`].
-    pub fn folded(self) -> Flags {
-        Flags(self.0 | Self::FOLDED)
+    /// These, of an answer whose body is a [`Detailed`].
+    pub fn detailed(self) -> Flags {
+        Flags(self.0 | Self::DETAILED)
     }
 
     /// The flags of a piece of a message that has these.
@@ -270,8 +270,8 @@ impl Flags {
         }
     }
 
-    pub fn is_folded(self) -> bool {
-        self.0 & Self::FOLDED != 0
+    pub fn is_detailed(self) -> bool {
+        self.0 & Self::DETAILED != 0
     }
 
     pub fn has_terms(self) -> bool {

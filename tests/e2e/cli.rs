@@ -52,8 +52,17 @@ fn what_was_meant_is_said_when_something_is_mistyped() {
     let lines = finished.lines();
     assert_eq!(lines[1], "Error:1: unknown command 'tiem': did you mean 'time'?");
     assert_eq!(lines[2], "Error: unknown command 'craete': did you mean 'create'?");
-    let list = "Error:1: unknown command 'nonsense': expected one of ";
-    assert!(lines[3].starts_with(list), "{}", lines[3]);
+    let hint = "'exec ID run nonsense' runs a program, 'help' lists what there is";
+    assert_eq!(lines[3], format!("Error:1: unknown command 'nonsense': {hint}"));
+}
+
+#[test]
+fn a_program_where_a_command_must_be_is_told_how_to_run_it() {
+    let finished = Console::run(&[], "create 1\ncreate 2 1\nexec -b * ls -l\nexec 1 run true\n");
+    let lines = finished.lines();
+    let hint = "'exec ID run ls' runs a program, 'help' lists what there is";
+    assert_eq!(lines[2], format!("Error:1-2: unknown command 'ls': {hint} (2 nodes)"));
+    assert_eq!(lines[3], "Ok:1: exit 0");
 }
 
 #[test]
@@ -130,6 +139,15 @@ fn help_tells_every_word_and_verb() {
     let verbs = registry.verbs().map(|verb| verb.usage);
     for text in words.chain(verbs).chain(hoptree_core::CONSOLE_VERBS) {
         assert!(help.contains(text), "'{text}' is not in\n{help}");
+    }
+
+    let line_of = |usage: &str| help.lines().find(|line| line.contains(usage)).unwrap();
+    let one = Console::run(&[], "help run\nhelp heartbit\n").output;
+    assert_eq!(one.lines().collect::<Vec<_>>(), ["exec ID run", "heartbeat MS"].map(line_of));
+    let exec = Console::run(&[], "help exec\n").output;
+    assert_eq!(exec.lines().next(), Some(line_of("exec [")));
+    for part in ["--timeout T ", "--fold, -b ", "3-9 ", "1.. ", "* ", "@up, @down ", "@2 ", "!5 "] {
+        assert!(exec.contains(&format!("\n    {part}")), "'{part}' is not in\n{exec}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a task comes to whose answers are folded: that follows from the task and the class of its node.
 
-use hoptree_core::{NodeId, Stream};
+use hoptree_core::{Exit, NodeId, Stream};
 
 use crate::probe::text_of;
 
@@ -56,6 +56,12 @@ impl Alike {
         let class = self.class(node);
         let text = format!("{} of class {class}", self.task);
         if self.classes > 2 && class + 1 == self.classes { Err(text) } else { Ok(text) }
+    }
+
+    /// How the program ended that it says has failed.
+    pub fn exit(self) -> Exit {
+        let number = 1 + (self.task % 60) as i32;
+        if self.task.is_multiple_of(2) { Exit::Status(number) } else { Exit::Signal(number) }
     }
 
     /// What a node emits on a stream. All classes emit as much.

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use hoptree_core::NodeId;
+use hoptree_core::{ExecEnding, NodeId, Record};
 
 use crate::alike::{self, Alike};
-use crate::flow::Flow;
+use crate::flow::{Flow, STREAMS};
 use crate::folds::Folds;
 use crate::frame::Header;
 use crate::network::{Moment, TIMEOUT};
@@ -463,6 +463,28 @@ impl Checks {
                 }
                 self.answers.push((command, line));
             }
+        }
+    }
+
+    /// What became of a command at a node was recorded: of what a node itself has made of a task whose
+    /// answers are folded, how its program ended too.
+    pub fn recorded(&mut self, record: &Record) {
+        let Record { node, line, received_bytes, ending, .. } = record;
+        let command = parse(&format!("exec --fold {node} {line}"));
+        let Some(Command::Fold(_, alike)) = command.filter(|_| !self.is_suspect(*node)) else {
+            return;
+        };
+        let (text, own) = match alike.outcome(*node) {
+            Ok(text) => (text, ExecEnding::Ok),
+            Err(text) => (format!("same: {text}"), ExecEnding::Failed(Some(alike.exit()))),
+        };
+        let output = STREAMS.map(|stream| alike.output(*node, stream).len());
+        let is_own = *received_bytes == text.len() + output.iter().sum::<usize>();
+        let is_other = matches!(ending, ExecEnding::Failed(None) | ExecEnding::Unanswered);
+        if *ending != own && (is_own || !is_other) {
+            self.fail(format!(
+                "node {node} is recorded to have ended task {alike:?} as {ending:?}"
+            ));
         }
     }
 

@@ -142,7 +142,7 @@ impl Network {
             timeout: settings.timeout,
             order: settings.order,
             nodes_max: settings.nodes_max,
-            records: false,
+            records: true,
             commands: network.registry.clone(),
         };
         let role = Role::Control(Box::new(Controller::new(Time::ZERO, config)));

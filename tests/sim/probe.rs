@@ -221,7 +221,8 @@ impl Probe {
     /// Answers as the other nodes of the same class.
     fn same(&mut self, cx: &mut Context<'_>, call: RequestId, alike: Alike) -> Outcome {
         let node = cx.facts().node;
-        let outcome = alike.outcome(node).map_err(Failure);
+        let failure = |text| Failure { text, exit: Some(alike.exit()) };
+        let outcome = alike.outcome(node).map_err(failure);
         let output = STREAMS.map(|stream| (stream, alike.output(node, stream)));
         if alike.when(node) == When::Beside {
             self.offloaded.insert(call);

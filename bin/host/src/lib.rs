@@ -25,7 +25,7 @@ pub use driver::{Driver, LINES_PER_TURN_MAX, Patience};
 pub use ending::Ending;
 pub use failure::{Failure, tell};
 pub use node::Helper;
-pub use signals::{Signals, signal_number};
+pub use signals::Signals;
 pub use stdout::print;
 
 /// Prepares this process: what was done to it, or left out, when it was started has no bearing on it. Comes

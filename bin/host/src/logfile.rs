@@ -22,6 +22,8 @@ pub const FULL_FILES_MAX: u32 = 3;
 /// What can't be written is dropped, and the user told once; what comes later is tried again.
 #[derive(Debug)]
 pub struct LogFile {
+    /// What users call such a file.
+    name: &'static str,
     path: PathBuf,
     bytes_max: u64,
     open: Option<File>,
@@ -30,9 +32,9 @@ pub struct LogFile {
 }
 
 impl LogFile {
-    /// The file at `path`, which is made when the first line is written.
-    pub fn new(path: PathBuf, bytes_max: u64) -> LogFile {
-        LogFile { path, bytes_max, open: None, told: false }
+    /// The file at `path`, which users know as this kind of log. It is made when the first line is written.
+    pub fn new(name: &'static str, path: PathBuf, bytes_max: u64) -> LogFile {
+        LogFile { name, path, bytes_max, open: None, told: false }
     }
 
     /// Makes the file now.
@@ -98,7 +100,10 @@ impl LogFile {
     fn tell(&mut self, error: &io::Error) {
         if !std::mem::replace(&mut self.told, true) {
             // A log line about it would come back here; the thread that writes logs may block.
-            tell(&format!("can't write the log {}: {error}", self.path.display()));
+            let (name, path) = (self.name, self.path.display());
+            tell(&format!(
+                "can't write the {name} {path}: {error}; it goes on once that is put right"
+            ));
         }
     }
 }
@@ -176,7 +181,7 @@ mod tests {
     }
 
     fn log(path: &Path) -> LogFile {
-        LogFile::new(path.to_owned(), 20)
+        LogFile::new("log", path.to_owned(), 20)
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn start_control_node(config: &LogConfig) -> Result<(), Failure> {
             )));
         }
         let path = dir.join("control.log");
-        let mut file = LogFile::new(path.clone(), config.file_bytes_max);
+        let mut file = LogFile::new("log", path.clone(), config.file_bytes_max);
         fs::create_dir_all(dir).and_then(|()| file.make()).map_err(|error| {
             Failure::Usage(format!("can't write logs to {}: {error}", path.display()))
         })?;
@@ -87,7 +87,7 @@ pub fn start_compute_node(config: &LogConfig, life: Life) {
     let mut loggers = vec![to_stderr(&tag, LevelFilter::Warn)];
     if let Some(dir) = &config.dir {
         let path = dir.join(format!("node-{}-{}.log", life.node, std::process::id()));
-        let file = LogFile::new(path, config.file_bytes_max);
+        let file = LogFile::new("log", path, config.file_bytes_max);
         loggers.push(to_file(&tag, config.file_level(), file));
     }
     start(loggers);

@@ -94,9 +94,10 @@ impl Offload {
     fn begin_blocking(&self, work: &mut Work, job: Job) {
         let (call, stop) = (job.call(), job.stop().clone());
         if work.blocking.len() >= BLOCKING_JOBS_MAX {
-            let why =
-                format!("this node runs {BLOCKING_JOBS_MAX} of these already, which is the most");
-            return self.pool.tell(work, News::Done(call, JobKind::Blocking, Err(Failure(why))));
+            let why = Failure::from(format!(
+                "this node runs {BLOCKING_JOBS_MAX} of these already, which is the most"
+            ));
+            return self.pool.tell(work, News::Done(call, JobKind::Blocking, Err(why)));
         }
         let pool = Arc::clone(&self.pool);
         let started = require_memory(JOB_BYTES).map_err(cant_start).and_then(|()| {
@@ -168,7 +169,7 @@ impl Offload {
 }
 
 fn cant_start(why: impl Display) -> Failure {
-    Failure(format!("can't start a thread: {why}"))
+    Failure::from(format!("can't start a thread: {why}"))
 }
 
 fn start(pool: &Arc<Pool>) -> io::Result<()> {

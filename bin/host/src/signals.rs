@@ -29,14 +29,6 @@ const INSISTENCE_TIME: Duration = Duration::from_secs(1);
 /// Virtual memory; pages that the thread does not touch cost nothing.
 const STACK_BYTES: usize = 64 * 1024;
 
-/// The highest number of a signal on any system.
-const SIGNAL_MAX: i32 = 127;
-
-/// The number of the signal with this name, such as SIGTERM.
-pub fn signal_number(name: &str) -> Option<i32> {
-    (1..=SIGNAL_MAX).find(|number| low_level::signal_name(*number) == Some(name))
-}
-
 /// The signals that have come. The thread that waits for them sets a flag and wakes the loop; the
 /// flags bound what can pile up.
 #[derive(Clone, Default)]
@@ -254,12 +246,6 @@ mod tests {
         wakes.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(signals.interrupt(), Some(SIGHUP));
         assert!(!signals.take_child());
-    }
-
-    #[test]
-    fn a_signal_is_known_by_its_name() {
-        assert_eq!(signal_number("SIGTERM"), Some(SIGTERM));
-        assert_eq!(signal_number("TERM"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use hoptree_core::Failure;
+use hoptree_core::{Exit, Failure};
 use hoptree_system::explain;
 use rustix::process::Signal;
 use signal_hook::low_level::signal_name;
@@ -50,25 +50,28 @@ pub fn run(invocation: &Invocation, bell: &Bell, sink: &mut Sink<'_>) -> Result<
             Err(match halt {
                 Halt::Stopped => Failure::from("it was stopped"),
                 Halt::Refused(error) => {
-                    Failure(format!("the program can't be watched: {}", explain(&error)))
+                    Failure::from(format!("the program can't be watched: {}", explain(&error)))
                 }
             })
         }
     }
 }
 
-/// What a program has come to, as users read it.
+/// What a program has come to.
 fn outcome(status: ExitStatus) -> Result<String, Failure> {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Ok("exit 0".to_owned()),
-        (Some(code), _) => Err(Failure(format!("exit {code}"))),
-        (None, signal) => {
-            let number = signal.unwrap_or_default();
-            let name =
-                signal_name(number).map_or_else(|| format!("signal {number}"), str::to_owned);
-            Err(Failure(format!("killed by {name}")))
-        }
-    }
+    let exit = match (status.code(), status.signal()) {
+        (Some(0), _) => return Ok("exit 0".to_owned()),
+        (Some(code), _) => Exit::Status(code),
+        (None, signal) => Exit::Signal(signal.unwrap_or_default()),
+    };
+    let text = match exit {
+        Exit::Status(code) => format!("exit {code}"),
+        Exit::Signal(number) => match signal_name(number) {
+            Some(name) => format!("killed by {name}"),
+            None => format!("killed by signal {number}"),
+        },
+    };
+    Err(Failure { text, exit: Some(exit) })
 }
 
 impl Execution {
@@ -182,7 +185,7 @@ mod tests {
             Ok(())
         };
         let outcome = run(&invocation(text), &Bell::new().unwrap(), &mut sink);
-        (outcome.map_err(|failure| failure.0), seen)
+        (outcome.map_err(|failure| failure.text), seen)
     }
 
     /// What a program writes that must end with status 0.
@@ -262,9 +265,15 @@ mod tests {
 
     #[test]
     fn how_it_has_ended_is_said() {
-        assert_error("false", "exit 1");
-        assert_error("sh -c 'kill -KILL $$'", "killed by SIGKILL");
-        assert_error("sh -c 'kill -40 $$'", "killed by signal 40");
+        for (text, error, exit) in [
+            ("false", "exit 1", Some(Exit::Status(1))),
+            ("sh -c 'kill -KILL $$'", "killed by SIGKILL", Some(Exit::Signal(9))),
+            ("sh -c 'kill -40 $$'", "killed by signal 40", Some(Exit::Signal(40))),
+            ("no-such-program", "'no-such-program' not found", None),
+        ] {
+            let outcome = run(&invocation(text), &Bell::new().unwrap(), &mut |_, _| Ok(()));
+            assert_eq!(outcome, Err(Failure { text: error.to_owned(), exit }), "{text}");
+        }
     }
 
     #[test]

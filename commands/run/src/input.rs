@@ -46,7 +46,7 @@ impl Input {
                 format!("FILE '{}' can't be read: {}", shown(path), explain(&error))
             }),
         };
-        opened.map(Stdio::from).map_err(Failure)
+        opened.map(Stdio::from).map_err(Failure::from)
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     fn only_regular_files_are_read() {
         let error = |path: &str| {
             let input = Input::File(path.to_owned());
-            input.open(Path::new("/")).err().map(|failure| failure.0)
+            input.open(Path::new("/")).err().map(|failure| failure.text)
         };
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(error("proc/self/stat"), None);

@@ -40,7 +40,7 @@ impl Invocation {
             let mut next = |expected: &str| {
                 let missing =
                     || format!("{} has no value: expected {expected}", word.unwrap_or_default());
-                words.next().ok_or_else(|| Failure(missing()))
+                words.next().ok_or_else(|| Failure::from(missing()))
             };
             match word {
                 Some("--cwd") => invocation.directory = Some(next("a directory")?.into()),
@@ -51,7 +51,7 @@ impl Invocation {
                 _ => break word,
             }
         };
-        let lacking = |what| Failure(format!("PROGRAM is {what}: expected a program to run"));
+        let lacking = |what| Failure::from(format!("PROGRAM is {what}: expected a program to run"));
         invocation.program = program.ok_or_else(|| lacking("missing"))?.to_owned();
         if invocation.program.is_empty() {
             return Err(lacking("empty"));
@@ -111,7 +111,7 @@ impl Invocation {
     /// What the user must know when the system has refused to run the program.
     pub fn refusal(&self, error: &io::Error) -> Failure {
         let program = shown(&self.program);
-        Failure(match error.raw_os_error() {
+        Failure::from(match error.raw_os_error() {
             Some(libc::ENOENT) if self.is_there() => {
                 format!("'{program}' can't be started: the interpreter that it needs is not found")
             }
@@ -149,13 +149,13 @@ fn refuse_nul(args: &Args<'_>) -> Result<(), Failure> {
 fn variable(word: &str) -> Result<(String, String), Failure> {
     match word.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(Failure(format!("--env must be NAME=VALUE, not '{}'", shown(word)))),
+        _ => Err(Failure::from(format!("--env must be NAME=VALUE, not '{}'", shown(word)))),
     }
 }
 
 fn unknown(option: &str) -> Failure {
     let expected = "--cwd DIR, --env NAME=VALUE, --stdin TEXT|@FILE, or -- before a program";
-    Failure(format!("unknown option '{}': expected {expected}", shown(option)))
+    Failure::from(format!("unknown option '{}': expected {expected}", shown(option)))
 }
 
 /// Whether a program can run in a directory.
@@ -166,7 +166,7 @@ fn check(directory: &Path) -> Result<(), Failure> {
     });
     entered.map_err(|error| {
         let name = directory.to_string_lossy();
-        Failure(match error.kind() {
+        Failure::from(match error.kind() {
             io::ErrorKind::NotFound => format!("no such directory '{}'", shown(&name)),
             _ => format!("directory '{}' can't be entered: {error}", shown(&name)),
         })
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     fn of_program(text: &str) -> Result<Invocation, String> {
-        Invocation::of_program(&Args::parse(text).unwrap()).map_err(|failure| failure.0)
+        Invocation::of_program(&Args::parse(text).unwrap()).map_err(|failure| failure.text)
     }
 
     #[track_caller]

@@ -67,7 +67,7 @@ impl Command for Run {
         };
         let invocation = invocation.on(cx.facts());
         Ok(cx.offload_blocking(call.id, move |job| {
-            let bell = Bell::new().map_err(|error| Failure(explain(&error)))?;
+            let bell = Bell::new().map_err(|error| Failure::from(explain(&error)))?;
             let rung = bell.clone();
             job.stop().notify(move || rung.ring());
             execution::run(&invocation, &bell, &mut |stream, bytes| job.emit(stream, bytes))

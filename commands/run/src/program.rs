@@ -101,7 +101,7 @@ impl AsFd for Program {
 }
 
 fn no_process(why: &str) -> Failure {
-    Failure(format!("can't start a process: {why}"))
+    Failure::from(format!("can't start a process: {why}"))
 }
 
 /// What the process of a program does before it becomes the program: it parts with what it has of the

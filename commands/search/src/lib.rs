@@ -150,7 +150,7 @@ fn search(
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Failure {
-    Failure(format!("{name} can't be read: {error}"))
+    Failure::from(format!("{name} can't be read: {error}"))
 }
 
 #[cfg(test)]

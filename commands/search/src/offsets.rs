@@ -94,7 +94,7 @@ impl<'p> Offsets<'p> {
         let separator = if self.answer.is_empty() { "" } else { ";" };
         write!(self.answer, "{separator}{offset}").expect("writing to a String can't fail");
         if self.answer.len() > VALUE_BYTES_MAX {
-            return Err(Failure(format!(
+            return Err(Failure::from(format!(
                 "PATTERN occurs too often: the answer is longer than {VALUE_BYTES_MAX} bytes"
             )));
         }
@@ -103,7 +103,7 @@ impl<'p> Offsets<'p> {
 }
 
 fn out_of_memory(what: &str) -> Failure {
-    Failure(format!("out of memory: the node has none for so long {what}"))
+    Failure::from(format!("out of memory: the node has none for so long {what}"))
 }
 
 fn borders(pattern: &[u8]) -> Result<Vec<u32>, Failure> {

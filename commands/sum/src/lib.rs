@@ -54,7 +54,7 @@ impl Command for Sum {
 fn count(word: &str) -> Result<u32, Failure> {
     match word.parse() {
         Ok(count @ 0..=COUNT_MAX) => Ok(count),
-        _ => Err(Failure(format!("N must be 0 to {COUNT_MAX}, not '{}'", shown(word)))),
+        _ => Err(Failure::from(format!("N must be 0 to {COUNT_MAX}, not '{}'", shown(word)))),
     }
 }
 
@@ -81,13 +81,14 @@ fn sum(count: u32, args: &Args<'_>, stop: &Stop) -> Result<String, Failure> {
 }
 
 fn number(index: u32, word: &str) -> Result<i64, Failure> {
-    word.parse()
-        .map_err(|_| Failure(format!("K{index} must be a 64-bit integer, not '{}'", shown(word))))
+    word.parse().map_err(|_| {
+        Failure::from(format!("K{index} must be a 64-bit integer, not '{}'", shown(word)))
+    })
 }
 
 fn mismatch(expected: u32, got: usize) -> Failure {
     let numbers = if expected == 1 { "number" } else { "numbers" };
-    Failure(format!("expected {expected} {numbers} after the count, got {got}"))
+    Failure::from(format!("expected {expected} {numbers} after the count, got {got}"))
 }
 
 #[cfg(test)]
@@ -148,9 +149,9 @@ mod tests {
     fn work_that_nobody_waits_for_stops() {
         let stop = Stop::default();
         let args = Args::parse("1 x 3").unwrap();
-        assert!(sum(3, &args, &stop).unwrap_err().0.contains("'x'"));
+        assert!(sum(3, &args, &stop).unwrap_err().text.contains("'x'"));
         stop.want();
-        assert!(sum(3, &args, &stop).unwrap_err().0.contains("nobody"));
+        assert!(sum(3, &args, &stop).unwrap_err().text.contains("nobody"));
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Command for Timer {
                 self.started = None;
             }
             "time" => return Ok(self.elapsed(now).as_millis().to_string().into()),
-            word => return Err(Failure(format!("the timer does not know '{word}'"))),
+            word => return Err(Failure::from(format!("the timer does not know '{word}'"))),
         }
         Ok(Reply::EMPTY)
     }

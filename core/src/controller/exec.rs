@@ -9,7 +9,7 @@ use super::desk::windows::Admission;
 use super::desk::{Desk, towards};
 use crate::children::Children;
 use crate::memory;
-use crate::wire::{self, Allowance, Flags, Folded, Kind, Message, Status, Terms};
+use crate::wire::{self, Allowance, Detailed, Flags, Kind, Message, Status, Terms};
 use crate::{Life, NodeId, RequestId, Time};
 
 /// What becomes of a request for a node whose turn it is.
@@ -145,9 +145,9 @@ pub(crate) fn answered(
     flags: Flags,
     body: &[u8],
 ) {
-    if flags.is_folded() {
-        let reply = match Folded::decode(body) {
-            Some(folded) => Reply::FoldedOf(node, flags.status() == Status::Failed, folded),
+    if flags.is_detailed() {
+        let reply = match Detailed::decode(body) {
+            Some(detailed) => Reply::DetailedOf(node, flags.status() != Status::Ok, detailed),
             None => Reply::ErrorOf(node, b"its node has sent an answer that can't be read"),
         };
         return desk.reply(request, reply);

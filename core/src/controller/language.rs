@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::desk::pending::{Options, Patience};
+use super::help;
 use super::node_set::NodeSet;
 use crate::args::Words;
 use crate::modules::split_word;
@@ -11,26 +12,6 @@ use crate::{Args, CONSOLE_VERBS, Failure, Milliseconds, NodeId, Registry, neares
 
 /// The longest pause that `sleep` takes, in milliseconds: a day.
 const SLEEP_MS_MAX: u32 = 86_400_000;
-
-/// The console's own verbs: how they are written, and what they do.
-pub(crate) const CONSOLE_HELP: [(&str, &str); 10] = [
-    ("cancel [IDS]", "stop every command that is under way, or those on these nodes"),
-    (
-        "create ID [PARENT] [--transport NAME]",
-        "start a node below PARENT, or below the control node (-1)",
-    ),
-    (
-        "exec [--timeout T] [--fold|-b] IDS WORD [ARG ...]",
-        "run a command on a node, or on several: 1,4-9, 1.. (and all below), *, @up, @2, !5",
-    ),
-    ("exit", "wait for the answers that are due, end the tree and leave"),
-    ("help", "show this"),
-    ("ping ID", "say 1 when the node can be reached, 0 when it can't"),
-    ("remove ID", "end a node and all below it"),
-    ("sleep MS", "read no further line for MS milliseconds, or a time such as 5s or 2m"),
-    ("tree", "show every node as it is now"),
-    ("wait", "read no further line until everything is answered"),
-];
 
 /// What a line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +37,8 @@ pub(crate) enum Line<'a> {
     Cancel(Option<NodeSet<'a>>),
     Ping(NodeId),
     Remove(NodeId),
-    Help,
+    /// About this word, or about all.
+    Help(Option<String>),
     Tree,
     Exit,
     Sleep(Duration),
@@ -87,23 +69,28 @@ pub(crate) fn parse(line: &[u8]) -> Result<Line<'_>, String> {
         "ping" => |words| only(words, "ID", node_id).map(Line::Ping),
         "remove" => |words| only(words, "ID", node_id).map(Line::Remove),
         "sleep" => |words| only(words, "MS", pause).map(Line::Sleep),
-        "help" => |words| nothing(words).map(|()| Line::Help),
+        "help" => |words| topic(words).map(Line::Help),
         "tree" => |words| nothing(words).map(|()| Line::Tree),
         "exit" => |words| nothing(words).map(|()| Line::Exit),
         "wait" => |words| nothing(words).map(|()| Line::Wait),
         _ => return Ok(Line::Other { verb, rest }),
     };
-    let args = Args::parse(rest).map_err(|Failure(wrong)| explain(verb, &wrong))?;
+    let args = Args::parse(rest).map_err(|Failure { text: wrong, .. }| explain(verb, &wrong))?;
     read(args.iter()).map_err(|wrong| explain(verb, &wrong))
 }
 
 /// The error text for an unknown verb.
 pub(crate) fn unknown_verb(verb: &str, registry: &Registry) -> String {
-    let nearest = nearest(verb, CONSOLE_VERBS.into_iter().chain(registry.verb_spellings()));
-    let verb = shown(verb);
+    unknown(verb, CONSOLE_VERBS.into_iter().chain(registry.verb_spellings()))
+}
+
+/// The error text for a word that is none of these names.
+pub(super) fn unknown(word: &str, names: impl Iterator<Item = &'static str>) -> String {
+    let nearest = nearest(word, names);
+    let word = shown(word);
     match nearest {
-        Some(known) => format!("unknown command '{verb}': did you mean '{known}'?"),
-        None => format!("unknown command '{verb}': 'help' lists what there is"),
+        Some(known) => format!("unknown command '{word}': did you mean '{known}'?"),
+        None => format!("unknown command '{word}': 'help' lists what there is"),
     }
 }
 
@@ -243,6 +230,12 @@ fn only<T>(
     Ok(value)
 }
 
+fn topic(mut words: Words<'_>) -> Result<Option<String>, String> {
+    let topic = words.next().map(str::to_owned);
+    surplus(words.next())?;
+    Ok(topic)
+}
+
 fn nothing(mut words: Words<'_>) -> Result<(), String> {
     surplus(words.next())
 }
@@ -256,8 +249,7 @@ fn surplus(word: Option<&str>) -> Result<(), String> {
 
 /// An error of a console verb, with how the verb is written.
 pub(crate) fn explain(verb: &str, wrong: &str) -> String {
-    let usage = CONSOLE_HELP.iter().map(|(usage, _)| *usage);
-    let usage = usage.into_iter().find(|usage| split_word(usage).0 == verb).unwrap_or(verb);
+    let usage = help::usage(verb).unwrap_or(verb);
     format!("{verb}: {wrong} (usage: {usage})")
 }
 
@@ -333,7 +325,8 @@ mod tests {
             ("wait", Line::Wait),
             ("tree", Line::Tree),
             ("exit", Line::Exit),
-            ("help", Line::Help),
+            ("help", Line::Help(None)),
+            ("help exec # it", Line::Help(Some("exec".to_owned()))),
             ("heartbeat 100", Line::Other { verb: "heartbeat", rest: "100" }),
         ] {
             assert_eq!(parse(line.as_bytes()), Ok(meaning), "{line}");
@@ -378,6 +371,7 @@ mod tests {
             ("sleep -1", "MS must be an integer from 0 to 86400000, not '-1'"),
             ("sleep 86400001", "not '86400001'"),
             ("exit now", "unexpected argument 'now'"),
+            ("help exec run", "help: unexpected argument 'run' (usage: help [WORD])"),
         ] {
             let error = parse(line.as_bytes()).unwrap_err();
             assert!(error.contains(said), "{line}: {error}");
@@ -395,11 +389,5 @@ mod tests {
         assert!(unknown_verb("quit", &registry).contains("'exit'"));
         assert!(unknown_verb("frobnicate", &registry).contains("'help'"));
         assert!(unknown_verb(&"x".repeat(1_000_000), &registry).len() < 100);
-    }
-
-    #[test]
-    fn every_console_verb_has_help() {
-        let helped: Vec<_> = CONSOLE_HELP.iter().map(|(usage, _)| split_word(usage).0).collect();
-        assert_eq!(helped, CONSOLE_VERBS);
     }
 }

@@ -69,6 +69,6 @@ fn returned(desk: &mut Desk, now: Time, request: RequestId, outcome: Outcome) {
     match outcome {
         Ok(crate::Reply::Now(result)) => desk.reply(request, Reply::Ok(&result)),
         Ok(crate::Reply::Later) => desk.sent(now, request),
-        Err(Failure(text)) => desk.reply(request, Reply::Error(&text)),
+        Err(Failure { text, .. }) => desk.reply(request, Reply::Error(&text)),
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use super::help::Detail;
 use super::language::{self, node_id};
 use crate::NodeId;
 
@@ -40,6 +41,18 @@ pub(crate) enum Term {
 /// What the user may write, for an error text.
 const TERMS: &str =
     "a node such as 5, or several: 3-9, 1.., *, @up, @down, @2, or !5 for all but 5";
+
+/// What a set may consist of.
+pub(crate) const HELP: [Detail; 8] = [
+    ("IDS", "one or more of these, with commas and no blanks between them:"),
+    ("5", "node 5"),
+    ("3-9", "nodes 3 to 9, all of which must exist"),
+    ("1..", "node 1 and all below it"),
+    ("*", "all nodes"),
+    ("@up, @down", "those that can be reached, and those that can't"),
+    ("@2", "those at depth 2, two links away from the control node"),
+    ("!5", "not node 5; ! may stand before any of these, and !5 alone is all but 5"),
+];
 
 impl<'a> NodeSet<'a> {
     /// Reads a set.

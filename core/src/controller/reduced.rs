@@ -4,7 +4,7 @@ use super::desk::Desk;
 use super::desk::pending::Operation;
 use super::desk::reply::Reply;
 use super::outcomes;
-use crate::wire::{Folded, Reduced, Status, Value};
+use crate::wire::{Detailed, Reduced, Status, Value};
 use crate::{NodeId, RequestId, Time};
 
 /// These requests of a command are answered alike.
@@ -14,8 +14,8 @@ pub(crate) fn arrived(desk: &mut Desk, now: Time, command: RequestId, reduced: R
         Value::Known(number) => number,
         Value::New(number, bytes) => {
             let nobody = NodeId::CONTROL;
-            let reply = match Folded::from_value(bytes) {
-                Some((is_error, folded)) => Reply::FoldedOf(nobody, is_error, folded),
+            let reply = match Detailed::from_value(bytes) {
+                Some((is_error, detailed)) => Reply::DetailedOf(nobody, is_error, detailed),
                 None => Reply::ErrorOf(nobody, b"its node has sent an answer that can't be read"),
             };
             desk.replies.number(command, number, reply);
@@ -42,9 +42,9 @@ fn answered(desk: &mut Desk, now: Time, command: RequestId, request: RequestId, 
     let numbered = desk.replies.numbered(command, number).filter(|_| part_of == command);
     let reply = match numbered {
         None => Reply::ErrorOf(node, b"its node has answered another command"),
-        Some((is_error, folded)) => {
+        Some((is_error, detailed)) => {
             // The text is known by its number alone from here on.
-            desk.records.end(request, &Reply::FoldedOf(node, is_error, folded));
+            desk.records.end(request, &Reply::DetailedOf(node, is_error, detailed));
             Reply::NumberedOf(node, is_error, number)
         }
     };

@@ -40,7 +40,7 @@ pub(crate) struct Hello {
 pub(crate) struct Terms {
     /// How long its answer is waited for; for ever without.
     pub timeout: Option<Duration>,
-    /// Its output comes with its answer, as a [`Folded`](super::Folded), unless there is too much of it; and its answer
+    /// Its output comes with its answer, as a [`Detailed`](super::Detailed), unless there is too much of it; and its answer
     /// may be one with those of other nodes to this command.
     pub fold: Option<RequestId>,
 }

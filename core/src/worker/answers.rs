@@ -7,7 +7,7 @@ use super::offers::Offers;
 use super::parent::Parent;
 use crate::memory;
 use crate::modules::Held;
-use crate::wire::{self, Allowance, FOLDED_BYTES_MAX, Flags, Folded, Kind, Message, Status};
+use crate::wire::{self, Allowance, DETAILED_BYTES_MAX, Detailed, Flags, Kind, Message, Status};
 use crate::{Failure, Life, RequestId, Time, VALUE_BYTES_MAX};
 
 /// What the answer to a command is when there is no memory for it.
@@ -48,31 +48,29 @@ impl Answer {
     /// is too long for that.
     pub fn reduce(&self) -> Option<(RequestId, Vec<u8>)> {
         let Held { command, streams: [out, err] } = self.held.as_ref()?;
-        let (status, text) = match &self.outcome {
-            Ok(result) => (Status::Ok, result),
-            Err(Failure(text)) => (Status::Failed, text),
+        let (status, text, exit) = match &self.outcome {
+            Ok(result) => (Status::Ok, result, None),
+            Err(Failure { text, exit }) => (Status::Failed, text, *exit),
         };
-        let text = text.as_bytes();
-        let folded = Folded { text, out, err };
-        (folded.bytes() <= FOLDED_BYTES_MAX).then(|| (*command, folded.value(status)))
+        let detailed = Detailed { text: text.as_bytes(), exit, out, err };
+        (detailed.bytes() <= DETAILED_BYTES_MAX).then(|| (*command, detailed.value(status)))
     }
 
     /// As it travels by itself.
     fn encode(self) -> (Flags, Vec<u8>) {
-        let (status, text) = match self.outcome {
+        let (status, text, exit) = match self.outcome {
             Ok(result) if result.len() > VALUE_BYTES_MAX => {
-                (Status::Failed, format!("the answer is longer than {VALUE_BYTES_MAX} bytes"))
+                (Status::Failed, format!("the answer is longer than {VALUE_BYTES_MAX} bytes"), None)
             }
-            Ok(result) => (Status::Ok, result),
-            Err(Failure(text)) => (Status::Failed, text),
+            Ok(result) => (Status::Ok, result, None),
+            Err(Failure { text, exit }) => (Status::Failed, text, exit),
         };
         let flags = Flags::new(status);
-        match &self.held {
-            None => (flags, text.into_bytes()),
-            Some(Held { streams: [out, err], .. }) => {
-                (flags.folded(), Folded { text: text.as_bytes(), out, err }.encode())
-            }
+        if self.held.is_none() && exit.is_none() {
+            return (flags, text.into_bytes());
         }
+        let [out, err] = self.held.map(|held| held.streams).unwrap_or_default();
+        (flags.detailed(), Detailed { text: text.as_bytes(), exit, out: &out, err: &err }.encode())
     }
 }
 

@@ -62,7 +62,7 @@ impl Network {
             Output::Spawn(birth, _) => self.spawn(pid, birth),
             Output::Kill(life) => self.kill_for(pid, life),
             Output::Offload(job) => self.offload(pid, job),
-            Output::Record(record) => unreachable!("nobody wants {record:?}"),
+            Output::Record(record) => self.checks.recorded(&record),
             Output::Print(text) => {
                 // Compromised nodes emit anything.
                 let text = String::from_utf8_lossy(&text);

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 
 use super::reply::Reply;
-use crate::NodeId;
 use crate::controller::node_set;
-use crate::wire::Folded;
+use crate::wire::Detailed;
+use crate::{Exit, NodeId};
 
 /// The answers so far, and who has given each. They are compared in full.
 #[derive(Debug, Default)]
@@ -23,6 +23,7 @@ pub(crate) struct Fold {
 struct Answer {
     is_error: bool,
     text: Vec<u8>,
+    exit: Option<Exit>,
     out: Vec<u8>,
     err: Vec<u8>,
 }
@@ -40,9 +41,10 @@ impl Fold {
     }
 
     /// The answer with this number, if there is one, and whether it is an error.
-    pub fn numbered(&self, number: u32) -> Option<(bool, Folded<'_>)> {
-        let Answer { is_error, text, out, err } = &self.groups[*self.by_number.get(&number)?].0;
-        Some((*is_error, Folded { text, out, err }))
+    pub fn numbered(&self, number: u32) -> Option<(bool, Detailed<'_>)> {
+        let Answer { is_error, text, exit, out, err } =
+            &self.groups[*self.by_number.get(&number)?].0;
+        Some((*is_error, Detailed { text, exit: *exit, out, err }))
     }
 
     /// Takes in the answer of one node.
@@ -57,12 +59,14 @@ impl Fold {
 
     /// Where the group is of an answer.
     fn group(&mut self, reply: Reply<'_>) -> usize {
-        let (out, err) = match reply {
-            Reply::FoldedOf(_, _, Folded { out, err, .. }) => (out.to_vec(), err.to_vec()),
-            _ => (Vec::new(), Vec::new()),
+        let (exit, out, err) = match reply {
+            Reply::DetailedOf(_, _, Detailed { exit, out, err, .. }) => {
+                (exit, out.to_vec(), err.to_vec())
+            }
+            _ => (None, Vec::new(), Vec::new()),
         };
-        let answer =
-            Answer { is_error: reply.is_error(), text: reply.text().into_owned(), out, err };
+        let (is_error, text) = (reply.is_error(), reply.text().into_owned());
+        let answer = Answer { is_error, text, exit, out, err };
         if let Some(group) = self.groups.iter().position(|(other, _)| *other == answer) {
             return group;
         }
@@ -110,16 +114,18 @@ mod tests {
     fn equal_answers_are_told_once_the_largest_group_first() {
         let node = |id| NodeId::compute(id).unwrap();
         let mut fold = Fold::default();
-        let folded =
-            |text, out| Folded { text: str::as_bytes(text), out: str::as_bytes(out), err: b"" };
-        let failed = Folded { err: b"uname: no\nsuch", ..folded("exit 1", "") };
-        fold.add(node(8), Reply::FoldedOf(node(8), true, failed));
+        let detailed = |text, out| {
+            let [text, out] = [text, out].map(str::as_bytes);
+            Detailed { text, exit: None, out, err: b"" }
+        };
+        let failed = Detailed { err: b"uname: no\nsuch", ..detailed("exit 1", "") };
+        fold.add(node(8), Reply::DetailedOf(node(8), true, failed));
         fold.add(node(2), Reply::UnavailableOf(node(2)));
         for id in [9, 1, 3, 4] {
-            fold.add(node(id), Reply::FoldedOf(node(id), false, folded("exit 0", "6.18\n")));
+            fold.add(node(id), Reply::DetailedOf(node(id), false, detailed("exit 0", "6.18\n")));
         }
         fold.add(node(11), Reply::UnavailableOf(node(11)));
-        fold.add(node(12), Reply::FoldedOf(node(12), false, folded("", "")));
+        fold.add(node(12), Reply::DetailedOf(node(12), false, detailed("", "")));
         let lines = String::from_utf8(fold.lines()).unwrap();
         assert_eq!(
             lines,
@@ -129,5 +135,23 @@ mod tests {
              Ok:12\n"
         );
         assert_eq!(fold.bytes(), 11 + 19 + 6 + 14);
+    }
+
+    /// Or the record of one would tell how the other has ended.
+    #[test]
+    fn programs_that_have_ended_otherwise_are_told_apart() {
+        let node = |id| NodeId::compute(id).unwrap();
+        let mut fold = Fold::default();
+        let ends = [Some(Exit::Status(9)), Some(Exit::Signal(9)), None];
+        for (number, exit) in (0..).zip(ends) {
+            let ended = Detailed { text: b"it failed", exit, out: b"", err: b"" };
+            fold.number(number, Reply::DetailedOf(NodeId::CONTROL, true, ended));
+            fold.add(node(number), Reply::NumberedOf(node(number), true, number));
+        }
+        for (number, exit) in (0..).zip(ends) {
+            assert_eq!(fold.numbered(number).unwrap().1.exit, exit);
+        }
+        let lines = String::from_utf8(fold.lines()).unwrap();
+        assert_eq!(lines, "Error:0: it failed\nError:1: it failed\nError:2: it failed\n");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fold::Fold;
 use super::reply::Reply;
-use crate::wire::Folded;
+use crate::wire::Detailed;
 use crate::{Answer, Failure, NodeId, RequestId};
 
 /// How many bytes of answers may be gathered for a module, or of different ones to be folded. Those that do
@@ -112,7 +112,7 @@ impl Gather {
     }
 
     /// As [`Fold::numbered`], for a command that is folded.
-    pub fn numbered(&self, number: u32) -> Option<(bool, Folded<'_>)> {
+    pub fn numbered(&self, number: u32) -> Option<(bool, Detailed<'_>)> {
         match &self.answers {
             Answers::Folded(fold) => fold.numbered(number),
             _ => None,
@@ -187,10 +187,12 @@ fn module_answer(reply: Reply<'_>) -> Answer {
     let owned = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
     match reply {
         Reply::OkOf(_, text) => Answer::Given(Ok(owned(text))),
-        Reply::ErrorOf(_, text) => Answer::Given(Err(Failure(owned(text)))),
+        Reply::ErrorOf(_, text) => Answer::Given(Err(Failure::from(owned(text)))),
         Reply::NumberedOf(..) => Answer::NotFound,
-        Reply::FoldedOf(_, false, folded) => Answer::Given(Ok(owned(folded.text))),
-        Reply::FoldedOf(_, true, folded) => Answer::Given(Err(Failure(owned(folded.text)))),
+        Reply::DetailedOf(_, false, detailed) => Answer::Given(Ok(owned(detailed.text))),
+        Reply::DetailedOf(_, true, detailed) => {
+            Answer::Given(Err(Failure { text: owned(detailed.text), exit: detailed.exit }))
+        }
         Reply::UnavailableOf(_) => Answer::Unavailable,
         Reply::LateOf(..) => Answer::Late,
         Reply::RefusedOf(_) => Answer::Refused,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::reply::{NOT_FOUND, Reply, TOO_MANY};
+use super::reply::Reply;
 use crate::record::beginning;
 use crate::{ExecEnding, NodeId, Record, RequestId, Time};
 
@@ -108,17 +108,11 @@ impl Records {
 }
 
 fn ending(reply: &Reply<'_>) -> ExecEnding {
-    let failed = |text: &str| ExecEnding::Failed(beginning(text).to_owned());
     match reply {
-        Reply::Ok(_) | Reply::OkOf(..) | Reply::Lines(_) => ExecEnding::Ok,
-        Reply::FoldedOf(_, false, _) | Reply::NumberedOf(_, false, _) => ExecEnding::Ok,
-        Reply::FoldedOf(_, true, folded) => failed(&String::from_utf8_lossy(folded.text)),
-        Reply::NumberedOf(_, true, _) => failed(""),
-        Reply::Error(text) => failed(text),
-        Reply::ErrorOf(_, text) => failed(&String::from_utf8_lossy(text)),
-        Reply::RefusedOf(_) => failed(TOO_MANY),
-        Reply::NotFoundOf(_) => failed(NOT_FOUND),
         Reply::UnavailableOf(_) | Reply::LateOf(..) => ExecEnding::Unanswered,
+        Reply::DetailedOf(_, true, detailed) => ExecEnding::Failed(detailed.exit),
+        reply if reply.is_error() => ExecEnding::Failed(None),
+        _ => ExecEnding::Ok,
     }
 }
 
@@ -127,7 +121,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::RECORDED_BYTES_MAX;
+    use crate::wire::Detailed;
+    use crate::{Exit, RECORDED_BYTES_MAX};
 
     fn node() -> NodeId {
         NodeId::compute(7).unwrap()
@@ -172,11 +167,32 @@ mod tests {
         let line = "ž".repeat(RECORDED_BYTES_MAX);
         records.set_line(&line);
         records.open(RequestId(1), node());
-        records.end(RequestId(1), &Reply::ErrorOf(node(), line.as_bytes()));
+        records.end(RequestId(1), &Reply::OkOf(node(), b""));
         let record = records.take().remove(0);
         assert_eq!((record.line.len(), record.sent_bytes), (RECORDED_BYTES_MAX, line.len()));
-        let ExecEnding::Failed(text) = record.ending else { panic!("it has failed") };
-        assert_eq!(text.len(), RECORDED_BYTES_MAX);
+    }
+
+    #[test]
+    fn how_a_program_has_failed_is_recorded() {
+        let detailed = |exit| Detailed { text: b"exit 3", exit, out: b"", err: b"" };
+        for (reply, ending) in [
+            (Reply::OkOf(node(), b"exit 3"), ExecEnding::Ok),
+            (Reply::DetailedOf(node(), false, detailed(None)), ExecEnding::Ok),
+            (Reply::ErrorOf(node(), b"exit 3"), ExecEnding::Failed(None)),
+            (Reply::DetailedOf(node(), true, detailed(None)), ExecEnding::Failed(None)),
+            (
+                Reply::DetailedOf(node(), true, detailed(Some(Exit::Status(3)))),
+                ExecEnding::Failed(Some(Exit::Status(3))),
+            ),
+            (Reply::NotFoundOf(node()), ExecEnding::Failed(None)),
+            (Reply::RefusedOf(node()), ExecEnding::Failed(None)),
+            (Reply::LateOf(node(), Duration::ZERO), ExecEnding::Unanswered),
+        ] {
+            let mut records = Records::new(true);
+            records.open(RequestId(1), node());
+            records.end(RequestId(1), &reply);
+            assert_eq!(records.take().remove(0).ending, ending, "{reply:?}");
+        }
     }
 
     #[test]

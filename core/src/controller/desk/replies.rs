@@ -6,7 +6,7 @@ use super::printer::Printer;
 use super::reply::Reply;
 use super::requests::Requests;
 use super::streams::{Excess, Streams};
-use crate::wire::{Folded, Kind};
+use crate::wire::{Detailed, Kind};
 use crate::{Order, RequestId, Stream};
 
 /// How many bytes of replies may wait for earlier ones, or for those of other nodes, before the
@@ -222,7 +222,7 @@ impl Replies {
     }
 
     /// As [`Gather::numbered`].
-    pub fn numbered(&self, command: RequestId, number: u32) -> Option<(bool, Folded<'_>)> {
+    pub fn numbered(&self, command: RequestId, number: u32) -> Option<(bool, Detailed<'_>)> {
         match &self.pending(command)?.operation {
             Operation::Many(gather) => gather.numbered(number),
             _ => None,

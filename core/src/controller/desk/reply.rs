@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use crate::NodeId;
-use crate::wire::Folded;
+use crate::wire::Detailed;
 
 /// A longer text is not grown into, but given what it needs.
 const LONG_BYTES_MIN: usize = 64 * 1024;
@@ -34,8 +34,8 @@ pub(crate) enum Reply<'a> {
     OkOf(NodeId, &'a [u8]),
     /// `Error:ID: TEXT`.
     ErrorOf(NodeId, &'a [u8]),
-    /// As these two, with the output of the command; whether it is an error.
-    FoldedOf(NodeId, bool, Folded<'a>),
+    /// As these two, with more than the text; whether it is an error.
+    DetailedOf(NodeId, bool, Detailed<'a>),
     /// As that, by the number of an answer that is the same; whether it is an error.
     NumberedOf(NodeId, bool, u32),
     /// The node, or a request's route to it, is gone.
@@ -55,7 +55,7 @@ impl Reply<'_> {
     pub fn is_error(&self) -> bool {
         match self {
             Reply::Ok(_) | Reply::OkOf(..) | Reply::Lines(_) => false,
-            Reply::FoldedOf(_, is_error, _) | Reply::NumberedOf(_, is_error, _) => *is_error,
+            Reply::DetailedOf(_, is_error, _) | Reply::NumberedOf(_, is_error, _) => *is_error,
             _ => true,
         }
     }
@@ -65,7 +65,7 @@ impl Reply<'_> {
         match self {
             Reply::Ok(text) | Reply::Error(text) | Reply::Lines(text) => text.len(),
             Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => text.len(),
-            Reply::FoldedOf(_, _, folded) => folded.bytes(),
+            Reply::DetailedOf(_, _, detailed) => detailed.bytes(),
             _ => 0,
         }
     }
@@ -75,7 +75,7 @@ impl Reply<'_> {
         match *self {
             Reply::Ok(text) | Reply::Error(text) | Reply::Lines(text) => text.as_bytes().into(),
             Reply::OkOf(_, text) | Reply::ErrorOf(_, text) => text.into(),
-            Reply::FoldedOf(_, _, folded) => folded.text.into(),
+            Reply::DetailedOf(_, _, detailed) => detailed.text.into(),
             Reply::NumberedOf(..) => [][..].into(),
             Reply::UnavailableOf(_) => UNAVAILABLE.as_bytes().into(),
             Reply::LateOf(_, after) => no_answer(after).into_bytes().into(),
@@ -90,10 +90,10 @@ impl Reply<'_> {
             Reply::Ok(_) => write!(to, "Ok"),
             Reply::Error(_) => write!(to, "Error"),
             Reply::OkOf(node, _)
-            | Reply::FoldedOf(node, false, _)
+            | Reply::DetailedOf(node, false, _)
             | Reply::NumberedOf(node, false, _) => write!(to, "Ok:{node}"),
             Reply::ErrorOf(node, _)
-            | Reply::FoldedOf(node, true, _)
+            | Reply::DetailedOf(node, true, _)
             | Reply::NumberedOf(node, true, _)
             | Reply::UnavailableOf(node)
             | Reply::LateOf(node, _)
