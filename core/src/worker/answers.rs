@@ -39,7 +39,7 @@ impl Answer {
     pub fn bytes(&self) -> usize {
         let text = match &self.outcome {
             Ok(result) => result,
-            Err(Failure(text)) => text,
+            Err(Failure { text, .. }) => text,
         };
         text.len() + self.held.iter().flat_map(|held| &held.streams).map(Vec::len).sum::<usize>()
     }
