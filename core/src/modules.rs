@@ -296,11 +296,13 @@ impl Modules {
         let word = shown(word);
         Failure::from(match nearest {
             Some(known) => format!("unknown command '{word}': did you mean '{known}'?"),
-            // The same on all nodes, so that it can be folded.
-            None if self.registry.has_word(RUN) => format!(
-                "unknown command '{word}': 'exec ID {RUN} {word}' runs a program, 'help' lists what there is"
-            ),
-            None => format!("unknown command '{word}': expected {}", self.words()),
+            None => {
+                // It names no node, so that the answers of many can be folded.
+                let program = format!("; 'exec ID {RUN} {word}' runs a program");
+                let hint = Some(program).filter(|_| self.registry.has_word(RUN));
+                let words = self.words();
+                format!("unknown command '{word}': expected {words}{}", hint.unwrap_or_default())
+            }
         })
     }
 

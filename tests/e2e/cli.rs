@@ -52,16 +52,17 @@ fn what_was_meant_is_said_when_something_is_mistyped() {
     let lines = finished.lines();
     assert_eq!(lines[1], "Error:1: unknown command 'tiem': did you mean 'time'?");
     assert_eq!(lines[2], "Error: unknown command 'craete': did you mean 'create'?");
-    let hint = "'exec ID run nonsense' runs a program, 'help' lists what there is";
-    assert_eq!(lines[3], format!("Error:1: unknown command 'nonsense': {hint}"));
+    let list = "Error:1: unknown command 'nonsense': expected one of ";
+    assert!(lines[3].starts_with(list), "{}", lines[3]);
 }
 
 #[test]
 fn a_program_where_a_command_must_be_is_told_how_to_run_it() {
     let finished = Console::run(&[], "create 1\ncreate 2 1\nexec -b * ls -l\nexec 1 run true\n");
     let lines = finished.lines();
-    let hint = "'exec ID run ls' runs a program, 'help' lists what there is";
-    assert_eq!(lines[2], format!("Error:1-2: unknown command 'ls': {hint} (2 nodes)"));
+    let (error, hint) =
+        ("Error:1-2: unknown command 'ls': ", "; 'exec ID run ls' runs a program (2 nodes)");
+    assert!(lines[2].starts_with(error) && lines[2].ends_with(hint), "{}", lines[2]);
     assert_eq!(lines[3], "Ok:1: exit 0");
 }
 
