@@ -169,7 +169,7 @@ impl Children {
 
     fn create(
         &mut self,
-        Create { life, seed, transport }: Create,
+        Create { life, seed, start }: Create,
         request: RequestId,
         out: &mut Vec<Output>,
         up: &mut Up<'_>,
@@ -181,7 +181,7 @@ impl Children {
         self.links.expect(life, seed.mark());
         let (parent, ancestors) = (self.own.node, self.links.briefing().ancestors().to_vec());
         let birth = Birth { life, seed, parent, ancestors };
-        out.push(Output::Spawn(birth, transport));
+        out.push(Output::Spawn(birth, start));
     }
 
     fn remove(

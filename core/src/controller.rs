@@ -133,8 +133,8 @@ impl Controller {
         match parsed {
             Err(wrong) => self.reply_at_once(now, Reply::Error(&wrong)),
             Ok(Line::Blank) => {}
-            Ok(Line::Create { node, parent, transport }) => {
-                create::begin(&mut self.desk, node, parent, transport);
+            Ok(Line::Create { node, parent, start }) => {
+                create::begin(&mut self.desk, node, parent, start);
             }
             Ok(Line::Exec { line: "", .. } | Line::ExecMany { line: "", .. }) => {
                 let wrong = format!("WORD is missing: expected {}", self.modules.words());

@@ -11,8 +11,8 @@ use crate::wire::{
     Message, Moved, Published, Reduced, Settled, Status, Value, Welcome,
 };
 use crate::{
-    Address, Ancestor, Exit, Incarnation, KEY_BYTES, Life, NodeId, Place, Proved, RequestId,
-    Secret, Seed, Token,
+    Address, Ancestor, Exit, Host, Incarnation, KEY_BYTES, Life, NodeId, Place, Proved, RequestId,
+    Secret, Seed, Start, Token,
 };
 
 /// Reads a frame with the bodies of all its messages, as far as they can be read, and says how many
@@ -132,7 +132,11 @@ fn example_body(kind: Kind) -> Vec<u8> {
         Kind::Welcome => wire::body(&Welcome { parent: NodeId::CONTROL, pid, depth: 1, ancestors }),
         Kind::Shutdown | Kind::Delay => wire::body(&grace),
         Kind::Publish | Kind::Ask => wire::body(&published()),
-        Kind::Create => wire::body(&Create { life, seed, transport: Some("zmq".to_owned()) }),
+        Kind::Create => {
+            let host = Host { name: "web1".to_owned(), launcher: "ssh".to_owned() };
+            let start = Start { transport: Some("zmq".to_owned()), host: Some(host) };
+            wire::body(&Create { life, seed, start })
+        }
         Kind::Remove => wire::body(&(life, grace)),
         Kind::Discard => wire::body(&life),
         Kind::Joined => wire::body(&Joined { at: proved, pid }),

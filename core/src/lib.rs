@@ -101,8 +101,8 @@ pub use controller::{Controller, ControllerConfig, Order};
 pub use id::{Incarnation, Life, LinkId, NodeId, Place, Proved, RequestId, Token};
 pub use milliseconds::{Milliseconds, NotATime};
 pub use node::{
-    Activity, Ancestor, Birth, Exit, Holdings, Input, Inspection, LEFT_BEHIND, LEFT_BEHIND_STATUS,
-    Node, Output,
+    Activity, Ancestor, Birth, Exit, Holdings, Host, Input, Inspection, LEFT_BEHIND,
+    LEFT_BEHIND_STATUS, Node, Output, Start,
 };
 pub use nonce::{NONCE_BYTES, Nonce};
 pub use offload::{BLOCKING_JOBS_MAX, Job, JobContext, JobKind, Stop, Stopped};

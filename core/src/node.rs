@@ -69,6 +69,24 @@ pub struct Birth {
     pub ancestors: Vec<Ancestor>,
 }
 
+/// How the process of a node is started, as far as that is not as its parent's was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The name of its transport.
+    pub transport: Option<String>,
+    /// The machine that it runs on, and with it what is started below it.
+    pub host: Option<Host>,
+}
+
+/// Another machine, as a launcher knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// What the user calls it.
+    pub name: String,
+    /// The name of the launcher that starts processes there.
+    pub launcher: String,
+}
+
 /// A node that may take in one below it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ancestor {
@@ -185,10 +203,9 @@ pub enum Output {
     /// ended with [`Output::Kill`], though its end is not told. The number is its process id, as long
     /// as its link stands.
     Adopt(Life, u32),
-    /// Start a child's process, with this node as its parent, on the transport of this name or, when
-    /// there is none, on this node's own. It learns of its birth, connects and says hello, or [`Input::SpawnFailed`] or
-    /// [`Input::ChildExited`] follows.
-    Spawn(Birth, Option<String>),
+    /// Start a child's process, with this node as its parent. It learns of its birth, connects and says
+    /// hello, or [`Input::SpawnFailed`] or [`Input::ChildExited`] follows.
+    Spawn(Birth, Start),
     /// End a child's process with SIGKILL. [`Input::ChildExited`] follows. Nothing happens when
     /// there is no such process any more.
     Kill(Life),

@@ -5,7 +5,7 @@ use std::mem;
 use std::time::{Duration, Instant, SystemTime};
 
 use hoptree_core::{
-    Birth, Event, Input, Inspection, Life, LinkId, Node, Output, Record, SendError, Time,
+    Birth, Event, Input, Inspection, Life, LinkId, Node, Output, Record, SendError, Start, Time,
     Transport, TransportError,
 };
 use hoptree_system::{require_descriptors, require_memory};
@@ -62,7 +62,7 @@ pub struct Driver<N> {
     /// Whether the node was fed since it was last flushed.
     fed: bool,
     /// Children to be started; no more than creates can be under way at this node.
-    spawns: VecDeque<(Birth, Option<String>)>,
+    spawns: VecDeque<(Birth, Start)>,
     /// What was seen of neighbours' processes, to be told in the next turn: what they had sent by
     /// then must be heard first.
     inspected: Vec<(LinkId, Inspection)>,
@@ -280,7 +280,7 @@ impl<N: Node> Driver<N> {
                 self.feed(Input::Connecting(number, link));
             }
             Output::Adopt(life, pid) => self.children.adopt(life, pid),
-            Output::Spawn(birth, transport) => self.spawns.push_back((birth, transport)),
+            Output::Spawn(birth, start) => self.spawns.push_back((birth, start)),
             Output::Kill(life) => self.kill(life),
             Output::Inspect(link, pid) => self.inspected.push((link, inspect(pid))),
             Output::Offload(job) => self.offload.begin(job),
@@ -293,20 +293,20 @@ impl<N: Node> Driver<N> {
     }
 
     fn spawn_next(&mut self) {
-        let Some((birth, transport)) = self.spawns.pop_front() else { return };
+        let Some((birth, start)) = self.spawns.pop_front() else { return };
         let life = birth.life;
-        if let Err(text) = self.spawn(birth, transport.as_deref()) {
+        if let Err(text) = self.spawn(birth, &start) {
             self.feed(Input::SpawnFailed(life, &text));
         }
     }
 
-    fn spawn(&mut self, birth: Birth, transport: Option<&str>) -> Result<(), String> {
+    fn spawn(&mut self, birth: Birth, start: &Start) -> Result<(), String> {
         let address = self.transport.listen().map_err(|error| error.to_string())?;
         let joining = self.node.starting().saturating_sub(self.spawns.len());
         require_descriptors(DESCRIPTORS_KEPT + joining * DESCRIPTORS_PER_CHILD)
             .and_then(|()| require_memory(MEMORY_KEPT))
             .map_err(|why| format!("can't start a process: {why}"))?;
-        self.children.spawn(birth, &address, transport)
+        self.children.spawn(birth, &address, start)
     }
 
     fn kill(&mut self, life: Life) {
@@ -523,7 +523,9 @@ mod tests {
 
     #[test]
     fn no_more_than_eight_children_are_started_a_turn() {
-        let wants = VecDeque::from([(0..20).map(|id| Output::Spawn(birth(id), None)).collect()]);
+        let wants = VecDeque::from([(0..20)
+            .map(|id| Output::Spawn(birth(id), Start::default()))
+            .collect()]);
         let node = Recorder { wants, ..Recorder::default() };
         let mut driver = driver(node, fake(0, SendError::Gone));
         for heard in [8, 16, 20, 20] {
@@ -535,7 +537,8 @@ mod tests {
 
     #[test]
     fn a_child_that_waits_to_be_started_can_be_killed() {
-        let mut wants: Vec<_> = (0..9).map(|id| Output::Spawn(birth(id), None)).collect();
+        let mut wants: Vec<_> =
+            (0..9).map(|id| Output::Spawn(birth(id), Start::default())).collect();
         wants.extend([Output::Kill(birth(0).life), Output::Kill(birth(77).life)]);
         let node = Recorder { wants: VecDeque::from([wants]), ..Recorder::default() };
         let mut driver = driver(node, fake(0, SendError::Gone));
@@ -546,8 +549,10 @@ mod tests {
 
     #[test]
     fn nothing_follows_the_exit() {
-        let wants =
-            VecDeque::from([vec![send(), Output::Exit], vec![Output::Spawn(birth(1), None)]]);
+        let wants = VecDeque::from([
+            vec![send(), Output::Exit],
+            vec![Output::Spawn(birth(1), Start::default())],
+        ]);
         let node = Recorder { wants, ..Recorder::default() };
         let mut driver = driver(node, fake(0, SendError::Full));
         turn(&mut driver);

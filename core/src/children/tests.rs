@@ -3,7 +3,7 @@ use super::*;
 use crate::link::Link;
 use crate::wire::{self, Hello, Joined, Moved, NO_REQUEST, Reduced, Settled, Terms, Value};
 use crate::{
-    Exit, FRAME_BYTES_MAX, Incarnation, KEY_BYTES, LEFT_BEHIND, NodeId, Place, Secret, Seed,
+    Exit, FRAME_BYTES_MAX, Incarnation, KEY_BYTES, LEFT_BEHIND, NodeId, Place, Secret, Seed, Start,
 };
 
 const NOW: Time = Time::ZERO;
@@ -55,7 +55,7 @@ fn proved(place: Place) -> Proved {
 }
 
 fn creation(life: Life) -> Create {
-    Create { life, seed: seed(life), transport: None }
+    Create { life, seed: seed(life), start: Start::default() }
 }
 
 fn expect(children: &mut Children, life: Life, parent: Life) {
@@ -113,7 +113,7 @@ fn a_start_that_is_called_off_is_answered() {
     let mut children = Children::new(Life::CONTROL, 1, TOKEN);
     let (life, seed) = (life(), seed(life()));
     let birth = Birth { life, seed, parent: NodeId::CONTROL, ancestors: Vec::new() };
-    assert_eq!(ask(&mut children, Kind::Create, 1).0, [Output::Spawn(birth, None)]);
+    assert_eq!(ask(&mut children, Kind::Create, 1).0, [Output::Spawn(birth, Start::default())]);
     let (out, told) = ask(&mut children, Kind::Discard, 0);
     assert_eq!(out, [Output::Kill(life)]);
     assert_eq!(told, [(Kind::Answer, Status::Unavailable)]);

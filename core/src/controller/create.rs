@@ -6,16 +6,15 @@ use super::desk::windows::{Admission, Charge};
 use super::desk::{Desk, towards};
 use crate::children::Children;
 use crate::wire::{self, Allowance, Create, Joined, Kind, Status};
-use crate::{Change, Life, NodeId, Place, Proved, RequestId, Seed, Time};
+use crate::{Change, Life, NodeId, Place, Proved, RequestId, Seed, Start, Time};
 
 const ALREADY_EXISTS: &str = "Already exists";
 const PARENT_NOT_FOUND: &str = "Parent not found";
 const PARENT_UNAVAILABLE: &str = "Parent is unavailable";
 
 /// Takes in the command. It waits for its turn, both of the node and of its parent.
-pub(crate) fn begin(desk: &mut Desk, node: NodeId, parent: NodeId, transport: Option<String>) {
-    let request =
-        desk.open(Operation::Create { node, parent, transport, stage: CreateStage::Waiting });
+pub(crate) fn begin(desk: &mut Desk, node: NodeId, parent: NodeId, start: Start) {
+    let request = desk.open(Operation::Create { node, parent, start, stage: CreateStage::Waiting });
     if is_coming(desk, node) {
         return desk.reply(request, Reply::Error(ALREADY_EXISTS));
     }
@@ -102,12 +101,12 @@ fn start(
     let life = desk.tree.new_life(node);
     hold(desk, request, (node, parent.node), CreateStage::Starting { life, parent });
     desk.sent_with(now, request, charge);
-    let transport = match desk.operation(request) {
-        Some(Operation::Create { transport, .. }) => transport.clone(),
-        _ => None,
+    let start = match desk.operation(request) {
+        Some(Operation::Create { start, .. }) => start.clone(),
+        _ => Start::default(),
     };
     let seed = Seed::of(desk.own_secret, life);
-    let body = wire::body(&Create { life, seed, transport });
+    let body = wire::body(&Create { life, seed, start });
     desk.outbox.request(Kind::Create, parent, request, Allowance::Large, body);
 }
 

@@ -27,10 +27,12 @@ const CONSOLE: [ConsoleVerb; CONSOLE_VERBS.len()] = [
         details: &[&node_set::HELP],
     },
     ConsoleVerb {
-        usage: "create ID [PARENT] [--transport NAME]",
+        usage: "create ID [PARENT] [--on HOST [--with LAUNCHER]] [--transport NAME]",
         help: "start a node below PARENT, or below the control node (-1)",
         details: &[&[
             ("ID", "0 to 2147483647, chosen by you"),
+            ("--on HOST", "start it on that machine, and there what is created below it"),
+            ("--with LAUNCHER", "what starts it there, if not 'ssh'"),
             (
                 "--transport NAME",
                 "the transport of it and what is created below it, if not PARENT's",

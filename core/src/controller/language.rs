@@ -8,7 +8,9 @@ use super::help;
 use super::node_set::NodeSet;
 use crate::args::Words;
 use crate::modules::split_word;
-use crate::{Args, CONSOLE_VERBS, Failure, Milliseconds, NodeId, Registry, nearest, shown};
+use crate::{
+    Args, CONSOLE_VERBS, Failure, Host, Milliseconds, NodeId, Registry, Start, nearest, shown,
+};
 
 /// The longest pause that `sleep` takes, in milliseconds: a day.
 const SLEEP_MS_MAX: u32 = 86_400_000;
@@ -21,7 +23,7 @@ pub(crate) enum Line<'a> {
     Create {
         node: NodeId,
         parent: NodeId,
-        transport: Option<String>,
+        start: Start,
     },
     Exec {
         node: NodeId,
@@ -97,19 +99,31 @@ pub(super) fn unknown(word: &str, names: impl Iterator<Item = &'static str>) -> 
 fn create(words: Words<'_>) -> Result<Line<'static>, String> {
     let mut words = words.peekable();
     let node = node_id("ID", words.next())?;
-    let parent = match words.next_if(|word| *word != TRANSPORT_OPTION) {
+    let parent = match words.next_if(|word| !is_option(word)) {
         None | Some("-1") => NodeId::CONTROL,
         parent => node_id("PARENT", parent)
             .map_err(|_| format!("PARENT must be -1 or {IDS}, not '{}'", quoted(parent)))?,
     };
-    let transport = match words.next_if_eq(&TRANSPORT_OPTION) {
-        None => None,
-        Some(_) => {
-            Some(words.next().ok_or("NAME is missing: expected that of a transport")?.to_owned())
-        }
+    start(words).map(|start| Line::Create { node, parent, start })
+}
+
+/// How a node is started, from the options of a create.
+fn start<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Start, String> {
+    let (mut transport, mut host, mut launcher) = (None, None, None);
+    while let Some(option) = words.next() {
+        let (value, what) = match option {
+            TRANSPORT_OPTION => (&mut transport, "NAME is missing: expected that of a transport"),
+            HOST_OPTION => (&mut host, "HOST is missing: expected the name of a machine"),
+            LAUNCHER_OPTION => (&mut launcher, "LAUNCHER is missing: expected the name of one"),
+            _ => return surplus(Some(option)).map(|()| Start::default()),
+        };
+        *value = Some(words.next().filter(|word| !is_option(word)).ok_or(what)?.to_owned());
+    }
+    let launcher = match (launcher, &host) {
+        (Some(_), None) => return Err(format!("{LAUNCHER_OPTION} needs {HOST_OPTION} HOST")),
+        (launcher, _) => launcher.unwrap_or_else(|| LAUNCHER_DEFAULT.to_owned()),
     };
-    surplus(words.next())?;
-    Ok(Line::Create { node, parent, transport })
+    Ok(Start { transport, host: host.map(|name| Host { name, launcher }) })
 }
 
 fn exec(rest: &str) -> Result<Line<'_>, String> {
@@ -180,6 +194,13 @@ const FOLD_OPTION_SHORT: &str = "-b";
 
 /// Puts a node, and by default what is below it, on another transport.
 const TRANSPORT_OPTION: &str = "--transport";
+
+/// Puts a node, and what is below it, on another machine.
+const HOST_OPTION: &str = "--on";
+
+/// Says how a process is started there.
+const LAUNCHER_OPTION: &str = "--with";
+const LAUNCHER_DEFAULT: &str = "ssh";
 
 const IDS: &str = "an integer from 0 to 2147483647";
 
@@ -268,8 +289,12 @@ mod tests {
         let options = |patience, is_folded| Options { patience, is_folded };
         let slow = options(Patience::AtMost(Duration::from_secs(90)), false);
         let folded = options(Patience::Endless, true);
-        let create = |id, parent| Line::Create { node: node(id), parent, transport: None };
-        let zeromq = || Some("zeromq".to_owned());
+        let create = |id, parent| Line::Create { node: node(id), parent, start: Start::default() };
+        let zeromq = || Start { transport: Some("zeromq".to_owned()), host: None };
+        let on = |name: &str, launcher: &str| Start {
+            transport: None,
+            host: Some(Host { name: name.to_owned(), launcher: launcher.to_owned() }),
+        };
         for (line, meaning) in [
             ("", Line::Blank),
             (" \t ", Line::Blank),
@@ -280,11 +305,19 @@ mod tests {
             ("create 2147483647", create(2_147_483_647, NodeId::CONTROL)),
             (
                 "create 5 --transport zeromq",
-                Line::Create { node: node(5), parent: NodeId::CONTROL, transport: zeromq() },
+                Line::Create { node: node(5), parent: NodeId::CONTROL, start: zeromq() },
             ),
             (
                 "create 5 1 --transport zeromq",
-                Line::Create { node: node(5), parent: node(1), transport: zeromq() },
+                Line::Create { node: node(5), parent: node(1), start: zeromq() },
+            ),
+            (
+                "create 5 -1 --on web1",
+                Line::Create { node: node(5), parent: NodeId::CONTROL, start: on("web1", "ssh") },
+            ),
+            (
+                "create 5 1 --with srun --on \"u@web 1\"",
+                Line::Create { node: node(5), parent: node(1), start: on("u@web 1", "srun") },
             ),
             ("exec 10", exec(10, "")),
             ("exec 10 3 1 2 3", exec(10, "3 1 2 3")),

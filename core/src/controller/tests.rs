@@ -52,7 +52,7 @@ fn parent() -> (Controller, Life) {
     };
     let mut controller = Controller::new(Time::ZERO, config);
     let out = turn(&mut controller, [Input::Line(b"create 1")]);
-    let [Output::Spawn(birth, None)] = &*out else { panic!("{out:?}") };
+    let [Output::Spawn(birth, _)] = &*out else { panic!("{out:?}") };
     let life = birth.life;
     let hello = hello(wire::VERSION, TOKEN, life);
     turn(&mut controller, [Input::Up(LINK), Input::Frame(LINK, &hello)]);

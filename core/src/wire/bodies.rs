@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ancestor, Life, NodeId, Proof, Proved, RequestId, Seed, Token};
+use crate::{Ancestor, Life, NodeId, Proof, Proved, RequestId, Seed, Start, Token};
 
 /// How many nodes a child knows that may take it in when it loses its parent, beside the parent
 /// itself: the nearest, and the control node.
@@ -51,8 +51,7 @@ pub(crate) struct Create {
     pub life: Life,
     /// For the life alone: those on the way keep its mark.
     pub seed: Seed,
-    /// The name of the transport, unless it is that of the parent.
-    pub transport: Option<String>,
+    pub start: Start,
 }
 
 /// That an orphan stays with the parent that gets this.

@@ -7,7 +7,7 @@ use crate::wire::{Create, Flags};
 use crate::{
     Activity, Call, Claim, Command, CommandSpec, Context, Example, Incarnation, Inspection,
     KEY_BYTES, NodeId, OUTPUT_WAITING_BYTES_MAX, Outcome, Place, Reply, RequestId, Secret, Seed,
-    Stream, Watch, Word,
+    Start, Stream, Watch, Word,
 };
 
 const PARENT: LinkId = LinkId(1);
@@ -294,7 +294,7 @@ fn a_child_is_welcomed_before_anybody_is_told_of_it() {
     let mut turn = |input: Input<'_>| turn(&mut worker, input);
     turn(Input::Up(PARENT));
     let seed = seed(life(2));
-    let create = wire::body(&Create { life: life(2), seed, transport: None });
+    let create = wire::body(&Create { life: life(2), seed, start: Start::default() });
     let create = Message::new(Kind::Create, life(1), RequestId(1), &create);
     turn(Input::Frame(PARENT, &frame(&[create])));
     turn(Input::Up(CHILD));

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Address, Birth, Exit, Life, Opening};
+use hoptree_core::{Address, Birth, Exit, Life, Opening, Start};
 use hoptree_system::explain_thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -82,14 +82,9 @@ impl ChildProcesses {
     /// # Errors
     ///
     /// Says to the user what the system refused, and what to do.
-    pub fn spawn(
-        &mut self,
-        birth: Birth,
-        parent: &Address,
-        transport: Option<&str>,
-    ) -> Result<(), String> {
+    pub fn spawn(&mut self, birth: Birth, parent: &Address, start: &Start) -> Result<(), String> {
         let mut heritage = self.heritage.clone();
-        if let Some(transport) = transport {
+        if let Some(transport) = &start.transport {
             transports::can_be_mixed(&heritage.transport, transport)?;
             transports::choose(transport, heritage.insecure).map_err(Failure::into_text)?;
             transport.clone_into(&mut heritage.transport);
@@ -97,7 +92,7 @@ impl ChildProcesses {
         let life = birth.life;
         let stdout = self.farewells().and_then(Farewells::stdout);
         let stdout = stdout.map_err(|error| explain_start(&error))?;
-        let pid = start(&Role::Node(birth), parent, heritage, stdout)?;
+        let pid = start_process(&Role::Node(birth), parent, heritage, stdout)?;
         self.lives.insert(pid.as_raw_pid(), life);
         Ok(())
     }
@@ -110,7 +105,7 @@ impl ChildProcesses {
     /// As [`ChildProcesses::spawn`].
     pub fn spawn_helper(&self, name: &str, argument: u32, parent: &Address) -> Result<Pid, String> {
         let role = Role::Helper { name: name.to_owned(), argument };
-        start(&role, parent, self.heritage.clone(), Stdio::null())
+        start_process(&role, parent, self.heritage.clone(), Stdio::null())
     }
 
     fn farewells(&mut self) -> io::Result<&Farewells> {
@@ -241,7 +236,12 @@ impl ChildProcesses {
     }
 }
 
-fn start(role: &Role, parent: &Address, heritage: Heritage, stdout: Stdio) -> Result<Pid, String> {
+fn start_process(
+    role: &Role,
+    parent: &Address,
+    heritage: Heritage,
+    stdout: Stdio,
+) -> Result<Pid, String> {
     let boot = Boot::new(role.clone(), parent.clone(), heritage).encode()?;
     let mut child = Command::new(PROGRAM)
         .arg0("hoptree")

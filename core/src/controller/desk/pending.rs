@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::gather::Gather;
 use super::windows::Charge;
 use crate::wire::{Kind, Terms};
-use crate::{Life, NodeId, RequestId, Time};
+use crate::{Life, NodeId, RequestId, Start, Time};
 
 /// A command that waits for its reply.
 #[derive(Debug)]
@@ -70,8 +70,8 @@ pub(crate) enum Operation {
     Part { command: RequestId, node: NodeId, kind: Kind, body: Arc<[u8]> },
     /// A question whether a node lives.
     Ping { node: NodeId },
-    /// A new life of a node, on the transport of this name; by default on that of its parent.
-    Create { node: NodeId, parent: NodeId, transport: Option<String>, stage: CreateStage },
+    /// A new life of a node.
+    Create { node: NodeId, parent: NodeId, start: Start, stage: CreateStage },
     /// The end of a node and all below it.
     Remove { node: NodeId, stage: RemoveStage },
     /// A console command of a module, which has its reply later.
