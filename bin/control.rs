@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use hoptree_core::{Controller, ControllerConfig, Registry, Time, TransportSpec};
 use hoptree_host::process::{
     ChildProcesses, DirectoryLock, Heritage, Lifeline, hold_signals, random_secret,
-    remove_abandoned, remove_directory, temporary_directory,
+    remove_abandoned, remove_directory, temporary_directory, this_process,
 };
 use hoptree_host::{Driver, Ending, Failure, Signals, logging, transports};
 
@@ -68,7 +68,7 @@ fn set_up(
         ControllerConfig {
             token,
             own_secret: random_secret()?,
-            pid: std::process::id(),
+            process: this_process(),
             transport: spec.name,
             timeout: options.timeout,
             order: options.order(source.terminal().is_some()),

@@ -72,7 +72,7 @@ fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<ExitCode, F
         WorkerConfig {
             birth,
             token: heritage.secret.token(),
-            pid: std::process::id(),
+            process: process::this_process(),
             parent,
             parent_address,
             transport: spec.name,

@@ -14,6 +14,7 @@ mod dispositions;
 mod farewell;
 mod inspection;
 mod lifeline;
+mod machine;
 mod strays;
 
 pub use abandoned::remove_abandoned;
@@ -27,6 +28,7 @@ pub use dispositions::{Held, hold_signals, is_ignored, reset_signals, unblock_al
 pub use farewell::say as say_farewell;
 pub use inspection::inspect;
 pub use lifeline::Lifeline;
+pub use machine::{machine, this_process};
 
 /// The first argument of a process that is a compute node or a [helper](crate::Helper). A second one, the
 /// node's id or the helper's name, is for people who look at `ps`.

@@ -240,7 +240,7 @@ pub fn is_pipe(file: BorrowedFd<'_>) -> bool {
 mod tests {
     use std::os::fd::AsFd;
 
-    use hoptree_core::{Ancestor, Incarnation, NodeId};
+    use hoptree_core::{Ancestor, Incarnation, Machine, NodeId};
 
     use super::fuzzing::example;
     use super::*;
@@ -285,8 +285,11 @@ mod tests {
         let place = PLACE_BYTES_MAX + "/hoptree-0123456789abcdef".len();
         for (address, directory) in [(tcp, place), (socket, 90)] {
             let address = Address(address);
-            let ancestor =
-                Ancestor { node: NodeId::compute(0x7fff_ffff).unwrap(), address: address.clone() };
+            let ancestor = Ancestor {
+                node: NodeId::compute(0x7fff_ffff).unwrap(),
+                address: address.clone(),
+                machine: Machine(u64::MAX),
+            };
             let mut boot = Boot { parent: address, ..example() };
             let Role::Node(birth) = &mut boot.role else { panic!("{:?}", boot.role) };
             birth.life.incarnation = Incarnation(u32::MAX);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use hoptree_core::{Address, Ancestor, Birth, Incarnation, KEY_BYTES, Life, NodeId, Secret, Seed};
+use hoptree_core::{
+    Address, Ancestor, Birth, Incarnation, KEY_BYTES, Life, Machine, NodeId, Secret, Seed,
+};
 
 use super::{Boot, Heritage, Role};
 use crate::logging::LogConfig;
@@ -21,9 +23,14 @@ pub(super) fn example() -> Boot {
         descriptors: Some(1024),
     };
     let address = Address("tcp://127.0.0.1:5555".to_owned());
-    let ancestors = vec![Ancestor { node: NodeId::CONTROL, address: address.clone() }];
+    let ancestors = vec![Ancestor {
+        node: NodeId::CONTROL,
+        address: address.clone(),
+        machine: Machine(u64::MAX),
+    }];
     let seed = Seed::of(heritage.secret, life);
-    let birth = Birth { life, seed, parent: NodeId::compute(6).expect("it is small"), ancestors };
+    let (parent, machine) = (NodeId::compute(6).expect("it is small"), Machine(u64::MAX));
+    let birth = Birth { life, seed, parent, machine, ancestors };
     Boot::new(Role::Node(birth), address, heritage)
 }
 
