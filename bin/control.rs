@@ -34,7 +34,7 @@ pub fn run(options: &Options) -> Result<Ending, Failure> {
         remove_abandoned(&temporary_directory()?);
     }
     let (heritage, lifeline) =
-        Heritage::found(transport.name, options.insecure, options.timeout, logs)?;
+        Heritage::found(transport.name, options.insecure, options.beyond(), options.timeout, logs)?;
     let directory = heritage.directory.clone();
     // One that came before it can be handled would leave the directory behind.
     let held = hold_signals();
@@ -59,7 +59,10 @@ fn set_up(
     (source, job_file): (Source, Option<JobFile>),
 ) -> Result<(Console, Signals, Option<DirectoryLock>), Failure> {
     let token = heritage.secret.token();
-    let (transport, lock) = transports::open(spec, heritage.opening())?;
+    let (mut transport, lock) = transports::open_for(spec, &heritage)?;
+    if heritage.beyond.is_some() {
+        transport.listen_beyond().map_err(Failure::doing("listen for other machines"))?;
+    }
     let waker = transport.waker();
     let signals = Signals::of_control_node(waker.clone(), terminal::leave)
         .map_err(Failure::refused("handle signals"))?;

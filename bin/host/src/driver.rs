@@ -457,6 +457,7 @@ mod tests {
         let heritage = Heritage {
             transport: "fake".to_owned(),
             insecure: false,
+            beyond: None,
             secret: Secret::new(&[0; 32]),
             lifeline: 3,
             directory: "/nonexistent/hoptree".into(),

@@ -18,7 +18,7 @@ mod machine;
 mod strays;
 
 pub use abandoned::remove_abandoned;
-pub use boot::{Boot, Heritage, Role, random_secret};
+pub use boot::{Beyond, Boot, Heritage, Role, random_secret};
 #[cfg(feature = "fuzzing")]
 pub use boot::{example_boot, read_boot};
 pub use child_processes::{ChildProcesses, Reaped};

@@ -18,6 +18,13 @@ pub(crate) fn read(address: &Address) -> Option<SocketAddr> {
     (at.port() != 0 && flaw(at.ip()).is_none()).then_some(at)
 }
 
+/// The machine that an address names, whether or not something else stands behind it, such as a nonce.
+#[must_use]
+pub fn host_of(address: &Address) -> Option<IpAddr> {
+    let at = address.0.split('#').next()?;
+    read(&Address(at.to_owned())).map(|at| at.ip())
+}
+
 /// What keeps others from connecting to this address, whatever machine has it.
 pub(crate) fn flaw(ip: IpAddr) -> Option<&'static str> {
     let is_link_local = match ip {

@@ -40,6 +40,7 @@ use inbox::WrongLength;
 use link::{Link, Next, Stage};
 use listener::Listener;
 
+pub use address::host_of;
 pub use listen::Listen;
 
 /// How long it may take to connect. A packet that is lost costs 1 s, two 3 s, three 7 s.

@@ -61,6 +61,12 @@ impl Listen {
         Ok(Listen { at, ports, advertised })
     }
 
+    /// The ports that a text names, as it names them; none when it leaves them to the system, or makes no sense.
+    #[must_use]
+    pub fn ports_of(text: &str) -> Option<&str> {
+        split(text).ok()?.1
+    }
+
     /// The places to try, one after the other.
     pub(crate) fn places(&self) -> impl Iterator<Item = SocketAddr> {
         let ports = self.ports.clone().unwrap_or(0..=0);

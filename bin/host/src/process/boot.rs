@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use hoptree_core::{Address, Birth, KEY_BYTES, Opening, Secret};
 use hoptree_system::{hide, original_limit};
+use hoptree_tcp::Listen;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -71,6 +72,8 @@ pub struct Heritage {
     pub transport: String,
     /// Whether the user has insisted on transports that have a flaw.
     pub insecure: bool,
+    /// Where a process listens for other machines, if the tree may leave this one.
+    pub beyond: Option<Beyond>,
     /// What proves that a peer belongs to the tree.
     #[serde(with = "hidden")]
     pub secret: Secret,
@@ -86,6 +89,28 @@ pub struct Heritage {
     pub descriptors: Option<u64>,
 }
 
+/// Where a process listens for others on other machines, as the user says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beyond {
+    /// As [`Listen::from_text`] reads it.
+    pub listen: String,
+    /// What others are told in place of that.
+    pub advertised: Option<String>,
+}
+
+impl Beyond {
+    /// Where a process on another machine listens: at an address that its parent can reach, and at the same
+    /// ports.
+    #[must_use]
+    pub fn elsewhere(&self) -> Beyond {
+        let listen = match Listen::ports_of(&self.listen) {
+            Some(ports) => format!("auto:{ports}"),
+            None => "auto".to_owned(),
+        };
+        Beyond { listen, advertised: None }
+    }
+}
+
 impl Heritage {
     /// What a new tree has in common, and its lifeline. This process becomes the tree's first, which
     /// takes in the orphans of the others.
@@ -96,6 +121,7 @@ impl Heritage {
     pub fn found(
         transport: &str,
         insecure: bool,
+        beyond: Option<Beyond>,
         timeout: Duration,
         logs: LogConfig,
     ) -> Result<(Heritage, Lifeline), Failure> {
@@ -105,6 +131,7 @@ impl Heritage {
         let heritage = Heritage {
             transport: transport.to_owned(),
             insecure,
+            beyond,
             secret: random_secret()?,
             lifeline: lifeline.number(),
             directory: unused_directory()?,

@@ -6,7 +6,7 @@ use hoptree_core::{
     Address, Ancestor, Birth, Incarnation, KEY_BYTES, Life, Machine, NodeId, Secret, Seed,
 };
 
-use super::{Boot, Heritage, Role};
+use super::{Beyond, Boot, Heritage, Role};
 use crate::logging::LogConfig;
 
 /// A message that has all that there can be in one.
@@ -15,6 +15,10 @@ pub(super) fn example() -> Boot {
     let heritage = Heritage {
         transport: "zmq".to_owned(),
         insecure: true,
+        beyond: Some(Beyond {
+            listen: "[fd77::1]:6200-6210".to_owned(),
+            advertised: Some("10.0.0.1:6200".to_owned()),
+        }),
         secret: Secret::new(&[9; KEY_BYTES]),
         lifeline: 5,
         directory: "/tmp/hoptree-0".into(),
