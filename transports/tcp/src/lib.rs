@@ -20,6 +20,8 @@ mod listen;
 mod listener;
 mod outbox;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io;
@@ -40,6 +42,7 @@ use inbox::WrongLength;
 use link::{Link, Next, Stage};
 use listener::Listener;
 
+pub use address::SCHEME;
 pub use listen::Listen;
 
 /// How long it may take to connect. A packet that is lost costs 1 s, two 3 s, three 7 s.

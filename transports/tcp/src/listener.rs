@@ -50,6 +50,8 @@ impl Listener {
             match self.socket.accept() {
                 Ok((socket, from)) => {
                     socket.set_nonblocking(true)?;
+                    // Who listens at every address is told those of IPv4 as ones of IPv6.
+                    let from = SocketAddr::new(from.ip().to_canonical(), from.port());
                     return Ok(Some((socket, from)));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
