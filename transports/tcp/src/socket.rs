@@ -11,15 +11,14 @@ use rustix::ioctl::{Getter, Opcode, ioctl};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 
 /// What the system holds of a link for each direction, in its own counting, which doubles this. It
-/// takes all that a link may have under way, 128 KiB: so the window of a process that was stopped
-/// does not close, and [`SILENCE_MAX`] speaks only of its machine. It is what the default of
-/// `net.core.rmem_max` and `wmem_max` allows.
+/// takes all that a link may have under way, 128 KiB, so that a process that was stopped keeps its
+/// links, see [`SILENCE_MAX`]. It is what the default of `net.core.rmem_max` and `wmem_max` allows.
 const BUFFER_BYTES: usize = 208 * 1024;
 
-/// How long a machine may acknowledge nothing before its links end. Nodes end them sooner by their
-/// own beats, so this is for a process that has none to miss. A cable that is mended later than
-/// this is heard of no sooner over an old link than over a new one, since TCP waits ever longer before
-/// it tries again.
+/// How long a machine may acknowledge nothing before its links end; the system also ends one whose
+/// peer takes nothing in for so long. Nodes end their links sooner by their own beats, so this is the
+/// second net. A cable that is mended later than this would be heard of no sooner over an old link than
+/// over a new one, since TCP waits ever longer before it tries again.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 
 /// After how long a link on which nothing is sent is asked whether its other end is there, and how
