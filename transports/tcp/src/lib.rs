@@ -446,6 +446,10 @@ impl Transport for Tcp {
         self.refusal.clone()
     }
 
+    fn round_trip(&self, link: LinkId) -> Option<Duration> {
+        socket::round_trip(self.links.get(&link)?.socket())
+    }
+
     fn waker(&self) -> Waker {
         self.watch.waker()
     }
