@@ -66,6 +66,7 @@ mod credit;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod id;
+mod launcher;
 mod link;
 mod memory;
 mod milliseconds;
@@ -99,6 +100,7 @@ pub use command::{
 pub use context::Context;
 pub use controller::{Controller, ControllerConfig, Order};
 pub use id::{Incarnation, Life, LinkId, NodeId, Place, Proved, RequestId, Token};
+pub use launcher::{Explanation, FailedLaunch, Launch, LauncherSpec, linked_launchers};
 pub use milliseconds::{Milliseconds, NotATime};
 pub use node::{
     Activity, Ancestor, Birth, Exit, Holdings, Host, Input, Inspection, LEFT_BEHIND,
