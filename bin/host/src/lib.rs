@@ -9,6 +9,7 @@ pub mod logfile;
 pub mod logging;
 pub mod node;
 pub mod process;
+pub mod remote;
 pub mod threads;
 pub mod transports;
 pub mod visible;
