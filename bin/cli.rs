@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use hoptree_core::{Milliseconds, Order, nearest};
 use hoptree_host::logging::LogConfig;
+use hoptree_host::process::Beyond;
 use hoptree_host::{Ending, Failure, print};
 
 use crate::version::version;
@@ -54,6 +55,16 @@ pub struct Options {
     /// Use a transport though it has a flaw; `hoptree transports` says which have.
     #[arg(long)]
     pub insecure: bool,
+
+    /// Let the tree leave this machine, and listen there for nodes on others: an address, a network
+    /// interface, or `auto`; PORT, or PORT-PORT, for firewalls.
+    #[arg(long, value_name = "ADDRESS[:PORT]")]
+    listen: Option<String>,
+
+    /// What nodes on other machines are told in place of that, where a router or a forwarded port stands
+    /// between.
+    #[arg(long, value_name = "ADDRESS[:PORT]", requires = "listen")]
+    advertise: Option<String>,
 
     /// Call a command that runs another one elsewhere NAME, for `create ID --on HOST --with NAME`: in it
     /// {host} stands for HOST, and {argv} for what is run, as in 'srun -w {host} {argv}'.
@@ -110,6 +121,12 @@ impl Options {
     /// How many nodes there may be at a time.
     pub fn max_nodes(&self) -> usize {
         usize::try_from(self.max_nodes).unwrap_or(usize::MAX)
+    }
+
+    /// Where to listen for other machines, if the tree may leave this one.
+    pub fn beyond(&self) -> Option<Beyond> {
+        let advertised = self.advertise.clone();
+        self.listen.clone().map(|listen| Beyond { listen, advertised })
     }
 
     /// What to log, and where.

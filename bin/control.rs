@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use hoptree_core::{Controller, ControllerConfig, Registry, Time, TransportSpec};
 use hoptree_host::process::{
     ChildProcesses, DirectoryLock, Heritage, Lifeline, hold_signals, random_secret,
-    remove_abandoned, remove_directory, temporary_directory,
+    remove_abandoned, remove_directory, temporary_directory, this_process,
 };
 use hoptree_host::{Driver, Ending, Failure, Signals, launchers, logging, transports};
 
@@ -36,7 +36,7 @@ pub fn run(options: &Options) -> Result<Ending, Failure> {
         remove_abandoned(&temporary_directory()?);
     }
     let (heritage, lifeline) =
-        Heritage::found(transport.name, options.insecure, options.timeout, logs)?;
+        Heritage::found(transport.name, options.insecure, options.beyond(), options.timeout, logs)?;
     let directory = heritage.directory.clone();
     // One that came before it can be handled would leave the directory behind.
     let held = hold_signals();
@@ -61,7 +61,10 @@ fn set_up(
     (source, job_file): (Source, Option<JobFile>),
 ) -> Result<(Console, Signals, Option<DirectoryLock>), Failure> {
     let token = heritage.secret.token();
-    let (transport, lock) = transports::open(spec, heritage.opening())?;
+    let (mut transport, lock) = transports::open_for(spec, &heritage)?;
+    if heritage.beyond.is_some() {
+        transport.listen_beyond().map_err(Failure::doing("listen for other machines"))?;
+    }
     let waker = transport.waker();
     let signals = Signals::of_control_node(waker.clone(), terminal::leave)
         .map_err(Failure::refused("handle signals"))?;
@@ -70,7 +73,7 @@ fn set_up(
         ControllerConfig {
             token,
             own_secret: random_secret()?,
-            pid: std::process::id(),
+            process: this_process(),
             transport: spec.name,
             timeout: options.timeout,
             order: options.order(source.terminal().is_some()),

@@ -13,9 +13,9 @@ use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher};
 use hoptree_core::{
     Address, Birth, Call, Claim, Command, CommandSpec, Context, Controller, ControllerConfig,
-    Example, Incarnation, Input, KEY_BYTES, Life, LinkId, News, Node, NodeId, Order, Outcome,
-    Output, Place, Proved, Registry, RouteTable, Router, Secret, Seed, Time, Token, Word, Worker,
-    WorkerConfig,
+    Example, Incarnation, Input, KEY_BYTES, Life, LinkId, Machine, News, Node, NodeId, Order,
+    Outcome, Output, Place, ProcessId, Proved, Registry, RouteTable, Router, Secret, Seed, Time,
+    Token, Word, Worker, WorkerConfig,
 };
 
 #[global_allocator]
@@ -185,7 +185,7 @@ impl Chain {
             ControllerConfig {
                 token: TOKEN,
                 own_secret: Secret::new(&[7; KEY_BYTES]),
-                pid: 1,
+                process: ProcessId { machine: Machine::default(), pid: 1 },
                 transport: "",
                 timeout: TIMEOUT,
                 order: Order::Input,
@@ -238,7 +238,7 @@ impl Chain {
         let config = WorkerConfig {
             birth,
             token: TOKEN,
-            pid: 1,
+            process: ProcessId { machine: Machine::default(), pid: 1 },
             parent: UP,
             parent_address: Address(String::new()),
             transport: "",

@@ -24,7 +24,8 @@ use crate::router::Router;
 use crate::time::earliest;
 use crate::wire::{self, Create, Fan, Kind, Message, Status, Up};
 use crate::{
-    Ancestor, Birth, Holdings, Input, Life, LinkId, Output, Proved, RequestId, Time, Token, Watch,
+    Ancestor, Birth, Holdings, Input, Life, LinkId, Output, ProcessId, Proved, RequestId, Time,
+    Token, Watch,
 };
 
 #[cfg(test)]
@@ -45,8 +46,9 @@ pub(crate) struct Children {
 }
 
 impl Children {
-    pub fn new(own: Life, pid: u32, token: Token) -> Children {
-        let (links, processes) = (Links::new(own, pid, token), Processes::new(own));
+    pub fn new(own: Life, process: ProcessId, token: Token) -> Children {
+        let (links, processes) =
+            (Links::new(own, process, token), Processes::new(own, process.machine));
         Children { own, links, processes, overdue_at: None }
     }
 
@@ -180,7 +182,7 @@ impl Children {
         self.processes.start(life, request);
         self.links.expect(life, seed.mark());
         let (parent, ancestors) = (self.own.node, self.links.briefing().ancestors().to_vec());
-        let birth = Birth { life, seed, parent, ancestors };
+        let birth = Birth { life, seed, parent, machine: self.links.machine(), ancestors };
         out.push(Output::Spawn(birth, start));
     }
 

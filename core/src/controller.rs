@@ -54,13 +54,14 @@ use crate::modules::Modules;
 use crate::time::earliest;
 use crate::wire::{Message, NO_REQUEST};
 use crate::{
-    Facts, Holdings, Input, LINE_BYTES_MAX, Life, Node, NodeId, Output, RequestId, Time, Traffic,
+    Facts, Holdings, Input, LINE_BYTES_MAX, Life, Node, NodeId, Output, ProcessId, RequestId, Time,
+    Traffic,
 };
 
 /// The control node: it understands the console's lines, sends what they ask for down the tree, and
 /// prints one reply for each that has one.
 pub struct Controller {
-    pid: u32,
+    process: ProcessId,
     transport: &'static str,
     since: Time,
     clock: Clock,
@@ -84,11 +85,11 @@ impl Controller {
     #[must_use]
     pub fn new(now: Time, config: ControllerConfig) -> Controller {
         Controller {
-            pid: config.pid,
+            process: config.process,
             transport: config.transport,
             since: now,
             clock: Clock::default(),
-            children: Children::new(Life::CONTROL, config.pid, config.token),
+            children: Children::new(Life::CONTROL, config.process, config.token),
             modules: Modules::new(config.commands, config.timeout),
             desk: Desk::new(
                 config.timeout,
@@ -197,7 +198,7 @@ impl Controller {
     fn facts(&self) -> Facts {
         Facts {
             node: NodeId::CONTROL,
-            pid: self.pid,
+            pid: self.process.pid,
             parent: NodeId::CONTROL,
             depth: 0,
             transport: self.transport,
@@ -421,7 +422,7 @@ impl Node for Controller {
                 module_verb::finish(&mut self.desk, &mut self.modules, now, call, outcome);
             }
             Input::OrphanExited(pid, exit) => {
-                self.desk.tree.ended(pid, exit);
+                self.desk.tree.ended(ProcessId { pid, ..self.process }, exit);
                 for node in self.desk.adrift.nodes() {
                     adrift::ended(&mut self.desk, node);
                 }

@@ -11,8 +11,8 @@ use crate::wire::{
     Message, Moved, Published, Reduced, Settled, Status, Value, Welcome,
 };
 use crate::{
-    Address, Ancestor, Exit, Host, Incarnation, KEY_BYTES, Life, NodeId, Place, Proved, RequestId,
-    Secret, Seed, Start, Token,
+    Address, Ancestor, Exit, Host, Incarnation, KEY_BYTES, Life, Machine, NodeId, Place, ProcessId,
+    Proved, RequestId, Secret, Seed, Start, Token,
 };
 
 /// Reads a frame with the bodies of all its messages, as far as they can be read, and says how many
@@ -115,9 +115,14 @@ const LIFE: Life =
     Life { node: NodeId::compute(7).expect("it is small"), incarnation: Incarnation(9) };
 
 fn example_body(kind: Kind) -> Vec<u8> {
-    let ancestors = vec![Ancestor { node: NodeId::CONTROL, address: Address("tcp://".to_owned()) }];
+    let ancestors = vec![Ancestor {
+        node: NodeId::CONTROL,
+        address: Address("tcp://".to_owned()),
+        machine: Machine::default(),
+    }];
     let seed = Seed::of(Secret::new(&[7; KEY_BYTES]), LIFE);
-    let (token, pid, life, grace) = (Token([7; 16]), 1_234, LIFE, Duration::from_millis(500));
+    let process = ProcessId { machine: Machine(u64::MAX), pid: 1_234 };
+    let (token, life, grace) = (Token([7; 16]), LIFE, Duration::from_millis(500));
     let place = Place { life, parent: Life::CONTROL, moves: 0 };
     let proof = seed.mark();
     let proved = Proved { place, proof };
@@ -127,9 +132,11 @@ fn example_body(kind: Kind) -> Vec<u8> {
     match kind {
         Kind::Hello => {
             let (version, newborn) = (wire::VERSION, Some(proof));
-            wire::body(&Hello { version, token, life, pid, newborn })
+            wire::body(&Hello { version, token, life, process, newborn })
         }
-        Kind::Welcome => wire::body(&Welcome { parent: NodeId::CONTROL, pid, depth: 1, ancestors }),
+        Kind::Welcome => {
+            wire::body(&Welcome { parent: NodeId::CONTROL, process, depth: 1, ancestors })
+        }
         Kind::Shutdown | Kind::Delay => wire::body(&grace),
         Kind::Publish | Kind::Ask => wire::body(&published()),
         Kind::Create => {
@@ -139,10 +146,10 @@ fn example_body(kind: Kind) -> Vec<u8> {
         }
         Kind::Remove => wire::body(&(life, grace)),
         Kind::Discard => wire::body(&life),
-        Kind::Joined => wire::body(&Joined { at: proved, pid }),
+        Kind::Joined => wire::body(&Joined { at: proved, process }),
         Kind::Lost | Kind::Silent | Kind::Heard => wire::body(&place),
         Kind::Settled => wire::body(&Settled { moves: 1, proof }),
-        Kind::Moved => wire::body(&Moved { to: proved, pid }),
+        Kind::Moved => wire::body(&Moved { to: proved, process }),
         Kind::Below => wire::body(&vec![proved; 2]),
         Kind::Ended => wire::body(&(life, Exit::Signal(9))),
         Kind::Forget => wire::body(&vec![life; 2]),

@@ -108,3 +108,34 @@ impl fmt::Debug for Token {
         f.write_str("Token(..)")
     }
 }
+
+/// What tells machines apart: processes on the same one see each other by their process ids.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Machine(pub u64);
+
+/// A process of the tree.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct ProcessId {
+    /// Where it runs.
+    pub machine: Machine,
+    /// Its process id there.
+    pub pid: u32,
+}
+
+#[cfg(test)]
+impl ProcessId {
+    /// One on a machine that is the same in all tests.
+    pub(crate) fn of(pid: u32) -> ProcessId {
+        ProcessId { machine: Machine::default(), pid }
+    }
+}
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pid.fmt(f)
+    }
+}

@@ -99,7 +99,9 @@ pub use command::{
 };
 pub use context::Context;
 pub use controller::{Controller, ControllerConfig, Order};
-pub use id::{Incarnation, Life, LinkId, NodeId, Place, Proved, RequestId, Token};
+pub use id::{
+    Incarnation, Life, LinkId, Machine, NodeId, Place, ProcessId, Proved, RequestId, Token,
+};
 pub use launcher::{Explanation, FailedLaunch, Launch, LauncherSpec, linked_launchers};
 pub use milliseconds::{Milliseconds, NotATime};
 pub use node::{

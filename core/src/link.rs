@@ -3,6 +3,7 @@
 
 mod acks;
 mod control_queue;
+pub(crate) mod distance;
 mod in_flight;
 mod outbox;
 mod pulse;

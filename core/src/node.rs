@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Address, Failure, Job, JobKind, Life, LinkId, NodeId, Record, RequestId, Seed, Stream, Time,
+    Address, Failure, Job, JobKind, Life, LinkId, Machine, NodeId, ProcessId, Record, RequestId,
+    Seed, Stream, Time,
 };
 
 /// A node as a pure state machine. [`crate::Controller`] and [`crate::Worker`] are the two there
@@ -64,6 +65,8 @@ pub struct Birth {
     pub seed: Seed,
     /// Who has started it.
     pub parent: NodeId,
+    /// Where that one runs.
+    pub machine: Machine,
     /// Who is above the parent, the nearest first: they take it in when the parent is gone, even
     /// before it has said a word.
     pub ancestors: Vec<Ancestor>,
@@ -94,6 +97,8 @@ pub struct Ancestor {
     pub node: NodeId,
     /// Where it listens.
     pub address: Address,
+    /// Where it runs.
+    pub machine: Machine,
 }
 
 /// What can happen to a node.
@@ -153,6 +158,9 @@ pub struct Inspection {
     pub neighbour: Activity,
     /// The threads of this process that deliver its frames, if there are any beside the node's own.
     pub delivery: Activity,
+    /// How long a frame and its acknowledgement take on the link at present, if it leads to another machine,
+    /// whose processes can't be seen.
+    pub round_trip: Duration,
 }
 
 /// What a process, or some of its threads, are doing.
@@ -209,9 +217,8 @@ pub enum Output {
     /// End a child's process with SIGKILL. [`Input::ChildExited`] follows. Nothing happens when
     /// there is no such process any more.
     Kill(Life),
-    /// Look what the process with this id, a neighbour's on this link, is doing.
-    /// [`Input::Inspected`] follows.
-    Inspect(LinkId, u32),
+    /// Look what this process, a neighbour's on this link, is doing. [`Input::Inspected`] follows.
+    Inspect(LinkId, ProcessId),
     /// Run a job in another thread. [`Input::JobOutput`] may follow, and [`Input::JobDone`] does.
     Offload(Job),
     /// Write to the user, at once: whole lines of UTF-8. Only from the control node.

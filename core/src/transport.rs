@@ -102,7 +102,7 @@ impl Waker {
 /// No method blocks, except [`Transport::wait`] until its deadline and [`Transport::finish`] until
 /// its own.
 pub trait Transport {
-    /// Listens, on this machine only, and says where. The address is the same each time, and is good
+    /// Listens for peers on this machine, and says where. The address is the same each time, and is good
     /// for as long as the transport lives: for any number of peers, who come when they like, also
     /// many at once and long after others have gone.
     ///
@@ -111,6 +111,18 @@ pub trait Transport {
     /// When the system refuses, for instance for want of descriptors. The links that stand are
     /// not harmed, and the call may be repeated.
     fn listen(&mut self) -> Result<Address, TransportError>;
+
+    /// Listens for peers on other machines as well, and says where: from then on that is what
+    /// [`Transport::listen`] says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transport::listen`], and when the transport does not leave the machine.
+    fn listen_beyond(&mut self) -> Result<Address, TransportError> {
+        let why = "this tree stays on one machine: start hoptree with the option --listen ADDRESS, \
+                   or --listen auto";
+        Err(TransportError(why.to_owned()))
+    }
 
     /// Begins to connect. `Up` or `Down` follows from [`Transport::wait`], also for an address
     /// that nobody listens at or that makes no sense. There is no retry, and no reconnection after
@@ -150,6 +162,12 @@ pub trait Transport {
 
     /// Why the last connect that has failed did, in words for the user, if that is known.
     fn refusal(&self) -> Option<String> {
+        None
+    }
+
+    /// How long a frame and its acknowledgement take on a link at present, if that is known.
+    fn round_trip(&self, link: LinkId) -> Option<Duration> {
+        let _ = link;
         None
     }
 

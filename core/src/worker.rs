@@ -24,7 +24,7 @@ use crate::time::earliest;
 use crate::wire::{self, Fan, Hello, Kind, Malformed, Message, Published, Status, Welcome};
 use crate::{
     Address, Ancestor, Birth, Facts, Failure, Holdings, Input, Life, LinkId, Node, Output,
-    Registry, Time, Token, Traffic,
+    ProcessId, Registry, Time, Token, Traffic,
 };
 
 pub(crate) use parent::ANSWERS_WAITING_BYTES;
@@ -37,7 +37,7 @@ pub struct WorkerConfig {
     /// What it shows its parent, and wants to see from its children.
     pub token: Token,
     /// Its process.
-    pub pid: u32,
+    pub process: ProcessId,
     /// The link to its parent, which need not be up yet.
     pub parent: LinkId,
     /// Where its parent listens.
@@ -54,7 +54,7 @@ pub struct WorkerConfig {
 /// watches its children.
 pub struct Worker {
     life: Life,
-    pid: u32,
+    process: ProcessId,
     transport: &'static str,
     clock: Clock,
     /// When it came to be.
@@ -77,19 +77,19 @@ impl Worker {
     /// A compute node that is about to join its parent.
     #[must_use]
     pub fn new(now: Time, config: WorkerConfig) -> Worker {
-        let WorkerConfig { birth, token, pid, parent, parent_address, .. } = config;
+        let WorkerConfig { birth, token, process, parent, parent_address, .. } = config;
         let WorkerConfig { transport, timeout, commands, .. } = config;
-        let Birth { life, seed, parent: node, ancestors } = birth;
-        let hello = Hello { version: wire::VERSION, token, life, pid, newborn: seed.proof(0) };
-        let ancestor = Ancestor { node, address: parent_address };
+        let Birth { life, seed, parent: node, machine, ancestors } = birth;
+        let hello = Hello { version: wire::VERSION, token, life, process, newborn: seed.proof(0) };
+        let ancestor = Ancestor { node, address: parent_address, machine };
         Worker {
             life,
-            pid,
+            process,
             transport,
             clock: Clock::default(),
             since: now,
             parent: Parent::new(now, hello, seed, parent, ancestor, ancestors),
-            children: Children::new(life, pid, token),
+            children: Children::new(life, process, token),
             modules: Modules::new(commands, timeout),
             inbox: Inbox::default(),
             answers: Answers::new(life),
@@ -215,7 +215,7 @@ impl Worker {
     fn facts(&self) -> Facts {
         Facts {
             node: self.life.node,
-            pid: self.pid,
+            pid: self.process.pid,
             parent: self.parent.node(),
             depth: self.children.depth(),
             transport: self.transport,
@@ -237,8 +237,8 @@ impl Worker {
     }
 
     /// Takes in what the parent says of itself and those above it.
-    fn welcomed(&mut self, now: Time, Welcome { pid, depth, ancestors, .. }: Welcome) {
-        let of_children = self.parent.welcomed(pid, ancestors);
+    fn welcomed(&mut self, now: Time, Welcome { process, depth, ancestors, .. }: Welcome) {
+        let of_children = self.parent.welcomed(process, ancestors);
         self.children.set_place(depth, of_children);
         // There may be another route up, and what was on the old one may be lost: nobody may wait any
         // more for what is offered or under way.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hoptree_core::{
     Address, Birth, Controller, ControllerConfig, Exit, FRAME_BYTES_MAX, Failure, Input,
-    Inspection, JobKind, KEY_BYTES, Life, LinkId, Node, Order, Output, Registry, RequestId, Secret,
-    Time, Token, Worker, WorkerConfig,
+    Inspection, JobKind, KEY_BYTES, Life, LinkId, Machine, Node, Order, Output, ProcessId,
+    Registry, RequestId, Secret, Time, Token, Worker, WorkerConfig,
 };
 
 const TOKEN: Token = Token([7; 16]);
@@ -117,7 +117,7 @@ impl Tree {
         let config = ControllerConfig {
             token: TOKEN,
             own_secret: Secret::new(&[7; KEY_BYTES]),
-            pid: pid_of(CONTROL),
+            process: ProcessId { machine: Machine::default(), pid: pid_of(CONTROL) },
             transport: TRANSPORT,
             timeout: TIMEOUT,
             order,
@@ -407,7 +407,7 @@ impl Tree {
         let config = WorkerConfig {
             birth,
             token: TOKEN,
-            pid: pid_of(node),
+            process: ProcessId { machine: Machine::default(), pid: pid_of(node) },
             parent: near,
             parent_address: Address(parent.to_string()),
             transport: TRANSPORT,

@@ -12,6 +12,7 @@ mod memory;
 mod refusal;
 mod threads;
 mod unauthenticated;
+mod watch;
 
 pub use accept::keep_spare;
 pub use descriptors::{inherit_original_limit, original_limit, raise_limit, require_descriptors};
@@ -21,3 +22,4 @@ pub use memory::require_memory;
 pub use refusal::{explain, explain_thread, limits};
 pub use threads::require_threads;
 pub use unauthenticated::Unauthenticated;
+pub use watch::{Interest, READY_MAX, Watch};

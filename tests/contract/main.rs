@@ -144,6 +144,12 @@ hold! {
     anywhere, between_processes, in_public
 }
 
+hold! { tcp = Candidate::between_machines(); anywhere, between_processes, in_public }
+hold! {
+    tcp_sealed = Candidate::between_machines().sealed();
+    anywhere, between_processes, in_public
+}
+
 transports! {
     #[cfg(feature = "ipc")] ipc = "ipc"; anywhere, between_processes;
     #[cfg(feature = "zeromq")] zeromq = "zeromq"; anywhere, between_processes;

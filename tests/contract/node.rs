@@ -12,12 +12,16 @@ use hoptree_core::{
     Transport, TransportError, TransportSpec, Waker, linked_transports,
 };
 use hoptree_seal::{Listens, Sealed};
+use hoptree_tcp::{Listen, Tcp};
 
 use crate::deadline::{PATIENCE, PROMPT, SILENCE};
 use crate::directory::Directory;
 
 /// How a transport is opened.
 type Open = fn(Opening<'_>) -> Result<Box<dyn Transport>, TransportError>;
+
+/// What the transport of links between machines is called here.
+const BETWEEN_MACHINES: &str = "tcp";
 
 /// What all nodes of the tests know.
 pub const SECRET: Secret = Secret::new(&[7; KEY_BYTES]);
@@ -55,6 +59,24 @@ impl Candidate {
     pub fn linked(name: &str) -> Candidate {
         let spec = linked(name);
         Candidate::new(spec.name, spec.open)
+    }
+
+    /// The transport of links between machines, which registers itself nowhere.
+    pub fn between_machines() -> Candidate {
+        Candidate::new(BETWEEN_MACHINES, |_| {
+            let listen = Listen::from_text("127.0.0.1", None, None).map_err(TransportError)?;
+            Ok(Box::new(Tcp::open(listen)?))
+        })
+    }
+
+    /// The one that another process has under this name.
+    #[track_caller]
+    pub fn named(name: &str) -> Candidate {
+        if name == BETWEEN_MACHINES {
+            Candidate::between_machines()
+        } else {
+            Candidate::linked(name)
+        }
     }
 
     /// The same, in the directory of another process.

@@ -104,7 +104,7 @@ fn other_end() {
     let (_, part) = PARTS.into_iter().find(|(known, _)| *known == name).unwrap();
     let control = rustix::io::dup(rustix::stdio::stdin()).unwrap();
     let mut control = BufReader::new(UnixStream::from(control));
-    let candidate = Candidate::linked(transport).in_directory(&read_line(&mut control));
+    let candidate = Candidate::named(transport).in_directory(&read_line(&mut control));
     let candidate = if is_sealed == "true" { candidate.sealed() } else { candidate };
     let mut transport = candidate.open().unwrap();
     let transport = &mut *transport;

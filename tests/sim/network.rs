@@ -13,8 +13,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use hoptree_core::{
-    Controller, ControllerConfig, Input, KEY_BYTES, Life, LinkId, NodeId, Order, Output, Registry,
-    Secret, Time, Token,
+    Controller, ControllerConfig, Input, KEY_BYTES, Life, LinkId, Machine, NodeId, Order, Output,
+    ProcessId, Registry, Secret, Time, Token,
 };
 
 use crate::checks::Checks;
@@ -137,7 +137,7 @@ impl Network {
         let config = ControllerConfig {
             token: TOKEN,
             own_secret: Secret::new(&[7; KEY_BYTES]),
-            pid: public(CONTROL),
+            process: ProcessId { machine: Machine::default(), pid: public(CONTROL) },
             transport: "simulated",
             timeout: settings.timeout,
             order: settings.order,

@@ -29,7 +29,7 @@ impl Crew {
     /// When the system refuses what a control node needs.
     pub fn new(transport: &str) -> Result<Crew, Failure> {
         let logs = LogConfig::default();
-        let (heritage, lifeline) = Heritage::found(transport, false, PATIENCE, logs)?;
+        let (heritage, lifeline) = Heritage::found(transport, false, None, PATIENCE, logs)?;
         Ok(Crew { heritage, lifeline })
     }
 

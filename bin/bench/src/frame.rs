@@ -1,8 +1,8 @@
 //! How long the frames are that hoptree sends, for those who send as much without it.
 
 use hoptree_core::{
-    Address, Birth, Controller, ControllerConfig, Input, KEY_BYTES, LinkId, Node, Order, Output,
-    Registry, Secret, Time, Token, Worker, WorkerConfig,
+    Address, Birth, Controller, ControllerConfig, Input, KEY_BYTES, LinkId, Machine, Node, Order,
+    Output, ProcessId, Registry, Secret, Time, Token, Worker, WorkerConfig,
 };
 
 use super::PATIENCE;
@@ -35,7 +35,7 @@ impl Pair {
             ControllerConfig {
                 token: TOKEN,
                 own_secret: Secret::new(&[7; KEY_BYTES]),
-                pid: 1,
+                process: ProcessId { machine: Machine::default(), pid: 1 },
                 transport: "",
                 timeout: PATIENCE,
                 order: Order::Input,
@@ -51,7 +51,7 @@ impl Pair {
             WorkerConfig {
                 birth,
                 token: TOKEN,
-                pid: 1,
+                process: ProcessId { machine: Machine::default(), pid: 1 },
                 parent: LINK,
                 parent_address: Address(String::new()),
                 transport: "",

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hoptree_core::{Controller, ControllerConfig, Input, Order, Time};
-use hoptree_host::process::{DirectoryLock, random_secret};
+use hoptree_host::process::{DirectoryLock, random_secret, this_process};
 use hoptree_host::{Driver, Failure, Patience, transports};
 
 use super::PATIENCE;
@@ -48,7 +48,7 @@ impl Tree {
             ControllerConfig {
                 token: crew.token(),
                 own_secret: random_secret()?,
-                pid: std::process::id(),
+                process: this_process(),
                 transport: setting.spec.name,
                 timeout: PATIENCE,
                 order,

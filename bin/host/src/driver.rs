@@ -5,13 +5,13 @@ use std::mem;
 use std::time::{Duration, Instant, SystemTime};
 
 use hoptree_core::{
-    Birth, Event, Input, Inspection, Life, LinkId, Node, Output, Record, SendError, Start, Time,
-    Transport, TransportError,
+    Birth, Event, Input, Inspection, Life, LinkId, Node, Output, ProcessId, Record, SendError,
+    Start, Time, Transport, TransportError,
 };
 use hoptree_system::{require_descriptors, require_memory};
 
 use crate::offload::{News, Offload};
-use crate::process::{ChildProcesses, Reaped, inspect};
+use crate::process::{ChildProcesses, Reaped, inspect, machine};
 use crate::signals::Signals;
 
 /// How many lines a control node is fed in one turn, which keeps it short. The node itself wants no more
@@ -290,7 +290,10 @@ impl<N: Node> Driver<N> {
             Output::Adopt(life, pid) => self.children.adopt(life, pid),
             Output::Spawn(birth, start) => self.spawns.push_back((birth, start)),
             Output::Kill(life) => self.kill(life),
-            Output::Inspect(link, pid) => self.inspected.push((link, inspect(pid))),
+            Output::Inspect(link, process) => {
+                let seen = self.look_at(link, process);
+                self.inspected.push((link, seen));
+            }
             Output::Offload(job) => self.offload.begin(job),
             // Seldom more than one a turn, and perhaps long.
             Output::Print(text) if self.printed.is_empty() => self.printed = text,
@@ -298,6 +301,15 @@ impl<N: Node> Driver<N> {
             Output::Record(record) => self.records.push(record),
             Output::Exit => self.done = true,
         }
+    }
+
+    /// What a neighbour's process is doing, or the network between if it can't be seen from here.
+    fn look_at(&self, link: LinkId, process: ProcessId) -> Inspection {
+        if process.machine == machine() {
+            return inspect(process.pid);
+        }
+        let round_trip = self.transport.round_trip(link).unwrap_or_default();
+        Inspection { round_trip, ..Inspection::default() }
     }
 
     fn spawn_next(&mut self) {
@@ -309,7 +321,11 @@ impl<N: Node> Driver<N> {
     }
 
     fn spawn(&mut self, birth: Birth, start: &Start) -> Result<(), String> {
-        let address = self.transport.listen().map_err(|error| error.to_string())?;
+        let address = match start.host {
+            None => self.transport.listen(),
+            Some(_) => self.transport.listen_beyond(),
+        };
+        let address = address.map_err(|error| error.to_string())?;
         let joining = self.node.starting().saturating_sub(self.spawns.len());
         require_descriptors(DESCRIPTORS_KEPT + joining * DESCRIPTORS_PER_CHILD)
             .and_then(|()| require_memory(MEMORY_KEPT))
@@ -449,6 +465,7 @@ mod tests {
         let heritage = Heritage {
             transport: "fake".to_owned(),
             insecure: false,
+            beyond: None,
             secret: Secret::new(&[0; 32]),
             lifeline: 3,
             directory: "/nonexistent/hoptree".into(),
@@ -466,7 +483,7 @@ mod tests {
     fn birth(id: u32) -> Birth {
         let life = Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(0) };
         let seed = Seed::of(Secret::new(&[0; KEY_BYTES]), life);
-        Birth { life, seed, parent: NodeId::CONTROL, ancestors: Vec::new() }
+        Birth { life, seed, parent: NodeId::CONTROL, machine: machine(), ancestors: Vec::new() }
     }
 
     fn send() -> Output {
@@ -517,7 +534,10 @@ mod tests {
 
     #[test]
     fn who_is_inspected_is_heard_first() {
-        let wants = VecDeque::from([vec![Output::Inspect(LINK, u32::MAX)]]);
+        let wants = VecDeque::from([vec![Output::Inspect(
+            LINK,
+            ProcessId { machine: machine(), pid: u32::MAX },
+        )]]);
         let node = Recorder { wants, ..Recorder::default() };
         let mut driver = driver(node, fake(0, SendError::Gone));
         turn(&mut driver);

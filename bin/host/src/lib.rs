@@ -18,6 +18,7 @@ pub mod writer;
 mod driver;
 mod ending;
 mod failure;
+mod gateway;
 mod offload;
 mod panic;
 mod signals;

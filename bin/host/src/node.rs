@@ -74,7 +74,7 @@ fn run(
     logging::start_compute_node(&heritage.logs, birth.life);
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let spec = transports::find(&heritage.transport)?;
-    let (mut transport, _lock) = transports::open(spec, heritage.opening())?;
+    let (mut transport, _lock) = transports::open_for(spec, &heritage)?;
     let parent_address = parent.clone();
     let parent = transport.connect(parent);
     let signals = Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())
@@ -84,7 +84,7 @@ fn run(
         WorkerConfig {
             birth,
             token: heritage.secret.token(),
-            pid: std::process::id(),
+            process: process::this_process(),
             parent,
             parent_address: parent_address.clone(),
             transport: spec.name,

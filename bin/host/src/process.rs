@@ -14,10 +14,11 @@ mod dispositions;
 mod farewell;
 mod inspection;
 mod lifeline;
+mod machine;
 mod strays;
 
 pub use abandoned::remove_abandoned;
-pub use boot::{BOOT_BYTES_MAX, Boot, Heritage, Role, random_secret};
+pub use boot::{BOOT_BYTES_MAX, Beyond, Boot, Heritage, Role, random_secret};
 #[cfg(feature = "fuzzing")]
 pub use boot::{example_boot, read_boot};
 pub use child_processes::{ChildProcesses, Reaped, start_tether};
@@ -27,6 +28,7 @@ pub use dispositions::{Held, hold_signals, is_ignored, reset_signals, unblock_al
 pub use farewell::say as say_farewell;
 pub use inspection::inspect;
 pub use lifeline::Lifeline;
+pub use machine::{machine, this_process};
 pub use strays::has_strays;
 
 /// The first argument of a process that is a compute node or a [helper](crate::Helper). A second one, the

@@ -2,11 +2,14 @@
 
 use std::sync::OnceLock;
 
-use hoptree_core::{Opening, Reach, Transport, TransportSpec, nearest};
+use hoptree_core::{Address, Opening, Reach, Transport, TransportError, TransportSpec, nearest};
 use hoptree_seal::{Listens, Sealed};
+use hoptree_system::explain;
+use hoptree_tcp::{Listen, Tcp};
 
 use crate::failure::Failure;
-use crate::process::{DirectoryLock, make_directory};
+use crate::gateway::{Gateway, Opened};
+use crate::process::{DirectoryLock, Heritage, make_directory};
 
 /// What stands behind the name of a transport in place of the seal, to measure what that costs.
 const OPEN: &str = "@open";
@@ -86,6 +89,31 @@ pub fn open(
         return Ok((transport, lock));
     }
     Ok((Box::new(Sealed::new(transport, opening.secret, listens(spec))), lock))
+}
+
+/// Opens a transport as [`open`] does, for a process of a tree that may leave this machine: with another one
+/// beside it, once there are links to other machines.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_for(
+    spec: &TransportSpec,
+    heritage: &Heritage,
+) -> Result<(Box<dyn Transport>, Option<DirectoryLock>), Failure> {
+    let (near, lock) = open(spec, heritage.opening())?;
+    let Some(beyond) = heritage.beyond.clone() else { return Ok((near, lock)) };
+    let secret = heritage.secret;
+    let open_far = move |peer: Option<&Address>| {
+        let peer = peer.and_then(hoptree_tcp::host_of);
+        let listen = Listen::from_text(&beyond.listen, beyond.advertised.as_deref(), peer);
+        let tcp = Tcp::open(listen.map_err(TransportError)?)?;
+        let readable = tcp.descriptor().try_clone_to_owned();
+        let readable = readable.map_err(|error| TransportError(explain(&error)))?;
+        let transport = Box::new(Sealed::new(Box::new(tcp), secret, Listens::Sealed));
+        Ok(Opened { transport, readable })
+    };
+    Ok((Box::new(Gateway::new(near, Box::new(open_far))), lock))
 }
 
 /// How a process on this transport takes in those who connect to it.

@@ -143,7 +143,7 @@ impl Arrivals {
 mod tests {
     use super::*;
     use crate::wire::Message;
-    use crate::{Incarnation, Life, NodeId, Place};
+    use crate::{Incarnation, Life, NodeId, Place, ProcessId};
 
     const NOW: Time = Time::ZERO;
     const TOKEN: Token = Token([1; 16]);
@@ -154,7 +154,7 @@ mod tests {
 
     fn child(link: u64) -> Child {
         let place = Place { life: life(), parent: Life::CONTROL, moves: 0 };
-        Child::new(place, 9, Link::new(LinkId(link), NOW))
+        Child::new(place, ProcessId::of(9), Link::new(LinkId(link), NOW))
     }
 
     #[test]
@@ -191,7 +191,8 @@ mod tests {
     #[test]
     fn a_hello_must_be_one_of_this_tree_and_version() {
         let (version, newborn) = (wire::VERSION, None);
-        let right = Hello { version, token: TOKEN, life: life(), pid: 9, newborn };
+        let right =
+            Hello { version, token: TOKEN, life: life(), process: ProcessId::of(9), newborn };
         let other_version = Hello { version: version + 1, ..right.clone() };
         let other_tree = Hello { token: Token([2; 16]), ..right.clone() };
         let read = |kind, hello: &Hello| {

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use super::child::Child;
 use super::turn::Turn;
-use crate::link::{Link, Merge};
+use crate::link::{Link, Merge, distance};
 use crate::wire::{self, Kind, Message, Published, Welcome};
-use crate::{Ancestor, Life, Time, Watch};
+use crate::{Ancestor, Life, ProcessId, Time, Watch};
 
 /// What every child must know, and those that join later as well.
 #[derive(Debug)]
 pub(super) struct Briefing {
     /// Whose children they are.
     own: Life,
-    pid: u32,
+    process: ProcessId,
     /// How many links there are between this node and the control node.
     depth: u32,
     /// Who may take a child in when this node is gone, the nearest first.
@@ -23,9 +23,14 @@ pub(super) struct Briefing {
 }
 
 impl Briefing {
-    pub fn new(own: Life, pid: u32) -> Briefing {
+    pub fn new(own: Life, process: ProcessId) -> Briefing {
         let (ancestors, published) = (Vec::new(), BTreeMap::new());
-        Briefing { own, pid, depth: 0, ancestors, watch: None, published }
+        Briefing { own, process, depth: 0, ancestors, watch: None, published }
+    }
+
+    /// The process of this node.
+    pub fn process(&self) -> ProcessId {
+        self.process
     }
 
     /// How far this node is from the control node.
@@ -47,7 +52,7 @@ impl Briefing {
     fn welcome(&self) -> Vec<u8> {
         let ancestors = self.ancestors.clone();
         let (parent, depth) = (self.own.node, self.depth + 1);
-        wire::body(&Welcome { parent, pid: self.pid, depth, ancestors })
+        wire::body(&Welcome { parent, process: self.process, depth, ancestors })
     }
 
     /// Tells a peer that it is welcome, before all else: a request must not be run by a node that
@@ -72,9 +77,12 @@ impl Briefing {
 
     /// Watches a child, and has it see signs of this node's own life. Nobody judges the control
     /// node's silence, so it sends none.
-    pub fn watch(&self, link: &mut Link, now: Time) {
-        link.silent_after(self.watch.map(|watch| watch.silent_after), now);
-        let beats = self.watch.filter(|_| self.own != Life::CONTROL);
+    pub fn watch(&self, child: &mut Child, now: Time) {
+        let is_far = child.process().machine != self.process.machine;
+        let watch = distance::watch(is_far, self.watch);
+        let link = child.link_mut();
+        link.silent_after(watch.map(|watch| watch.silent_after), now);
+        let beats = watch.filter(|_| self.own != Life::CONTROL);
         link.beat_every(beats.map(|watch| watch.beat_every), now);
     }
 
@@ -111,12 +119,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Address, Incarnation, LinkId, NodeId, Output, Place};
+    use crate::{Address, Incarnation, LinkId, Machine, NodeId, Output, Place};
 
     const NOW: Time = Time::ZERO;
 
     fn life(id: u32) -> Life {
         Life { node: NodeId::compute(id).unwrap(), incarnation: Incarnation(id) }
+    }
+
+    fn child(process: ProcessId) -> Child {
+        let place = Place { life: life(2), parent: life(1), moves: 0 };
+        Child::new(place, process, Link::new(LinkId(1), NOW))
     }
 
     /// The kinds and bodies of the messages that leave.
@@ -133,8 +146,12 @@ mod tests {
 
     #[test]
     fn a_new_child_hears_where_it_hangs_and_what_was_published() {
-        let mut briefing = Briefing::new(life(1), 77);
-        let ancestors = vec![Ancestor { node: NodeId::CONTROL, address: Address("up".to_owned()) }];
+        let mut briefing = Briefing::new(life(1), ProcessId::of(77));
+        let ancestors = vec![Ancestor {
+            node: NodeId::CONTROL,
+            address: Address("up".to_owned()),
+            machine: Machine::default(),
+        }];
         briefing.set_place(3, ancestors.clone());
         briefing.publish("one", b"old");
         briefing.publish("two", b"2");
@@ -142,7 +159,8 @@ mod tests {
         let mut link = Link::new(LinkId(1), NOW);
         briefing.send_published(&mut link);
         briefing.send_welcome(&mut link);
-        let welcome = Welcome { parent: life(1).node, pid: 77, depth: 4, ancestors };
+        let welcome =
+            Welcome { parent: life(1).node, process: ProcessId::of(77), depth: 4, ancestors };
         let expected = [
             (Kind::Welcome, wire::body(&welcome)),
             (Kind::Publish, published("one", b"1")),
@@ -154,9 +172,8 @@ mod tests {
 
     #[test]
     fn only_the_latest_place_waits_for_a_child() {
-        let mut briefing = Briefing::new(life(1), 77);
-        let place = Place { life: life(2), parent: life(1), moves: 0 };
-        let mut child = Child::new(place, 9, Link::new(LinkId(1), NOW));
+        let mut briefing = Briefing::new(life(1), ProcessId::of(77));
+        let mut child = child(ProcessId::of(9));
         for depth in [3, 5] {
             briefing.set_place(depth, Vec::new());
             briefing.send_place([&mut child].into_iter(), &mut Turn::default());
@@ -170,11 +187,26 @@ mod tests {
     fn the_control_node_watches_but_does_not_beat() {
         let (beat_every, silent_after) = (Duration::from_secs(1), Duration::from_secs(4));
         for (own, first) in [(Life::CONTROL, silent_after), (life(1), beat_every)] {
-            let mut briefing = Briefing::new(own, 77);
+            let mut briefing = Briefing::new(own, ProcessId::of(77));
             briefing.set_watch(Some(Watch { beat_every, silent_after }));
-            let mut link = Link::new(LinkId(1), NOW);
-            briefing.watch(&mut link, NOW);
-            assert_eq!(link.deadline(), Some(NOW + first));
+            let mut child = child(ProcessId::of(9));
+            briefing.watch(&mut child, NOW);
+            assert_eq!(child.link().deadline(), Some(NOW + first));
+        }
+    }
+
+    /// Whatever the user wants of others.
+    #[test]
+    fn a_child_on_another_machine_is_always_watched() {
+        let far = ProcessId { machine: Machine(7), pid: 9 };
+        for wanted in [None, Some(Duration::from_millis(10)), Some(Duration::from_secs(60))] {
+            let mut briefing = Briefing::new(life(1), ProcessId::of(77));
+            briefing.set_watch(
+                wanted.map(|every| Watch { beat_every: every, silent_after: 4 * every }),
+            );
+            let mut child = child(far);
+            briefing.watch(&mut child, NOW);
+            assert_eq!(child.link().deadline(), Some(NOW + Duration::from_millis(500)));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::turn::Turn;
 use crate::link::Link;
 use crate::wire::{Malformed, Message, Messages, REDUCED_BYTES_MAX};
-use crate::{Life, Output, Place, Time};
+use crate::{Life, Output, Place, ProcessId, Time};
 
 /// When this much waits for a child, it is not told any more that what it says leads nowhere.
 pub(super) const OBJECTIONS_BYTES_MAX: usize = 64 * 1024;
@@ -18,7 +18,7 @@ const ASSEMBLED_BYTES_MAX: usize = REDUCED_BYTES_MAX + 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Child {
     place: Place,
-    pid: u32,
+    process: ProcessId,
     link: Link,
     /// Its link is among those that this turn has touched.
     is_touched: bool,
@@ -29,8 +29,8 @@ pub(super) struct Child {
 }
 
 impl Child {
-    pub fn new(place: Place, pid: u32, link: Link) -> Child {
-        Child { place, pid, link, is_touched: false, turn_bytes: 0, pieces: None }
+    pub fn new(place: Place, process: ProcessId, link: Link) -> Child {
+        Child { place, process, link, is_touched: false, turn_bytes: 0, pieces: None }
     }
 
     /// Takes in something reduced, or a piece of it. Returns it when it is whole.
@@ -62,8 +62,9 @@ impl Child {
         self.place.life
     }
 
-    pub fn pid(&self) -> u32 {
-        self.pid
+    /// Its process, as it says.
+    pub fn process(&self) -> ProcessId {
+        self.process
     }
 
     pub fn link(&self) -> &Link {
@@ -142,7 +143,7 @@ mod tests {
     fn child() -> Child {
         let life = Life { node: NodeId::compute(1).unwrap(), incarnation: Incarnation(1) };
         let place = Place { life, parent: Life::CONTROL, moves: 0 };
-        Child::new(place, 9, Link::new(LinkId(5), Time::ZERO))
+        Child::new(place, ProcessId::of(9), Link::new(LinkId(5), Time::ZERO))
     }
 
     #[test]

@@ -17,7 +17,8 @@ use crate::router::Router;
 use crate::time::earliest;
 use crate::wire::{Fan, Hello, Kind, Malformed, Message, Settled, Up};
 use crate::{
-    Ancestor, Holdings, Inspection, Life, LinkId, Output, Place, Proof, Proved, Time, Token, Watch,
+    Ancestor, Holdings, Inspection, Life, LinkId, Machine, Output, Place, ProcessId, Proof, Proved,
+    Time, Token, Watch,
 };
 
 /// The links downwards of one node.
@@ -37,12 +38,12 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub fn new(own: Life, pid: u32, token: Token) -> Links {
+    pub fn new(own: Life, process: ProcessId, token: Token) -> Links {
         Links {
             own,
             arrivals: Arrivals::new(token),
             relay: Relay::new(own),
-            briefing: Briefing::new(own, pid),
+            briefing: Briefing::new(own, process),
             turn: Turn::default(),
             wake: None,
             is_closing: false,
@@ -64,6 +65,11 @@ impl Links {
     #[cfg(test)]
     pub fn relay_mut(&mut self) -> &mut Relay {
         &mut self.relay
+    }
+
+    /// Where this node runs.
+    pub fn machine(&self) -> Machine {
+        self.briefing.process().machine
     }
 
     /// What all children are told.
@@ -123,7 +129,7 @@ impl Links {
     pub fn watch(&mut self, now: Time, watch: Option<Watch>) {
         self.briefing.set_watch(watch);
         for child in self.relay.children_mut() {
-            self.briefing.watch(child.link_mut(), now);
+            self.briefing.watch(child, now);
             self.wake = earliest(self.wake, child.link().deadline());
         }
     }
@@ -243,8 +249,8 @@ impl Links {
                     && let Some(request) = processes.join(life)
                 {
                     self.briefing.send_welcome(&mut link);
-                    self.begin(now, Child::new(place, hello.pid, link), proof, up);
-                    reports::joined(at, hello.pid, request, up);
+                    self.begin(now, Child::new(place, hello.process, link), proof, up);
+                    reports::joined(at, hello.process, request, up);
                 } else {
                     self.dismiss(now, life, link, out);
                 }
@@ -269,10 +275,9 @@ impl Links {
 
     /// From now on a peer is a child.
     fn begin(&mut self, now: Time, mut child: Child, proof: Proof, up: &mut Up<'_>) {
-        let link = child.touch(&mut self.turn);
-        self.briefing.send_published(link);
-        self.briefing.watch(link, now);
-        let deadline = link.deadline();
+        self.briefing.send_published(child.touch(&mut self.turn));
+        self.briefing.watch(&mut child, now);
+        let deadline = child.link().deadline();
         self.wake_by(deadline);
         self.relay.add(child, proof, up);
     }
@@ -282,7 +287,7 @@ impl Links {
     fn invite(&mut self, now: Time, hello: &Hello, mut link: Link, out: &mut Vec<Output>) {
         self.briefing.send_welcome(&mut link);
         let place = Place { life: hello.life, parent: self.own, moves: 0 };
-        let mut guest = Child::new(place, hello.pid, link);
+        let mut guest = Child::new(place, hello.process, link);
         guest.touch(&mut self.turn);
         out.extend(self.arrivals.invite(now, guest).map(Output::Close));
         self.wake_by(Some(now + HELLO_WITHIN));
@@ -322,7 +327,7 @@ impl Links {
     ) {
         let Some(mut child) = self.arrivals.take_guest(id) else { return };
         child.moved(moves);
-        let (place, pid) = (child.place(), child.pid());
+        let (place, process) = (child.place(), child.process());
         let at = Proved { place, proof };
         if !self.relay.routes().is_new(at) {
             // It only claims to be that life.
@@ -332,12 +337,12 @@ impl Links {
         }
         self.hang_up(place.life, out, up);
         let awaited_by = processes.join(place.life);
-        processes.adopt(place.life, pid, out);
+        processes.adopt(place.life, process, out);
         self.begin(now, child, proof, up);
         match awaited_by {
             // Its first connection broke before its hello.
-            Some(request) => reports::joined(at, pid, request, up),
-            None => reports::moved(at, pid, up),
+            Some(request) => reports::joined(at, process, request, up),
+            None => reports::moved(at, process, up),
         }
         // It has come back to one that had been told to end it.
         if processes.is_ending(place.life) {
@@ -382,7 +387,7 @@ impl Links {
         self.wake = self.arrivals.deadline();
         for child in self.relay.children_mut() {
             if child.link_mut().inspect_if_due(now) {
-                out.push(Output::Inspect(child.link().id(), child.pid()));
+                out.push(Output::Inspect(child.link().id(), child.process()));
             }
             if child.link_mut().beat_if_due(now) {
                 child.touch(&mut self.turn);

@@ -7,13 +7,15 @@ use std::time::Duration;
 use crate::node::LEFT_BEHIND;
 use crate::time::earliest;
 use crate::wire::{self, Kind, Message, NO_REQUEST, Status, Up};
-use crate::{Exit, Life, Output, RequestId, Time};
+use crate::{Exit, Life, Machine, Output, ProcessId, RequestId, Time};
 
 /// The processes of one node's children.
 #[derive(Debug)]
 pub(crate) struct Processes {
     /// Whose children they are of.
     own: Life,
+    /// Where they run.
+    machine: Machine,
     by_life: BTreeMap<Life, Process>,
     /// All of them must end.
     is_end: bool,
@@ -73,8 +75,8 @@ struct Ending {
 }
 
 impl Processes {
-    pub fn new(own: Life) -> Processes {
-        Processes { own, by_life: BTreeMap::new(), is_end: false, left: None }
+    pub fn new(own: Life, machine: Machine) -> Processes {
+        Processes { own, machine, by_life: BTreeMap::new(), is_end: false, left: None }
     }
 
     /// Whether there is none.
@@ -107,10 +109,14 @@ impl Processes {
         Some(request)
     }
 
-    /// An orphan stays. Its process is adopted, unless it was started here.
-    pub fn adopt(&mut self, life: Life, pid: u32, out: &mut Vec<Output>) {
+    /// An orphan stays. Its process is adopted, unless it was started here, or runs on another machine,
+    /// where its pid means another process.
+    pub fn adopt(&mut self, life: Life, process: ProcessId, out: &mut Vec<Output>) {
+        let is_here = process.machine == self.machine;
         self.by_life.entry(life).or_insert_with(|| {
-            out.push(Output::Adopt(life, pid));
+            if is_here {
+                out.push(Output::Adopt(life, process.pid));
+            }
             Process::Adopted
         });
     }

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
     use crate::link::Link;
     use crate::wire::{self, Allowance, Reduced, Value};
-    use crate::{Incarnation, KEY_BYTES, NodeId, Output, Secret, Seed, Time};
+    use crate::{Incarnation, KEY_BYTES, NodeId, Output, ProcessId, Secret, Seed, Time};
 
     const NOW: Time = Time::ZERO;
 
@@ -238,7 +238,7 @@ mod tests {
             let seed = Seed::of(Secret::new(&[7; KEY_BYTES]), life(*id));
             relay.expect(life(*id), Life::CONTROL, seed.mark());
             let place = Place { life: life(*id), parent: Life::CONTROL, moves: 0 };
-            let child = Child::new(place, 9, Link::new(LinkId((*id).into()), NOW));
+            let child = Child::new(place, ProcessId::of(9), Link::new(LinkId((*id).into()), NOW));
             relay.add(child, seed.proof(0).unwrap(), &mut |message| panic!("{message:?}"));
         }
         relay

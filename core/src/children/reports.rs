@@ -7,7 +7,7 @@ use super::child::Child;
 use super::reducer::Reducer;
 use crate::router::{News, RouteTable, Router};
 use crate::wire::{self, Joined, Kind, Malformed, Message, Moved, NO_REQUEST, Reduced, Status, Up};
-use crate::{Exit, Life, LinkId, Place, Proved, RequestId};
+use crate::{Exit, Life, LinkId, Place, ProcessId, Proved, RequestId};
 
 /// How often the proofs of one frame are hashed at most, which takes about as long as it takes to
 /// read it. An honest frame has the place of one life that has just moved, and those of others that
@@ -206,14 +206,14 @@ impl<'a, 'u> Reports<'a, 'u> {
 }
 
 /// Tells the control node that a new life is there, as a request wants it.
-pub(super) fn joined(at: Proved, pid: u32, request: RequestId, up: &mut Up<'_>) {
-    let joined = wire::body(&Joined { at, pid });
+pub(super) fn joined(at: Proved, process: ProcessId, request: RequestId, up: &mut Up<'_>) {
+    let joined = wire::body(&Joined { at, process });
     up(Message::new(Kind::Joined, at.place.life, request, &joined));
 }
 
 /// Tells the control node that a life has moved here.
-pub(super) fn moved(to: Proved, pid: u32, up: &mut Up<'_>) {
-    let moved = wire::body(&Moved { to, pid });
+pub(super) fn moved(to: Proved, process: ProcessId, up: &mut Up<'_>) {
+    let moved = wire::body(&Moved { to, process });
     up(Message::new(Kind::Moved, to.place.life, NO_REQUEST, &moved));
 }
 
@@ -254,7 +254,7 @@ mod tests {
         let link = LinkId(id.into());
         routes.expect(place.life, place.parent, seed(id).mark());
         assert_eq!(routes.learn_child(proved(place), link), News::Learnt(Vec::new()));
-        Child::new(place, 9, Link::new(link, Time::ZERO))
+        Child::new(place, ProcessId::of(9), Link::new(link, Time::ZERO))
     }
 
     /// The kinds and requests of what goes up.

@@ -3,7 +3,8 @@ use super::*;
 use crate::link::Link;
 use crate::wire::{self, Hello, Joined, Moved, NO_REQUEST, Reduced, Settled, Terms, Value};
 use crate::{
-    Exit, FRAME_BYTES_MAX, Incarnation, KEY_BYTES, LEFT_BEHIND, NodeId, Place, Secret, Seed, Start,
+    Exit, FRAME_BYTES_MAX, Incarnation, KEY_BYTES, LEFT_BEHIND, Machine, NodeId, Place, ProcessId,
+    Secret, Seed, Start,
 };
 
 const NOW: Time = Time::ZERO;
@@ -64,7 +65,8 @@ fn expect(children: &mut Children, life: Life, parent: Life) {
 
 fn hello_of(life: Life, orphan: bool) -> Vec<u8> {
     let newborn = seed(life).proof(0).filter(|_| !orphan);
-    let hello = Hello { version: wire::VERSION, token: TOKEN, life, pid: 9, newborn };
+    let hello =
+        Hello { version: wire::VERSION, token: TOKEN, life, process: ProcessId::of(9), newborn };
     frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)))
 }
 
@@ -85,7 +87,7 @@ fn frame(message: &Message<'_>) -> Vec<u8> {
 
 /// A node whose child has joined.
 fn parent() -> Children {
-    let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+    let mut children = Children::new(Life::CONTROL, ProcessId::of(1), TOKEN);
     ask(&mut children, Kind::Create, 1);
     happen(&mut children, Input::Up(LINK));
     happen(&mut children, Input::Frame(LINK, &hello()));
@@ -99,7 +101,7 @@ fn queued_bytes(children: &mut Children) -> usize {
 
 /// A node that has taken in an orphan.
 fn adopter() -> Children {
-    let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+    let mut children = Children::new(Life::CONTROL, ProcessId::of(1), TOKEN);
     expect(&mut children, life(), elsewhere());
     happen(&mut children, Input::Up(LINK));
     happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
@@ -110,9 +112,15 @@ fn adopter() -> Children {
 
 #[test]
 fn a_start_that_is_called_off_is_answered() {
-    let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+    let mut children = Children::new(Life::CONTROL, ProcessId::of(1), TOKEN);
     let (life, seed) = (life(), seed(life()));
-    let birth = Birth { life, seed, parent: NodeId::CONTROL, ancestors: Vec::new() };
+    let birth = Birth {
+        life,
+        seed,
+        parent: NodeId::CONTROL,
+        machine: Machine::default(),
+        ancestors: Vec::new(),
+    };
     assert_eq!(ask(&mut children, Kind::Create, 1).0, [Output::Spawn(birth, Start::default())]);
     let (out, told) = ask(&mut children, Kind::Discard, 0);
     assert_eq!(out, [Output::Kill(life)]);
@@ -217,7 +225,7 @@ fn an_answer_that_nobody_awaits_on_its_link_is_dropped() {
 /// Its connection may break before its first word; it then asks once more, as an orphan.
 #[test]
 fn who_comes_as_an_orphan_but_is_awaited_has_joined() {
-    let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+    let mut children = Children::new(Life::CONTROL, ProcessId::of(1), TOKEN);
     ask(&mut children, Kind::Create, 1);
     happen(&mut children, Input::Up(LINK));
     happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
@@ -232,7 +240,7 @@ fn nobody_is_taken_in_by_a_younger_one() {
     let own = Life { node: NodeId::compute(4).unwrap(), incarnation: Incarnation(4) };
     let guest = |incarnation| Life { incarnation: Incarnation(incarnation), ..life() };
     for (incarnation, is_taken) in [(3, false), (4, false), (5, true)] {
-        let mut children = Children::new(own, 1, TOKEN);
+        let mut children = Children::new(own, ProcessId::of(1), TOKEN);
         expect(&mut children, guest(incarnation), elsewhere());
         happen(&mut children, Input::Up(LINK));
         let hello = hello_of(guest(incarnation), true);
@@ -244,7 +252,7 @@ fn nobody_is_taken_in_by_a_younger_one() {
 /// It would be late by as long as the other end takes for silence.
 #[test]
 fn a_beat_for_which_there_was_no_credit_is_planned_when_there_is() {
-    let mut children = Children::new(elsewhere(), 1, TOKEN);
+    let mut children = Children::new(elsewhere(), ProcessId::of(1), TOKEN);
     ask(&mut children, Kind::Create, 1);
     happen(&mut children, Input::Up(LINK));
     happen(&mut children, Input::Frame(LINK, &hello()));
@@ -272,7 +280,7 @@ fn an_end_before_the_hello_is_answered_with_the_last_words_or_the_exit() {
         (Some("there is no room"), "node 1 could not start: there is no room"),
         (None, "node 1 ended before it joined: killed by signal 9"),
     ] {
-        let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+        let mut children = Children::new(Life::CONTROL, ProcessId::of(1), TOKEN);
         ask(&mut children, Kind::Create, 1);
         assert_eq!(children.starting(), 1);
         let mut answer = String::new();
@@ -289,14 +297,14 @@ fn an_end_before_the_hello_is_answered_with_the_last_words_or_the_exit() {
 /// The control node would believe that it has ended.
 #[test]
 fn who_has_found_another_parent_is_not_said_to_be_removed() {
-    let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+    let mut children = Children::new(Life::CONTROL, ProcessId::of(1), TOKEN);
     let (out, told) = ask(&mut children, Kind::Remove, 1);
     assert_eq!((out, told), (vec![], vec![(Kind::Answer, Status::Unavailable)]));
 }
 
 #[test]
 fn a_child_that_sends_nonsense_is_lost() {
-    let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+    let mut children = Children::new(Life::CONTROL, ProcessId::of(1), TOKEN);
     ask(&mut children, Kind::Create, 1);
     happen(&mut children, Input::Up(LINK));
     let (_, told) = happen(&mut children, Input::Frame(LINK, &hello()));
@@ -462,7 +470,7 @@ fn what_is_told_of_a_place_that_a_node_has_left_is_not_passed_on() {
     let mut children = parent();
     expect(&mut children, leaf, life());
     let place = Place { life: leaf, parent: life(), moves: 0 };
-    let joined = wire::body(&Joined { at: proved(place), pid: 7 });
+    let joined = wire::body(&Joined { at: proved(place), process: ProcessId::of(7) });
     let place = wire::body(&place);
     let joined = frame(&Message::new(Kind::Joined, leaf, RequestId(2), &joined));
     happen(&mut children, Input::Frame(LINK, &joined));
@@ -512,7 +520,7 @@ fn what_a_child_says_of_those_who_are_not_below_it_goes_no_further() {
     let forgotten = wire::body(&vec![grandchild(), leaf()]);
     let seen = proved(place);
     let taken_over = Proved { place: Place { parent: life(), moves: 1, ..place }, ..seen };
-    let moved = wire::body(&Moved { to: taken_over, pid: 9 });
+    let moved = wire::body(&Moved { to: taken_over, process: ProcessId::of(9) });
     let below = wire::body(&vec![taken_over, seen]);
     for (kind, body) in [
         (Kind::Silent, &at),
@@ -539,7 +547,9 @@ fn a_header_that_names_another_life_than_the_body_is_malformed() {
         let place = Place { life: life(), parent: Life::CONTROL, moves: 0 };
         let body = match kind {
             Kind::Ended => wire::body(&(life(), Exit::Signal(9))),
-            Kind::Moved | Kind::Joined => wire::body(&Moved { to: proved(place), pid: 9 }),
+            Kind::Moved | Kind::Joined => {
+                wire::body(&Moved { to: proved(place), process: ProcessId::of(9) })
+            }
             _ => wire::body(&place),
         };
         let message = Message::new(kind, grandchild(), NO_REQUEST, &body);
@@ -558,7 +568,7 @@ fn a_life_that_joins_answers_only_a_request_that_is_pending_there() {
         let create = Message::new(Kind::Create, life(), RequestId(asked.into()), &create);
         children.forward(&create, &mut |message| panic!("{message:?}"));
         let place = Place { life: newborn, parent: life(), moves: 0 };
-        let joined = wire::body(&Joined { at: proved(place), pid: 4 });
+        let joined = wire::body(&Joined { at: proved(place), process: ProcessId::of(4) });
         let joined = Message::new(Kind::Joined, newborn, RequestId(answered), &joined);
         let mut requests = Vec::new();
         let up = &mut |message: Message<'_>| requests.push(message.request.0);
@@ -585,12 +595,12 @@ fn a_long_answer_is_offered_only_by_the_one_who_was_asked() {
 /// an orphan, and knows all lives.
 #[test]
 fn nobody_is_taken_in_without_a_proof() {
-    let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+    let mut children = Children::new(Life::CONTROL, ProcessId::of(1), TOKEN);
     ask(&mut children, Kind::Create, 1);
     happen(&mut children, Input::Up(LINK));
     let forged = Some(seed(life()).mark());
-    let (version, token, pid) = (wire::VERSION, TOKEN, 9);
-    let hello = Hello { version, token, life: life(), pid, newborn: forged };
+    let (version, token, process) = (wire::VERSION, TOKEN, ProcessId::of(9));
+    let hello = Hello { version, token, life: life(), process, newborn: forged };
     let hello = frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)));
     let (out, told) = happen(&mut children, Input::Frame(LINK, &hello));
     assert_eq!((out.last(), told), (Some(&Output::Close(LINK)), vec![]));
@@ -662,7 +672,7 @@ fn a_child_that_takes_no_answers_to_nonsense_gets_no_more_of_them() {
 
 #[test]
 fn peers_that_say_nothing_make_room_for_others() {
-    let mut children = Children::new(Life::CONTROL, 1, TOKEN);
+    let mut children = Children::new(Life::CONTROL, ProcessId::of(1), TOKEN);
     let links = STRANGERS_MAX as u64 + 3;
     let connected = (0..links).flat_map(|link| happen(&mut children, Input::Up(LinkId(link))).0);
     let closed: Vec<_> = connected.collect();

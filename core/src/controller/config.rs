@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Registry, Secret, Token};
+use crate::{ProcessId, Registry, Secret, Token};
 
 /// What the control node is told before it starts.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct ControllerConfig {
     /// the nodes of the tree.
     pub own_secret: Secret,
     /// Its process.
-    pub pid: u32,
+    pub process: ProcessId,
     /// The name of its transport.
     pub transport: &'static str,
     /// The deadline of a request.

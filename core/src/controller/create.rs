@@ -151,7 +151,7 @@ fn resume(desk: &mut Desk, request: RequestId) {
 
 /// The new life has joined the tree.
 pub(crate) fn joined(desk: &mut Desk, now: Time, request: RequestId, joined: Joined) {
-    let Joined { at: Proved { place, .. }, pid } = joined;
+    let Joined { at: Proved { place, .. }, process } = joined;
     let life = place.life;
     let parent = match desk.operation(request) {
         Some(Operation::Create {
@@ -164,9 +164,9 @@ pub(crate) fn joined(desk: &mut Desk, now: Time, request: RequestId, joined: Joi
     let charge = desk.replies.pending_mut(request).and_then(|pending| pending.charge.take());
     desk.give_back(now, charge, Status::Ok);
     end_earlier_life(desk, life.node);
-    desk.tree.join(place, pid, now);
+    desk.tree.join(place, process, now);
     end(desk, request, (life.node, parent));
-    desk.reply(request, Reply::Ok(&pid.to_string()));
+    desk.reply(request, Reply::Ok(&process.to_string()));
 }
 
 /// A life has joined that nobody waits for any more. Its create may be long forgotten: when the

@@ -28,9 +28,10 @@ const CONSOLE: [ConsoleVerb; CONSOLE_VERBS.len()] = [
     },
     ConsoleVerb {
         usage: "create ID [PARENT] [--on HOST [--with LAUNCHER]] [--transport NAME]",
-        help: "start a node below PARENT, or below the control node (-1)",
+        help: "start a node below PARENT",
         details: &[&[
             ("ID", "0 to 2147483647, chosen by you"),
+            ("PARENT", "another node, or -1 for the control node, which it is by default"),
             ("--on HOST", "start it on that machine, and there what is created below it"),
             ("--with LAUNCHER", "what starts it there, if not 'ssh'"),
             (

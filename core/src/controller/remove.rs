@@ -114,8 +114,8 @@ pub(crate) fn answered(
             desk.reply(request, Reply::Ok(""));
         }
         Status::Failed => {
-            let pid = desk.tree.record(node).map_or(0, |record| record.pid);
-            fail(desk, request, &format!("node {node}, process {pid}, {text}"));
+            let process = desk.tree.record(node).map(|record| record.process).unwrap_or_default();
+            fail(desk, request, &format!("node {node}, process {process}, {text}"));
         }
         Status::Unavailable => fail(desk, request, UNAVAILABLE),
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{Controller, ControllerConfig, Order};
 use crate::wire::{self, Allowance, Flags, Hello, Kind, Message, Status};
 use crate::{
-    FRAME_BYTES_MAX, Incarnation, Input, KEY_BYTES, Life, LinkId, Node, Output, Registry, Secret,
-    Seed, Start, Time, Token, VALUE_BYTES_MAX,
+    FRAME_BYTES_MAX, Incarnation, Input, KEY_BYTES, Life, LinkId, Node, Output, ProcessId,
+    Registry, Secret, Seed, Start, Time, Token, VALUE_BYTES_MAX,
 };
 
 const LINK: LinkId = LinkId(1);
@@ -33,7 +33,7 @@ fn frame(message: &Message<'_>) -> Vec<u8> {
 
 fn hello(version: u16, token: Token, life: Life) -> Vec<u8> {
     let newborn = Seed::of(Secret::new(&OWN_SECRET), life).proof(0);
-    let hello = Hello { version, token, life, pid: 2, newborn };
+    let hello = Hello { version, token, life, process: ProcessId::of(2), newborn };
     frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)))
 }
 
@@ -41,7 +41,7 @@ fn config() -> ControllerConfig {
     ControllerConfig {
         token: TOKEN,
         own_secret: Secret::new(&OWN_SECRET),
-        pid: 1,
+        process: ProcessId::of(1),
         transport: "test",
         timeout: Duration::from_secs(5),
         order: Order::Input,

@@ -59,7 +59,7 @@ fn line(desk: &Desk, now: Time, record: &Record) -> String {
     if record.state == State::Absent {
         return "starting".to_owned();
     }
-    let (pid, time) = (record.pid, shown(now.since(record.since)));
+    let (pid, time) = (record.process, shown(now.since(record.since)));
     let birthplace = record.birthplace;
     let moved = match record.moves {
         0 => String::new(),

@@ -111,13 +111,18 @@ mod tests {
     const NOW: Time = Time::ZERO;
     const MS: Duration = Duration::from_millis(1);
     const IDLE: Activity = Activity { is_busy: false, ran: Duration::ZERO };
-    const ASLEEP: Inspection = Inspection { neighbour: IDLE, delivery: IDLE };
+    const ASLEEP: Inspection =
+        Inspection { neighbour: IDLE, delivery: IDLE, round_trip: Duration::ZERO };
 
     /// What is seen when the neighbour is busy, or else the delivery of its frames, and what they
     /// have run so far.
     fn busy(neighbour: bool, ran: Duration) -> Inspection {
         let activity = |is_busy| Activity { is_busy, ran };
-        Inspection { neighbour: activity(neighbour), delivery: activity(!neighbour) }
+        Inspection {
+            neighbour: activity(neighbour),
+            delivery: activity(!neighbour),
+            round_trip: Duration::ZERO,
+        }
     }
 
     #[test]
@@ -194,6 +199,7 @@ mod tests {
         let seen = |now: Time| Inspection {
             neighbour: Activity { is_busy: true, ran: Duration::ZERO },
             delivery: Activity { is_busy: true, ran: now.since(NOW) },
+            round_trip: Duration::ZERO,
         };
         assert_eq!(verdict(&mut watching(after), seen), NOW + after + RESPITE_MAX);
     }

@@ -13,6 +13,10 @@ pub(super) const RESPITE_MAX: Duration = Duration::from_secs(2);
 const RESPITE_FIRST_MAX: Duration = Duration::from_millis(50);
 const RESPITE_FIRST_SHARE: u32 = 8;
 
+/// How many round trips longer than others a peer has on another machine, and how much that is at most.
+const ROUND_TRIPS: u32 = 4;
+const NETWORK_RESPITE_MAX: Duration = Duration::from_secs(5);
+
 /// A peer that has run for this share of a respite has had its chance.
 const RUN_SHARE: u32 = 4;
 
@@ -59,6 +63,11 @@ impl Suspicion {
     pub fn judge(&mut self, seen: Inspection, after: Duration, overdue: Duration) -> Verdict {
         if !std::mem::take(&mut self.is_inspected) {
             return Verdict::None;
+        }
+        let for_network = (ROUND_TRIPS * seen.round_trip).min(NETWORK_RESPITE_MAX);
+        if overdue < for_network && self.respite < for_network {
+            self.respite = for_network;
+            return Verdict::Respite;
         }
         let first = *self.first.get_or_insert(seen);
         let is_kept_waiting = is_kept_waiting(first.neighbour, seen.neighbour, self.respite)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ancestor, Life, NodeId, Proof, Proved, RequestId, Seed, Start, Token};
+use crate::{Ancestor, Life, NodeId, ProcessId, Proof, Proved, RequestId, Seed, Start, Token};
 
 /// How many nodes a child knows that may take it in when it loses its parent, beside the parent
 /// itself: the nearest, and the control node.
@@ -16,7 +16,7 @@ pub(crate) struct Welcome {
     /// Who the parent is.
     pub parent: NodeId,
     /// Its process.
-    pub pid: u32,
+    pub process: ProcessId,
     /// How many links there are between the child and the control node.
     pub depth: u32,
     /// Who is above the parent, and where they listen, the nearest first.
@@ -29,7 +29,7 @@ pub(crate) struct Hello {
     pub version: u16,
     pub token: Token,
     pub life: Life,
-    pub pid: u32,
+    pub process: ProcessId,
     /// The proof of a new life that it is the one which its parent has started. One that has lost its parent
     /// and looks for another has none: it asks several, and shows it only to the one with whom it stays.
     pub newborn: Option<Proof>,
@@ -66,14 +66,14 @@ pub(crate) struct Settled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
     pub to: Proved,
-    pub pid: u32,
+    pub process: ProcessId,
 }
 
 /// That a new life has said its hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Joined {
     pub at: Proved,
-    pub pid: u32,
+    pub process: ProcessId,
 }
 
 /// What a module has published.

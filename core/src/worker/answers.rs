@@ -177,7 +177,8 @@ mod tests {
     use super::*;
     use crate::wire::Hello;
     use crate::{
-        Address, Ancestor, Incarnation, KEY_BYTES, LinkId, NodeId, Output, Secret, Seed, Token,
+        Address, Ancestor, Incarnation, KEY_BYTES, LinkId, Machine, NodeId, Output, ProcessId,
+        Secret, Seed, Token,
     };
 
     const NOW: Time = Time::ZERO;
@@ -189,8 +190,18 @@ mod tests {
     fn parent() -> Parent {
         let seed = Seed::of(Secret::new(&[7; KEY_BYTES]), life());
         let (version, token) = (wire::VERSION, Token([1; 16]));
-        let hello = Hello { version, token, life: life(), pid: 1, newborn: seed.proof(0) };
-        let ancestor = Ancestor { node: NodeId::CONTROL, address: Address("above".to_owned()) };
+        let hello = Hello {
+            version,
+            token,
+            life: life(),
+            process: ProcessId::of(1),
+            newborn: seed.proof(0),
+        };
+        let ancestor = Ancestor {
+            node: NodeId::CONTROL,
+            address: Address("above".to_owned()),
+            machine: Machine::default(),
+        };
         Parent::new(NOW, hello, seed, LinkId(1), ancestor, Vec::new())
     }
 

@@ -1,13 +1,13 @@
 //! A node's side towards its parent, and what it does when there is none.
 
 use super::parent_search::{Answer, AttemptNumbers, ParentSearch};
-use crate::link::{Link, Merge};
+use crate::link::{Link, Merge, distance};
 use crate::seed::MOVES_MAX;
 use crate::time::earliest;
 use crate::wire::{
     self, ANCESTORS_MAX, Hello, Kind, Malformed, Message, Messages, Settled, Welcome,
 };
-use crate::{Ancestor, Inspection, LinkId, NodeId, Output, Proved, Seed, Time, Watch};
+use crate::{Ancestor, Inspection, LinkId, NodeId, Output, ProcessId, Proved, Seed, Time, Watch};
 
 /// How many places one message about those below names at most; keeps it below a piece.
 const PLACES_PER_MESSAGE: usize = 400;
@@ -30,7 +30,7 @@ pub(super) struct Parent {
     is_up: bool,
     ancestor: Ancestor,
     /// The parent's process, once it has said so.
-    pid: Option<u32>,
+    process: Option<ProcessId>,
     /// Who is above the parent, the nearest first.
     above: Vec<Ancestor>,
     watch: Option<Watch>,
@@ -69,7 +69,7 @@ impl Parent {
             link: Link::new(link, now),
             is_up: true,
             ancestor,
-            pid: None,
+            process: None,
             above,
             watch: None,
             search: None,
@@ -150,8 +150,8 @@ impl Parent {
 
     /// Takes in what the parent says of itself and those above it. Returns who is above the
     /// children of this node, the nearest first.
-    pub fn welcomed(&mut self, pid: u32, above: Vec<Ancestor>) -> Vec<Ancestor> {
-        self.pid = Some(pid);
+    pub fn welcomed(&mut self, process: ProcessId, above: Vec<Ancestor>) -> Vec<Ancestor> {
+        self.process = Some(process);
         self.above = above;
         let mut of_children = self.ancestors();
         if of_children.len() > ANCESTORS_MAX + 1 {
@@ -176,8 +176,10 @@ impl Parent {
     /// Beats to the parent, and notices when nothing comes from it. The control node's silence is
     /// never its death: the user may have stopped it.
     fn apply_watch(&mut self, now: Time) {
-        self.link.beat_every(self.watch.map(|watch| watch.beat_every), now);
-        let judged = self.watch.filter(|_| self.ancestor.node != NodeId::CONTROL);
+        let is_far = self.ancestor.machine != self.hello.process.machine;
+        let watch = distance::watch(is_far, self.watch);
+        self.link.beat_every(watch.map(|watch| watch.beat_every), now);
+        let judged = watch.filter(|_| self.ancestor.node != NodeId::CONTROL);
         self.link.silent_after(judged.map(|watch| watch.silent_after), now);
     }
 
@@ -210,7 +212,7 @@ impl Parent {
     }
 
     fn begin_search(&mut self, now: Time, candidates: Vec<Ancestor>, out: &mut Vec<Output>) {
-        let mut search = ParentSearch::new(now, candidates);
+        let mut search = ParentSearch::new(now, candidates, self.hello.process.machine);
         search.ask_if_due(now, &mut self.attempts, out);
         self.search = Some(search);
     }
@@ -226,8 +228,8 @@ impl Parent {
         if self.is_up {
             self.link.beat_if_due(now);
             if self.link.inspect_if_due(now) {
-                match self.pid {
-                    Some(pid) => out.push(Output::Inspect(self.link.id(), pid)),
+                match self.process {
+                    Some(process) => out.push(Output::Inspect(self.link.id(), process)),
                     None => self.inspected(now, Inspection::default(), out),
                 }
             }
@@ -240,7 +242,8 @@ impl Parent {
         if self.is_up {
             // The parent may come to itself, and those above it as well.
             self.end_search(out);
-            self.search = Some(ParentSearch::new(now, self.above.clone()));
+            self.search =
+                Some(ParentSearch::new(now, self.above.clone(), self.hello.process.machine));
             return false;
         }
         log::error!("node {}: nobody takes it in, so it ends", self.hello.life.node);
@@ -341,7 +344,7 @@ impl Parent {
         }
         log::info!("node {} is taken in by node {}", self.hello.life.node, ancestor.node);
         self.moves += 1;
-        (self.link, self.is_up, self.ancestor, self.pid) = (link, true, ancestor, None);
+        (self.link, self.is_up, self.ancestor, self.process) = (link, true, ancestor, None);
         self.apply_watch(now);
         let settled = wire::body(&Settled { moves: self.moves, proof });
         self.link.send_first(&Message::neighbour(Kind::Settled, &settled));
@@ -354,21 +357,27 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Address, Incarnation, KEY_BYTES, Life, Secret, Token};
+    use crate::{Address, Incarnation, KEY_BYTES, Life, Machine, Secret, Token};
 
     const NOW: Time = Time::ZERO;
     const LINK: LinkId = LinkId(1);
 
     fn ancestor(id: u32) -> Ancestor {
-        Ancestor { node: NodeId::compute(id).unwrap(), address: Address(id.to_string()) }
+        Ancestor {
+            node: NodeId::compute(id).unwrap(),
+            address: Address(id.to_string()),
+            machine: Machine::default(),
+        }
     }
 
     fn parent(node: NodeId, above: Vec<Ancestor>) -> Parent {
         let life = Life { node: NodeId::compute(9).unwrap(), incarnation: Incarnation(9) };
         let seed = Seed::of(Secret::new(&[7; KEY_BYTES]), life);
         let (version, token) = (wire::VERSION, Token([1; 16]));
-        let hello = Hello { version, token, life, pid: 1, newborn: seed.proof(0) };
-        let own = Ancestor { node, address: Address("parent".to_owned()) };
+        let hello =
+            Hello { version, token, life, process: ProcessId::of(1), newborn: seed.proof(0) };
+        let own =
+            Ancestor { node, address: Address("parent".to_owned()), machine: Machine::default() };
         Parent::new(NOW, hello, seed, LINK, own, above)
     }
 
@@ -376,7 +385,7 @@ mod tests {
     fn children_are_told_the_nearest_ancestors_and_the_last() {
         let above: Vec<_> = (1..20).map(ancestor).collect();
         let mut parent = parent(NodeId::compute(0).unwrap(), Vec::new());
-        let of_children = parent.welcomed(7, above);
+        let of_children = parent.welcomed(ProcessId::of(7), above);
         let nodes: Vec<_> = of_children.iter().map(|ancestor| ancestor.node).collect();
         let nearest = (0..ANCESTORS_MAX as u32).chain([19]);
         assert_eq!(nodes, nearest.map(|id| NodeId::compute(id).unwrap()).collect::<Vec<_>>());
@@ -412,13 +421,16 @@ mod tests {
         let watch = Some(Watch { beat_every, silent_after });
         let inspected = |node| {
             let mut parent = parent(node, vec![ancestor(1)]);
-            parent.welcomed(7, vec![ancestor(1)]);
+            parent.welcomed(ProcessId::of(7), vec![ancestor(1)]);
             parent.watch(NOW, watch);
             let mut out = Vec::new();
             assert!(!parent.timeout(NOW + silent_after, &mut out));
             out
         };
         assert_eq!(inspected(NodeId::CONTROL), []);
-        assert_eq!(inspected(NodeId::compute(2).unwrap()), [Output::Inspect(LINK, 7)]);
+        assert_eq!(
+            inspected(NodeId::compute(2).unwrap()),
+            [Output::Inspect(LINK, ProcessId::of(7))]
+        );
     }
 }

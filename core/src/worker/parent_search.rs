@@ -9,19 +9,21 @@ use std::time::Duration;
 
 use crate::link::{Link, Merge};
 use crate::wire::{Kind, Malformed, Message, Welcome};
-use crate::{Ancestor, LinkId, NodeId, Output, Time};
+use crate::{Ancestor, LinkId, Machine, NodeId, Output, Time};
 
 /// How long an ancestor may take before the next one is asked as well: the Connection Attempt Delay
 /// of RFC 8305.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(50);
 
-/// How long an orphan looks for a parent before it ends, with all below it.
+/// How long an orphan looks for a parent before it ends, with all below it. Between machines the first packet
+/// of a connection may be lost, and be sent again after 1 second, and after 3.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
+const GIVE_UP_AFTER_FAR: Duration = Duration::from_secs(5);
 
 /// The search of a node for a parent.
 #[derive(Debug)]
 pub(super) struct ParentSearch {
-    /// Who may take it in, the nearest first.
+    /// Who may take it in, the nearest of the same machine first, then the nearest of others.
     candidates: Vec<Ancestor>,
     /// Which of them is asked next.
     next: usize,
@@ -60,13 +62,15 @@ pub(super) enum Answer {
 pub(super) struct AttemptNumbers(u64);
 
 impl ParentSearch {
-    /// A search that has not begun.
-    pub fn new(now: Time, candidates: Vec<Ancestor>) -> ParentSearch {
+    /// A search from this machine that has not begun. Those that run on it are asked first.
+    pub fn new(now: Time, mut candidates: Vec<Ancestor>, machine: Machine) -> ParentSearch {
+        candidates.sort_by_key(|ancestor| ancestor.machine != machine);
+        let is_far = candidates.iter().any(|ancestor| ancestor.machine != machine);
         ParentSearch {
             candidates,
             next: 0,
             next_at: now,
-            until: now + GIVE_UP_AFTER,
+            until: now + if is_far { GIVE_UP_AFTER_FAR } else { GIVE_UP_AFTER },
             attempts: Vec::new(),
         }
     }
@@ -208,15 +212,15 @@ fn read_answer(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Address;
     use crate::wire;
+    use crate::{Address, ProcessId};
 
     const NOW: Time = Time::ZERO;
 
     fn ancestors(nodes: &[u32]) -> Vec<Ancestor> {
         let ancestor = |id: &u32| {
             let node = NodeId::compute(*id).unwrap();
-            Ancestor { node, address: Address(id.to_string()) }
+            Ancestor { node, address: Address(id.to_string()), machine: Machine::default() }
         };
         nodes.iter().map(ancestor).collect()
     }
@@ -232,7 +236,8 @@ mod tests {
 
     fn welcome_by(node: u32) -> Vec<u8> {
         let parent = NodeId::compute(node).unwrap();
-        let welcome = Welcome { parent, pid: 1, depth: 1, ancestors: Vec::new() };
+        let welcome =
+            Welcome { parent, process: ProcessId::of(1), depth: 1, ancestors: Vec::new() };
         frame(&Message::neighbour(Kind::Welcome, &wire::body(&welcome)))
     }
 
@@ -244,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_next_is_asked_after_a_delay_or_at_once_when_one_has_failed() {
-        let mut search = ParentSearch::new(NOW, ancestors(&[3, 2, 1]));
+        let mut search = ParentSearch::new(NOW, ancestors(&[3, 2, 1]), Machine::default());
         let (mut numbers, mut out) = (AttemptNumbers::default(), Vec::new());
         search.ask_if_due(NOW, &mut numbers, &mut out);
         assert_eq!((asked(&out), search.deadline()), (vec![(1, "3")], NOW + ATTEMPT_DELAY));
@@ -258,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_first_that_answers_is_chosen_and_the_others_are_hung_up_on() {
-        let mut search = ParentSearch::new(NOW, ancestors(&[3, 2]));
+        let mut search = ParentSearch::new(NOW, ancestors(&[3, 2]), Machine::default());
         let (mut numbers, mut out) = (AttemptNumbers::default(), Vec::new());
         for (number, link) in [(1, LinkId(6)), (2, LinkId(7))] {
             let now = NOW + ATTEMPT_DELAY * u32::try_from(number).unwrap();
@@ -288,7 +293,7 @@ mod tests {
             (vec![9], Answer::Refused),
             (shutdown, Answer::Shutdown),
         ] {
-            let mut search = ParentSearch::new(NOW, ancestors(&[3]));
+            let mut search = ParentSearch::new(NOW, ancestors(&[3]), Machine::default());
             search.ask_if_due(NOW, &mut AttemptNumbers::default(), &mut Vec::new());
             search.connecting(1, LinkId(6), NOW);
             search.up(LinkId(6), b"hello");
@@ -299,9 +304,13 @@ mod tests {
     #[test]
     fn a_search_is_given_up_unless_the_control_node_is_there_and_waits() {
         for (node, is_hopeless) in [(3, true), (0, false)] {
-            let ancestor = Ancestor { node: NodeId::CONTROL, address: Address(String::new()) };
+            let ancestor = Ancestor {
+                node: NodeId::CONTROL,
+                address: Address(String::new()),
+                machine: Machine::default(),
+            };
             let candidates = if node == 0 { vec![ancestor] } else { ancestors(&[node]) };
-            let mut search = ParentSearch::new(NOW, candidates);
+            let mut search = ParentSearch::new(NOW, candidates, Machine::default());
             search.ask_if_due(NOW, &mut AttemptNumbers::default(), &mut Vec::new());
             search.connecting(1, LinkId(6), NOW);
             search.up(LinkId(6), b"hello");

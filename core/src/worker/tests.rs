@@ -1,14 +1,14 @@
 use std::cell::RefCell;
 
 use super::*;
-use crate::credit;
 use crate::seed::MOVES_MAX;
 use crate::wire::{Create, Flags};
 use crate::{
     Activity, Call, Claim, Command, CommandSpec, Context, Example, Incarnation, Inspection,
-    KEY_BYTES, NodeId, OUTPUT_WAITING_BYTES_MAX, Outcome, Place, Reply, RequestId, Secret, Seed,
-    Start, Stream, Watch, Word,
+    KEY_BYTES, Machine, NodeId, OUTPUT_WAITING_BYTES_MAX, Outcome, Place, Reply, RequestId, Secret,
+    Seed, Start, Stream, Watch, Word,
 };
+use crate::{ProcessId, credit};
 
 const PARENT: LinkId = LinkId(1);
 const CHILD: LinkId = LinkId(2);
@@ -34,11 +34,11 @@ fn worker(ancestors: Vec<Ancestor>) -> Worker {
 
 fn worker_below(parent: NodeId, ancestors: Vec<Ancestor>) -> Worker {
     let (life, seed) = (life(1), seed(life(1)));
-    let birth = Birth { life, seed, parent, ancestors };
+    let birth = Birth { life, seed, parent, machine: Machine::default(), ancestors };
     let config = WorkerConfig {
         birth,
         token: TOKEN,
-        pid: 1,
+        process: ProcessId::of(1),
         parent: PARENT,
         parent_address: Address("above".to_owned()),
         transport: "test",
@@ -208,14 +208,15 @@ fn a_line_whose_rest_does_not_come_is_not_run() {
 fn only_the_one_who_was_asked_is_taken_for_a_parent() {
     let address = Address("further up".to_owned());
     let grandparent = NodeId::compute(0).unwrap();
-    let ancestors = vec![Ancestor { node: grandparent, address }];
+    let ancestors = vec![Ancestor { node: grandparent, address, machine: Machine::default() }];
     let mut worker = worker_below(NodeId::compute(9).unwrap(), ancestors);
     turn(&mut worker, Input::Down(PARENT));
     let link = LinkId(7);
     turn(&mut worker, Input::Connecting(1, link));
     turn(&mut worker, Input::Up(link));
     let welcome = |parent| {
-        let welcome = Welcome { parent, pid: 1, depth: 1, ancestors: Vec::new() };
+        let welcome =
+            Welcome { parent, process: ProcessId::of(1), depth: 1, ancestors: Vec::new() };
         frame(&[Message::neighbour(Kind::Welcome, &wire::body(&welcome))])
     };
     let out = turn(&mut worker, Input::Frame(link, &welcome(NodeId::compute(5).unwrap())));
@@ -226,7 +227,12 @@ fn only_the_one_who_was_asked_is_taken_for_a_parent() {
 #[test]
 fn who_has_moved_as_often_as_it_can_ends() {
     let mut worker = worker(Vec::new());
-    let welcome = Welcome { parent: NodeId::CONTROL, pid: 1, depth: 1, ancestors: Vec::new() };
+    let welcome = Welcome {
+        parent: NodeId::CONTROL,
+        process: ProcessId::of(1),
+        depth: 1,
+        ancestors: Vec::new(),
+    };
     let welcome = frame(&[Message::neighbour(Kind::Welcome, &wire::body(&welcome))]);
     let mut parent = PARENT;
     for number in 1..=u64::from(MOVES_MAX) {
@@ -244,7 +250,8 @@ fn who_has_moved_as_often_as_it_can_ends() {
 #[test]
 fn who_loses_its_parent_before_it_is_welcome_knows_where_to_turn() {
     let address = Address("further up".to_owned());
-    let ancestor = Ancestor { node: NodeId::CONTROL, address: address.clone() };
+    let ancestor =
+        Ancestor { node: NodeId::CONTROL, address: address.clone(), machine: Machine::default() };
     let mut worker = worker(vec![ancestor]);
     let mut out = Vec::new();
     worker.handle(Time::ZERO, Input::Down(PARENT), &mut out);
@@ -263,11 +270,16 @@ fn who_loses_its_parent_before_it_is_welcome_knows_where_to_turn() {
 fn a_parent_that_is_kept_from_running_is_not_left() {
     const MS: Duration = Duration::from_millis(1);
     let node = NodeId::compute(7).unwrap();
-    let above = Ancestor { node: NodeId::CONTROL, address: Address("above".to_owned()) };
+    let above = Ancestor {
+        node: NodeId::CONTROL,
+        address: Address("above".to_owned()),
+        machine: Machine::default(),
+    };
     let mut worker = worker_below(node, Vec::new());
     let watch = Watch { beat_every: 1_000 * MS, silent_after: 40 * MS };
     worker.parent.watch(Time::ZERO, Some(watch));
-    let welcome = Welcome { parent: node, pid: 77, depth: 2, ancestors: vec![above] };
+    let welcome =
+        Welcome { parent: node, process: ProcessId::of(77), depth: 2, ancestors: vec![above] };
     let welcome = frame(&[Message::neighbour(Kind::Welcome, &wire::body(&welcome))]);
     worker.handle(Time::ZERO, Input::Frame(PARENT, &welcome), &mut Vec::new());
 
@@ -278,11 +290,11 @@ fn a_parent_that_is_kept_from_running_is_not_left() {
         out
     };
     assert_eq!(turn(39, Input::Timeout), []);
-    assert_eq!(turn(40, Input::Timeout), [Output::Inspect(PARENT, 77)]);
+    assert_eq!(turn(40, Input::Timeout), [Output::Inspect(PARENT, ProcessId::of(77))]);
     let neighbour = Activity { is_busy: true, ran: Duration::ZERO };
     let waits = Inspection { neighbour, ..Inspection::default() };
     assert_eq!(turn(40, Input::Inspected(PARENT, waits)), []);
-    assert_eq!(turn(45, Input::Timeout), [Output::Inspect(PARENT, 77)]);
+    assert_eq!(turn(45, Input::Timeout), [Output::Inspect(PARENT, ProcessId::of(77))]);
     let asked = turn(45, Input::Inspected(PARENT, Inspection::default()));
     assert!(matches!(&asked[..], [Output::Connect(_, _)]), "{asked:?}");
 }
@@ -299,7 +311,7 @@ fn a_child_is_welcomed_before_anybody_is_told_of_it() {
     turn(Input::Frame(PARENT, &frame(&[create])));
     turn(Input::Up(CHILD));
     let (version, newborn) = (wire::VERSION, seed.proof(0));
-    let hello = Hello { version, token: TOKEN, life: life(2), pid: 2, newborn };
+    let hello = Hello { version, token: TOKEN, life: life(2), process: ProcessId::of(2), newborn };
     let hello = wire::body(&hello);
     let out = turn(Input::Frame(CHILD, &frame(&[Message::neighbour(Kind::Hello, &hello)])));
     let links: Vec<_> = out

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hoptree_core::{
-    Activity, Address, Birth, Exit, Input, Inspection, Life, LinkId, Output, Time, Worker,
-    WorkerConfig,
+    Activity, Address, Birth, Exit, Input, Inspection, Life, LinkId, Machine, Output, ProcessId,
+    Time, Worker, WorkerConfig,
 };
 
 use super::{Event, MICROSECOND, MS, Network, TOKEN, name};
@@ -55,7 +55,7 @@ impl Network {
                 }
             }
             Output::Inspect(link, told) => {
-                let seen = self.inspect(link, told);
+                let seen = self.inspect(link, told.pid);
                 self.feed(pid, Input::Inspected(link, seen), outputs);
                 return true;
             }
@@ -94,7 +94,11 @@ impl Network {
         let is_stopped = process.stops > process.preempted;
         let is_sending = self.ends.end(link).last_arrival > self.now;
         let activity = |is_busy| Activity { is_busy, ran: Duration::ZERO };
-        Inspection { neighbour: activity(waits && !is_stopped), delivery: activity(is_sending) }
+        Inspection {
+            neighbour: activity(waits && !is_stopped),
+            delivery: activity(is_sending),
+            round_trip: Duration::ZERO,
+        }
     }
 }
 
@@ -143,7 +147,7 @@ impl Network {
         let config = WorkerConfig {
             birth,
             token: TOKEN,
-            pid: public(pid),
+            process: ProcessId { machine: Machine::default(), pid: public(pid) },
             parent,
             parent_address,
             transport: "simulated",

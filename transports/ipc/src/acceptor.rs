@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use hoptree_core::{Address, LinkId};
-use hoptree_system::explain;
+use hoptree_system::{Interest, Watch, explain};
 
 use crate::directory::Directory;
 use crate::hello::Hello;
 use crate::listener::Listener;
-use crate::watch::Watch;
 
 /// How many may be accepted without having said what they want. That is said with the system call
 /// after the one that connects, so these are few; when there are more, the first is sent away.
@@ -48,7 +47,7 @@ impl Acceptor {
             return Ok(listener.address());
         }
         let listener = Listener::open(directory)?;
-        watch.add(&listener, LISTENER)?;
+        watch.add(&listener, LISTENER, Interest::Read)?;
         Ok(self.listener.insert(listener).address())
     }
 
@@ -82,7 +81,9 @@ impl Acceptor {
             }
             Err(error) => error,
         };
-        if error.kind() == io::ErrorKind::WouldBlock && watch.add(&caller, link.0).is_ok() {
+        if error.kind() == io::ErrorKind::WouldBlock
+            && watch.add(&caller, link.0, Interest::Read).is_ok()
+        {
             self.callers.insert(link, caller);
             self.send_away_too_many(watch);
         } else {
@@ -118,7 +119,8 @@ impl Acceptor {
         if let (Some(until), Some(listener)) = (self.paused_until, &self.listener) {
             let now = Instant::now();
             if until <= now {
-                self.paused_until = watch.add(listener, LISTENER).err().map(|_| now + PAUSE);
+                self.paused_until =
+                    watch.add(listener, LISTENER, Interest::Read).err().map(|_| now + PAUSE);
             }
         }
         self.paused_until

@@ -17,7 +17,6 @@ mod hello;
 mod letter;
 mod link;
 mod listener;
-mod watch;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -29,14 +28,13 @@ use hoptree_core::{
     Address, Event, FRAMES_PER_WAIT_MAX, LinkId, LinkIds, Reach, SEALED_BYTES_MAX, SendError,
     Transport, TransportError, TransportSpec, Waker,
 };
-use hoptree_system::{explain, require_descriptors};
+use hoptree_system::{Interest, READY_MAX, Watch, explain, require_descriptors};
 use rustc_hash::FxHashMap;
 
 use acceptor::{Acceptor, LISTENER};
 use directory::Directory;
 use hello::Hello;
 use link::{Link, Received};
-use watch::{READY_MAX, Watch};
 
 inventory::submit! {
     TransportSpec {
@@ -116,7 +114,7 @@ impl Ipc {
     }
 
     fn enter(&mut self, id: LinkId, link: Link) -> io::Result<()> {
-        self.watch.add(link.inbox()?, id.0)?;
+        self.watch.add(link.inbox()?, id.0, Interest::Read)?;
         self.links.insert(id, link);
         Ok(())
     }

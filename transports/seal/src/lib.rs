@@ -103,6 +103,10 @@ impl Transport for Sealed {
         self.links.refusal().cloned().or_else(|| self.below.refusal())
     }
 
+    fn round_trip(&self, link: LinkId) -> Option<Duration> {
+        self.below.round_trip(link)
+    }
+
     fn waker(&self) -> Waker {
         self.below.waker()
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use hoptree_core::{Address, Birth, Host, KEY_BYTES, Opening, Secret};
 use hoptree_system::{hide, original_limit};
+use hoptree_tcp::Listen;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -87,6 +88,8 @@ pub struct Heritage {
     pub transport: String,
     /// Whether the user has insisted on transports that have a flaw.
     pub insecure: bool,
+    /// Where a process listens for other machines, if the tree may leave this one.
+    pub beyond: Option<Beyond>,
     /// What proves that a peer belongs to the tree.
     #[serde(with = "hidden")]
     pub secret: Secret,
@@ -102,6 +105,28 @@ pub struct Heritage {
     pub descriptors: Option<u64>,
 }
 
+/// Where a process listens for others on other machines, as the user says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beyond {
+    /// As [`Listen::from_text`] reads it.
+    pub listen: String,
+    /// What others are told in place of that.
+    pub advertised: Option<String>,
+}
+
+impl Beyond {
+    /// Where a process on another machine listens: at an address that its parent can reach, and at the same
+    /// ports.
+    #[must_use]
+    pub fn elsewhere(&self) -> Beyond {
+        let listen = match Listen::ports_of(&self.listen) {
+            Some(ports) => format!("auto:{ports}"),
+            None => "auto".to_owned(),
+        };
+        Beyond { listen, advertised: None }
+    }
+}
+
 impl Heritage {
     /// What a new tree has in common, and its lifeline. This process becomes the tree's first, which
     /// takes in the orphans of the others.
@@ -112,6 +137,7 @@ impl Heritage {
     pub fn found(
         transport: &str,
         insecure: bool,
+        beyond: Option<Beyond>,
         timeout: Duration,
         logs: LogConfig,
     ) -> Result<(Heritage, Lifeline), Failure> {
@@ -119,6 +145,7 @@ impl Heritage {
         let heritage = Heritage {
             transport: transport.to_owned(),
             insecure,
+            beyond,
             secret: random_secret()?,
             lifeline: lifeline.number(),
             directory: unused_directory()?,
@@ -138,6 +165,7 @@ impl Heritage {
     pub fn settle(self) -> Result<(Heritage, Lifeline), Failure> {
         let lifeline = begin()?;
         let heritage = Heritage {
+            beyond: self.beyond.as_ref().map(Beyond::elsewhere),
             lifeline: lifeline.number(),
             directory: unused_directory()?,
             descriptors: original_limit().and_then(|limit| limit.current),
@@ -282,7 +310,7 @@ pub fn is_pipe(file: BorrowedFd<'_>) -> bool {
 mod tests {
     use std::os::fd::AsFd;
 
-    use hoptree_core::{Ancestor, Incarnation, NodeId};
+    use hoptree_core::{Ancestor, Incarnation, Machine, NodeId};
 
     use super::fuzzing::example;
     use super::*;
@@ -327,8 +355,11 @@ mod tests {
         let place = PLACE_BYTES_MAX + "/hoptree-0123456789abcdef".len();
         for (address, directory) in [(tcp, place), (socket, 90)] {
             let address = Address(address);
-            let ancestor =
-                Ancestor { node: NodeId::compute(0x7fff_ffff).unwrap(), address: address.clone() };
+            let ancestor = Ancestor {
+                node: NodeId::compute(0x7fff_ffff).unwrap(),
+                address: address.clone(),
+                machine: Machine(u64::MAX),
+            };
             let mut boot = Boot { parent: address, ..example() };
             let Role::Node(birth) = &mut boot.role else { panic!("{:?}", boot.role) };
             birth.life.incarnation = Incarnation(u32::MAX);

@@ -382,6 +382,7 @@ mod tests {
         ChildProcesses::new(Heritage {
             transport: "none".to_owned(),
             insecure: false,
+            beyond: None,
             secret: Secret::new(&[0; KEY_BYTES]),
             lifeline: 3,
             directory: "/nonexistent/hoptree".into(),

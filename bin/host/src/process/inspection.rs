@@ -22,7 +22,7 @@ pub fn inspect(pid: u32) -> Inspection {
     let process = format!("/proc/{pid}");
     let ran = run_time(Path::new(&process));
     let neighbour = Activity { ran, ..activity(&process) };
-    Inspection { neighbour, delivery: activity("/proc/self") }
+    Inspection { neighbour, delivery: activity("/proc/self"), ..Inspection::default() }
 }
 
 /// What the threads of a process are doing, without the caller and the threads of this program.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
-use crate::{Exit, Incarnation, Life, NodeId, Place, Time};
+use crate::{Exit, Incarnation, Life, NodeId, Place, ProcessId, Time};
 
 /// Every node that exists or is about to.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ pub(crate) struct Record {
     pub birthplace: NodeId,
     pub moves: u32,
     /// Its process, and how that has ended, once it is known.
-    pub pid: u32,
+    pub process: ProcessId,
     pub exit: Option<Exit>,
     /// Since when it can, or can't, be reached.
     pub since: Time,
@@ -59,7 +59,7 @@ impl Record {
             parent: NodeId::CONTROL,
             birthplace: NodeId::CONTROL,
             moves: 0,
-            pid: 0,
+            process: ProcessId::default(),
             exit: None,
             since: Time::ZERO,
             children: BTreeSet::new(),
@@ -150,7 +150,7 @@ impl Tree {
     }
 
     /// A life has joined at this place. What was below an earlier life of it stays below it.
-    pub fn join(&mut self, place: Place, pid: u32, now: Time) {
+    pub fn join(&mut self, place: Place, process: ProcessId, now: Time) {
         let Place { life, parent: Life { node: parent, .. }, moves } = place;
         self.break_cycle(life.node, parent);
         self.detach(life.node);
@@ -162,7 +162,7 @@ impl Tree {
             parent,
             birthplace: parent,
             moves,
-            pid,
+            process,
             since: now,
             children: std::mem::take(&mut record.children),
             reachable: true,
@@ -320,8 +320,9 @@ impl Tree {
     /// Notes that a process has ended, if it is that of a node. The number may have been that of an
     /// earlier process as well, which has then ended before; or a node has lied about its own,
     /// which must not hide the end of another.
-    pub fn ended(&mut self, pid: u32, exit: Exit) {
-        let is_its = |record: &&mut Record| record.state != State::Absent && record.pid == pid;
+    pub fn ended(&mut self, process: ProcessId, exit: Exit) {
+        let is_its =
+            |record: &&mut Record| record.state != State::Absent && record.process == process;
         for record in self.records.values_mut().filter(is_its) {
             record.exit.get_or_insert(exit);
         }
@@ -425,10 +426,10 @@ mod tests {
         let mut tree = Tree::default();
         for (id, parent) in [(1, NodeId::CONTROL), (2, node(1)), (3, node(2)), (4, node(2))] {
             let (life, parent) = (tree.new_life(node(id)), tree.life(parent).unwrap());
-            tree.join(Place { life, parent, moves: 0 }, id, Time::ZERO);
+            tree.join(Place { life, parent, moves: 0 }, ProcessId::of(id), Time::ZERO);
         }
         assert!(!tree.is_dead(node(2)));
-        tree.ended(2, Exit::Signal(9));
+        tree.ended(ProcessId::of(2), Exit::Signal(9));
         assert!(!tree.is_dead(node(2)), "its last words may be still to come");
         tree.entry(node(2)).reachable = false;
         assert!(tree.is_dead(node(2)) && !tree.is_dead(node(1)));
@@ -442,10 +443,14 @@ mod tests {
         let mut tree = Tree::default();
         for id in [1, 2] {
             let life = tree.new_life(node(id));
-            tree.join(Place { life, parent: Life::CONTROL, moves: 0 }, 7, Time::ZERO);
+            tree.join(
+                Place { life, parent: Life::CONTROL, moves: 0 },
+                ProcessId::of(7),
+                Time::ZERO,
+            );
             tree.entry(node(id)).reachable = false;
         }
-        tree.ended(7, Exit::Signal(9));
+        tree.ended(ProcessId::of(7), Exit::Signal(9));
         assert!(tree.is_dead(node(1)) && tree.is_dead(node(2)));
     }
 
@@ -454,7 +459,7 @@ mod tests {
         let mut tree = Tree::default();
         for (id, parent) in [(1, NodeId::CONTROL), (2, node(1)), (3, node(2)), (1, node(3))] {
             let (life, parent) = (tree.new_life(node(id)), tree.life(parent).unwrap());
-            tree.join(Place { life, parent, moves: 0 }, id, Time::ZERO);
+            tree.join(Place { life, parent, moves: 0 }, ProcessId::of(id), Time::ZERO);
         }
         assert_eq!(tree.subtree(node(2)), [node(2), node(3), node(1)]);
         assert_eq!(tree.ancestors(node(1)).collect::<Vec<_>>(), [node(3), node(2)]);
@@ -466,7 +471,7 @@ mod tests {
         let mut parent = Life::CONTROL;
         let lives = [1, 2, 3].map(|id| {
             let life = tree.new_life(node(id));
-            tree.join(Place { life, parent, moves: 0 }, id, Time::ZERO);
+            tree.join(Place { life, parent, moves: 0 }, ProcessId::of(id), Time::ZERO);
             parent = life;
             life
         });

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use hoptree_core::{Address, Ancestor, Birth, Incarnation, KEY_BYTES, Life, NodeId, Secret, Seed};
+use hoptree_core::{
+    Address, Ancestor, Birth, Incarnation, KEY_BYTES, Life, Machine, NodeId, Secret, Seed,
+};
 
-use super::{Boot, Heritage, Role};
+use super::{Beyond, Boot, Heritage, Role};
 use crate::logging::LogConfig;
 
 /// A message that has all that there can be in one.
@@ -13,6 +15,10 @@ pub(super) fn example() -> Boot {
     let heritage = Heritage {
         transport: "zmq".to_owned(),
         insecure: true,
+        beyond: Some(Beyond {
+            listen: "[fd77::1]:6200-6210".to_owned(),
+            advertised: Some("10.0.0.1:6200".to_owned()),
+        }),
         secret: Secret::new(&[9; KEY_BYTES]),
         lifeline: 5,
         directory: "/tmp/hoptree-0".into(),
@@ -21,9 +27,14 @@ pub(super) fn example() -> Boot {
         descriptors: Some(1024),
     };
     let address = Address("tcp://127.0.0.1:5555".to_owned());
-    let ancestors = vec![Ancestor { node: NodeId::CONTROL, address: address.clone() }];
+    let ancestors = vec![Ancestor {
+        node: NodeId::CONTROL,
+        address: address.clone(),
+        machine: Machine(u64::MAX),
+    }];
     let seed = Seed::of(heritage.secret, life);
-    let birth = Birth { life, seed, parent: NodeId::compute(6).expect("it is small"), ancestors };
+    let (parent, machine) = (NodeId::compute(6).expect("it is small"), Machine(u64::MAX));
+    let birth = Birth { life, seed, parent, machine, ancestors };
     Boot::new(Role::Node(birth), address, heritage)
 }
 

@@ -1,7 +1,7 @@
 //! What the thread of a node waits at.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,45 +11,81 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
-/// How many one wait names; the others come first in the next one.
-pub(crate) const READY_MAX: usize = 64;
+/// How many descriptors one wait names; the others come first in the next one.
+pub const READY_MAX: usize = 64;
 
 /// What the bell is called. Nothing else may be.
 const BELL: u64 = u64::MAX;
 
-/// All descriptors that may have something to read, by numbers that are never used again, and a
-/// bell that any thread can ring. It tells of each as long as there is something to read.
-pub(crate) struct Watch {
+/// What a descriptor is watched for. Its end is told in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// There is something to read.
+    Read,
+    /// There is room to write.
+    Write,
+    /// Either.
+    Both,
+}
+
+/// Descriptors of which each may become ready, by numbers that are never used again, and a bell
+/// that any thread can ring. It tells of each for as long as it is ready.
+///
+/// It has a descriptor itself, which is readable when a wait would return at once.
+pub struct Watch {
     epoll: OwnedFd,
     bell: Arc<Bell>,
     events: Vec<Event>,
 }
 
 impl Watch {
-    pub(crate) fn new() -> io::Result<Watch> {
+    /// One that watches nothing yet but its bell.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no descriptor for it.
+    pub fn new() -> io::Result<Watch> {
         let watch = Watch {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             bell: Arc::new(Bell::new()?),
             events: Vec::with_capacity(READY_MAX),
         };
-        watch.add(&watch.bell.0, BELL)?;
+        watch.add(&watch.bell.0, BELL, Interest::Read)?;
         Ok(watch)
     }
 
-    pub(crate) fn add(&self, descriptor: impl AsFd, number: u64) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, descriptor, EventData::new_u64(number), EventFlags::IN)?)
+    /// Watches one more descriptor. No number may be `u64::MAX`.
+    ///
+    /// # Errors
+    ///
+    /// When the system watches too many already.
+    pub fn add(&self, descriptor: impl AsFd, number: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, descriptor, EventData::new_u64(number), interest.flags())?)
     }
 
-    /// Has to be done before the descriptor is closed: a process that was just started from here
-    /// may still hold it open.
-    pub(crate) fn remove(&self, descriptor: impl AsFd) {
+    /// Watches one that was added for something else from now on.
+    ///
+    /// # Errors
+    ///
+    /// When it was not added.
+    pub fn change(&self, descriptor: impl AsFd, number: u64, interest: Interest) -> io::Result<()> {
+        Ok(epoll::modify(&self.epoll, descriptor, EventData::new_u64(number), interest.flags())?)
+    }
+
+    /// Watches a descriptor no more. This has to be done before the descriptor is closed: a process
+    /// that was just started from here may still hold it open.
+    pub fn remove(&self, descriptor: impl AsFd) {
         // An error means that it was not there.
         let _ = epoll::delete(&self.epoll, descriptor);
     }
 
-    /// Waits until there is something to read or the bell rings, or until then, and puts the
-    /// numbers of what is ready into `ready`.
-    pub(crate) fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<u64>) -> io::Result<()> {
+    /// Waits until a descriptor is ready or the bell rings, or until then, and puts the numbers of
+    /// what is ready into `ready`.
+    ///
+    /// # Errors
+    ///
+    /// When the system can't wait at all.
+    pub fn wait(&mut self, until: Option<Instant>, ready: &mut Vec<u64>) -> io::Result<()> {
         ready.clear();
         self.events.clear();
         loop {
@@ -70,9 +106,32 @@ impl Watch {
         Ok(())
     }
 
-    pub(crate) fn waker(&self) -> Waker {
+    /// Ends the next wait, as a waker does.
+    pub fn ring(&self) {
+        self.bell.ring();
+    }
+
+    /// A handle that ends a wait.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
         let bell = Arc::clone(&self.bell);
         Waker::new(move || bell.ring())
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+impl Interest {
+    fn flags(self) -> EventFlags {
+        match self {
+            Interest::Read => EventFlags::IN,
+            Interest::Write => EventFlags::OUT,
+            Interest::Both => EventFlags::IN | EventFlags::OUT,
+        }
     }
 }
 
