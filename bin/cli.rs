@@ -36,6 +36,8 @@ pub struct Cli {
 enum Subcommand {
     /// List the transports that are linked.
     Transports,
+    /// List the launchers that are linked, which start nodes on other machines.
+    Launchers,
     /// List the command modules that are linked, with their help and examples.
     Commands,
     /// Measure this build on this machine.
@@ -63,6 +65,11 @@ pub struct Options {
     /// between.
     #[arg(long, value_name = "ADDRESS[:PORT]", requires = "listen")]
     advertise: Option<String>,
+
+    /// Call a command that runs another one elsewhere NAME, for `create ID --on HOST --with NAME`: in it
+    /// {host} stands for HOST, and {argv} for what is run, as in 'srun -w {host} {argv}'.
+    #[arg(long, value_name = "NAME=COMMAND")]
+    pub launcher: Vec<String>,
 
     /// The deadline of a command.
     #[arg(long, value_name = "MS", default_value = "5000", value_parser = timeout)]
@@ -183,6 +190,7 @@ pub fn main() -> ExitCode {
     let done = match cli.subcommand {
         None => control::run(&cli.options),
         Some(Subcommand::Transports) => shown(listing::transports()),
+        Some(Subcommand::Launchers) => shown(listing::launchers()),
         Some(Subcommand::Commands) => shown(listing::commands()),
         #[cfg(feature = "bench")]
         Some(Subcommand::Bench(options)) => hoptree_bench::run(&options, crate::version::RUSTC),

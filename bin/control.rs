@@ -1,5 +1,6 @@
 //! The control node: what a user starts.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use hoptree_host::process::{
     ChildProcesses, DirectoryLock, Heritage, Lifeline, hold_signals, random_secret,
     remove_abandoned, remove_directory, temporary_directory, this_process,
 };
-use hoptree_host::{Driver, Ending, Failure, Signals, logging, transports};
+use hoptree_host::{Driver, Ending, Failure, Signals, launchers, logging, transports};
 
 use crate::cli::Options;
 use crate::console::Console;
@@ -25,6 +26,7 @@ use crate::terminal;
 pub fn run(options: &Options) -> Result<Ending, Failure> {
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let transport = transports::choose(&options.transport, options.insecure)?;
+    let launchers = launchers::named(&options.launcher)?;
     let source = Source::open(options.script.as_deref())?;
     let job_file = options.joblog.as_deref().map(JobFile::open).transpose()?;
     let logs = options.logs();
@@ -39,7 +41,7 @@ pub fn run(options: &Options) -> Result<Ending, Failure> {
     // One that came before it can be handled would leave the directory behind.
     let held = hold_signals();
     let (console, signals, _lock) =
-        set_up(options, commands, transport, heritage, (source, job_file))
+        set_up(options, (commands, launchers), transport, heritage, (source, job_file))
             .inspect_err(|_| remove_directory(&directory))?;
     drop(held);
     let done = run_to_the_end(console, lifeline, options.strict);
@@ -53,7 +55,7 @@ pub fn run(options: &Options) -> Result<Ending, Failure> {
 /// A console above a tree without nodes, and the lock on the tree's directory.
 fn set_up(
     options: &Options,
-    commands: Registry,
+    (commands, launchers): (Registry, BTreeMap<String, String>),
     spec: &TransportSpec,
     heritage: Heritage,
     (source, job_file): (Source, Option<JobFile>),
@@ -79,7 +81,8 @@ fn set_up(
             records: job_file.is_some(),
             commands,
         },
-    );
+    )
+    .with_launchers(launchers);
     let driver = Driver::new(controller, transport, ChildProcesses::new(heritage), signals.clone());
     let prompting = source.terminal().is_some() && io::stdout().is_terminal();
     let stdin = Stdin::read(source, waker.clone())

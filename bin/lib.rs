@@ -21,7 +21,7 @@ mod version;
 
 use std::process::ExitCode;
 
-use hoptree_host::{Helper, node, process};
+use hoptree_host::{Helper, node, process, remote};
 
 /// What there is beside compute nodes.
 #[cfg(feature = "bench")]
@@ -36,8 +36,13 @@ const HELPERS: &[Helper] = &[];
 #[must_use]
 pub fn main() -> ExitCode {
     hoptree_host::prepare();
-    if std::env::args_os().nth(1).is_some_and(|word| word == process::NODE_WORD) {
+    let first = std::env::args_os().nth(1);
+    if first.as_ref().is_some_and(|word| word == process::NODE_WORD) {
         return node::main(HELPERS);
+    }
+    if first.is_some_and(|word| word == remote::GUARD_WORD) {
+        let words = std::env::args_os().skip(2).map(|word| word.to_string_lossy().into_owned());
+        return remote::guard(&words.collect::<Vec<_>>());
     }
     cli::main()
 }

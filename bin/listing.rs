@@ -1,4 +1,4 @@
-//! What `hoptree transports` and `hoptree commands` print.
+//! What `hoptree transports`, `hoptree launchers` and `hoptree commands` print.
 
 use std::fmt::Write;
 
@@ -37,6 +37,27 @@ pub fn transports() -> Result<String, Failure> {
             format!("{library}, over {over} (package {}); {access}; {mixed}", spec.package);
         if let Some(flaw) = spec.flaw {
             let _ = write!(about, "; needs --insecure: {flaw}");
+        }
+        entry(&mut text, 0, 12, spec.name, &about);
+    }
+    Ok(text)
+}
+
+/// The linked launchers.
+///
+/// # Errors
+///
+/// When the linked launchers contradict each other.
+pub fn launchers() -> Result<String, Failure> {
+    let linked = hoptree_core::linked_launchers().map_err(Failure::runtime)?;
+    if linked.is_empty() {
+        return Ok("No launcher is linked into this build.\n".to_owned());
+    }
+    let mut text = String::new();
+    for spec in &linked {
+        let mut about = format!("{} (package {})", spec.summary, spec.package);
+        if let Some(argument) = spec.argument {
+            let _ = write!(about, "; under a name of your own: --launcher NAME={argument}");
         }
         entry(&mut text, 0, 12, spec.name, &about);
     }
@@ -112,7 +133,7 @@ mod tests {
 
     #[test]
     fn listings_fit_100_columns() {
-        for text in [transports().unwrap(), commands().unwrap()] {
+        for text in [transports().unwrap(), launchers().unwrap(), commands().unwrap()] {
             assert!(text.lines().all(|line| line.chars().count() <= COLUMNS), "{text}");
             assert!(text.lines().all(|line| line.trim_end() == line), "{text}");
         }

@@ -1,4 +1,4 @@
-//! The transports and command modules of this build: the only place that names them.
+//! The transports, launchers and command modules of this build: the only place that names them.
 //!
 //! A crate that no code names is not linked, and what it registers is then silently missing.
 
@@ -19,8 +19,12 @@ use hoptree_pingall as _;
 use hoptree_run as _;
 #[cfg(feature = "search")]
 use hoptree_search as _;
+#[cfg(feature = "ssh")]
+use hoptree_ssh as _;
 #[cfg(feature = "sum")]
 use hoptree_sum as _;
+#[cfg(feature = "template")]
+use hoptree_template as _;
 #[cfg(feature = "timer")]
 use hoptree_timer as _;
 #[cfg(feature = "wait-for")]

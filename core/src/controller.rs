@@ -32,6 +32,7 @@ mod tests;
 mod tree;
 mod upward;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use config::{ControllerConfig, Order};
@@ -68,6 +69,8 @@ pub struct Controller {
     modules: Modules,
     desk: Desk,
     reading: Reading,
+    /// What the user's own names for launchers stand for.
+    launchers: BTreeMap<String, String>,
     /// More was printed than the user reads.
     output_blocked: bool,
     /// Nobody waits for replies any more.
@@ -96,12 +99,20 @@ impl Controller {
                 Records::new(config.records),
             ),
             reading: Reading::default(),
+            launchers: BTreeMap::new(),
             output_blocked: false,
             muted: false,
             traffic: Traffic::default(),
             closing: false,
             done: false,
         }
+    }
+
+    /// Has a create name launchers as the user does: whoever starts the node is told what the name stands
+    /// for.
+    #[must_use]
+    pub fn with_launchers(self, launchers: BTreeMap<String, String>) -> Controller {
+        Controller { launchers, ..self }
     }
 
     /// Whether it can accept another line; may change with every input, and with a flush, since
@@ -134,7 +145,12 @@ impl Controller {
         match parsed {
             Err(wrong) => self.reply_at_once(now, Reply::Error(&wrong)),
             Ok(Line::Blank) => {}
-            Ok(Line::Create { node, parent, start }) => {
+            Ok(Line::Create { node, parent, mut start }) => {
+                if let Some(host) = &mut start.host
+                    && let Some(meaning) = self.launchers.get(&host.launcher)
+                {
+                    host.launcher.clone_from(meaning);
+                }
                 create::begin(&mut self.desk, node, parent, start);
             }
             Ok(Line::Exec { line: "", .. } | Line::ExecMany { line: "", .. }) => {

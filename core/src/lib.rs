@@ -66,6 +66,7 @@ mod credit;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod id;
+mod launcher;
 mod link;
 mod memory;
 mod milliseconds;
@@ -101,6 +102,7 @@ pub use controller::{Controller, ControllerConfig, Order};
 pub use id::{
     Incarnation, Life, LinkId, Machine, NodeId, Place, ProcessId, Proved, RequestId, Token,
 };
+pub use launcher::{Explanation, FailedLaunch, Launch, LauncherSpec, linked_launchers};
 pub use milliseconds::{Milliseconds, NotATime};
 pub use node::{
     Activity, Ancestor, Birth, Exit, Holdings, Host, Input, Inspection, LEFT_BEHIND,

@@ -86,7 +86,7 @@ pub struct Start {
 pub struct Host {
     /// What the user calls it.
     pub name: String,
-    /// The name of the launcher that starts processes there.
+    /// The launcher that starts processes there: its name, or `NAME:ARGUMENT` when it was told something.
     pub launcher: String,
 }
 

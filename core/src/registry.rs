@@ -30,6 +30,13 @@ impl fmt::Display for RegistryError {
 
 impl std::error::Error for RegistryError {}
 
+impl RegistryError {
+    /// Two packages bring something that has the same name.
+    pub(crate) fn twin(what: &str, packages: [&str; 2], name: &str) -> RegistryError {
+        RegistryError(format!("both {} and {} bring the {what} '{name}'", packages[0], packages[1]))
+    }
+}
+
 impl Registry {
     /// The modules that are linked into this program.
     ///
@@ -210,10 +217,8 @@ pub fn linked_transports() -> Result<Vec<&'static TransportSpec>, RegistryError>
     transports.sort_by_key(|transport| (transport.name, transport.package));
     for pair in transports.windows(2) {
         if pair[0].name == pair[1].name {
-            return Err(RegistryError(format!(
-                "both {} and {} bring the transport '{}'",
-                pair[0].package, pair[1].package, pair[0].name
-            )));
+            let packages = [pair[0].package, pair[1].package];
+            return Err(RegistryError::twin("transport", packages, pair[0].name));
         }
     }
     Ok(transports)

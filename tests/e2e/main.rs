@@ -31,6 +31,7 @@ mod heartbeat;
 mod inherited;
 mod input;
 mod joblog;
+mod launch;
 mod limits;
 mod limits_page;
 mod logs;

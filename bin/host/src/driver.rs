@@ -78,6 +78,8 @@ pub struct Driver<N> {
 pub enum Patience {
     /// Until something happens, or the node's deadline.
     Wait,
+    /// The same, but no longer than until then.
+    Until(Instant),
     /// No: there is something else to do.
     Look,
 }
@@ -154,7 +156,13 @@ impl<N: Node> Driver<N> {
         let until = if patience == Patience::Look || is_expected {
             Some(self.clock.0)
         } else {
-            self.node.deadline().and_then(|deadline| self.clock.instant(deadline))
+            let deadline = self.node.deadline().and_then(|deadline| self.clock.instant(deadline));
+            match patience {
+                Patience::Until(until) => {
+                    Some(deadline.map_or(until, |deadline| deadline.min(until)))
+                }
+                _ => deadline,
+            }
         };
         self.deliver(until)?;
         let late = self.is_due() || !inspected.is_empty();

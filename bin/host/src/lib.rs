@@ -4,10 +4,12 @@
 //! The program above has a console, or something else that is the control node, and calls [`Driver`];
 //! what is a compute node here calls [`node::main`]. Start reading at `driver.rs`.
 
+pub mod launchers;
 pub mod logfile;
 pub mod logging;
 pub mod node;
 pub mod process;
+pub mod remote;
 pub mod threads;
 pub mod transports;
 pub mod visible;

@@ -83,12 +83,17 @@ pub fn start_control_node(config: &LogConfig) -> Result<(), Failure> {
 
 /// Begins to log as a compute node. Its log file is made with the first line for it.
 pub fn start_compute_node(config: &LogConfig, life: Life) {
-    let tag = format!("node {}", life.node);
-    let mut loggers = vec![to_stderr(&tag, LevelFilter::Warn)];
+    start_process(config, &format!("node-{}", life.node), &format!("node {}", life.node));
+}
+
+/// Begins to log as another process of the tree, which the lines call `tag`, into a file whose name begins
+/// with `name`.
+pub fn start_process(config: &LogConfig, name: &str, tag: &str) {
+    let mut loggers = vec![to_stderr(tag, LevelFilter::Warn)];
     if let Some(dir) = &config.dir {
-        let path = dir.join(format!("node-{}-{}.log", life.node, std::process::id()));
+        let path = dir.join(format!("{name}-{}.log", std::process::id()));
         let file = LogFile::new("log", path, config.file_bytes_max);
-        loggers.push(to_file(&tag, config.file_level(), file));
+        loggers.push(to_file(tag, config.file_level(), file));
     }
     start(loggers);
 }

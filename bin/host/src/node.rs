@@ -1,6 +1,7 @@
 //! A compute node: what a node starts for each of its children.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use hoptree_core::{Address, Birth, LEFT_BEHIND_STATUS, Registry, Time, Worker, WorkerConfig};
 use hoptree_system::inherit_original_limit;
@@ -9,7 +10,7 @@ use crate::driver::{Driver, Patience};
 use crate::failure::Failure;
 use crate::process::{Boot, ChildProcesses, Heritage, Role};
 use crate::signals::Signals;
-use crate::{logging, process, transports};
+use crate::{logging, process, remote, transports};
 
 /// A process of the program that is no compute node.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,10 @@ pub fn main(helpers: &[Helper]) -> ExitCode {
     };
     inherit_original_limit(heritage.descriptors);
     let done = match role {
-        Role::Node(birth) => run(birth, &parent, heritage),
+        Role::Node(birth) => run(birth, &parent, heritage, None),
+        Role::Remote { birth, join_within } => run(birth, &parent, heritage, Some(join_within)),
+        Role::StandIn(birth, host) => remote::stand_in(birth, host, &parent, heritage),
+        Role::Tether(birth, host) => remote::tether(birth, &host, &parent, heritage),
         Role::Helper { name, argument } => help(helpers, &name, argument, &parent, heritage),
     };
     logging::finish();
@@ -56,7 +60,15 @@ fn help(
     (helper.run)(argument, parent, heritage).map(|()| ExitCode::SUCCESS)
 }
 
-fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<ExitCode, Failure> {
+/// Runs a node. One that must join within a time is on another machine than its parent, where a connect may
+/// take for ever.
+fn run(
+    birth: Birth,
+    parent: &Address,
+    heritage: Heritage,
+    join_within: Option<Duration>,
+) -> Result<ExitCode, Failure> {
+    let join_by = join_within.map(|within| Instant::now() + within);
     let lifeline =
         process::detach(heritage.lifeline).map_err(Failure::refused("detach from the parent"))?;
     logging::start_compute_node(&heritage.logs, birth.life);
@@ -74,7 +86,7 @@ fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<ExitCode, F
             token: heritage.secret.token(),
             process: process::this_process(),
             parent,
-            parent_address,
+            parent_address: parent_address.clone(),
             transport: spec.name,
             timeout: heritage.timeout,
             commands,
@@ -82,12 +94,23 @@ fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<ExitCode, F
     );
     let mut driver = Driver::new(worker, transport, ChildProcesses::new(heritage), signals);
     while !driver.is_done() {
-        driver.wait(Patience::Wait).map_err(Failure::doing("go on"))?;
+        let join_by = join_by.filter(|_| !driver.node().has_joined());
+        if join_by.is_some_and(|by| by <= Instant::now()) {
+            break;
+        }
+        driver
+            .wait(join_by.map_or(Patience::Wait, Patience::Until))
+            .map_err(Failure::doing("go on"))?;
         driver.end_turn();
     }
     if !driver.node().has_joined() {
         let why = driver.refusal().unwrap_or_else(|| "nobody has answered".to_owned());
-        return Err(Failure::doing("join the tree")(why));
+        return Err(match join_by {
+            None => Failure::doing("join the tree")(why),
+            Some(_) => {
+                Failure::doing("reach its parent")(format!("{}: {why}", shown(&parent_address)))
+            }
+        });
     }
     let left = driver.node().left().map(str::to_owned);
     driver.finish();
@@ -98,4 +121,14 @@ fn run(birth: Birth, parent: &Address, heritage: Heritage) -> Result<ExitCode, F
             ExitCode::from(LEFT_BEHIND_STATUS)
         }
     })
+}
+
+/// What of an address means something to a person: what stands behind that no one can type.
+fn shown(address: &Address) -> &str {
+    let end =
+        |from: usize| address.0[from..].find(['/', '#']).map_or(address.0.len(), |at| from + at);
+    match address.0.find("://") {
+        Some(colon) if address.0.starts_with("tcp") => &address.0[..end(colon + 3)],
+        _ => &address.0,
+    }
 }

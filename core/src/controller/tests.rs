@@ -6,7 +6,7 @@ use super::{Controller, ControllerConfig, Order};
 use crate::wire::{self, Allowance, Flags, Hello, Kind, Message, Status};
 use crate::{
     FRAME_BYTES_MAX, Incarnation, Input, KEY_BYTES, Life, LinkId, Node, Output, ProcessId,
-    Registry, Secret, Seed, Time, Token, VALUE_BYTES_MAX,
+    Registry, Secret, Seed, Start, Time, Token, VALUE_BYTES_MAX,
 };
 
 const LINK: LinkId = LinkId(1);
@@ -37,9 +37,8 @@ fn hello(version: u16, token: Token, life: Life) -> Vec<u8> {
     frame(&Message::neighbour(Kind::Hello, &wire::body(&hello)))
 }
 
-/// A control node whose node 1 has joined, and its life.
-fn parent() -> (Controller, Life) {
-    let config = ControllerConfig {
+fn config() -> ControllerConfig {
+    ControllerConfig {
         token: TOKEN,
         own_secret: Secret::new(&OWN_SECRET),
         process: ProcessId::of(1),
@@ -49,14 +48,33 @@ fn parent() -> (Controller, Life) {
         nodes_max: 1,
         records: false,
         commands: Registry::new([]).unwrap(),
-    };
-    let mut controller = Controller::new(Time::ZERO, config);
+    }
+}
+
+/// A control node whose node 1 has joined, and its life.
+fn parent() -> (Controller, Life) {
+    let mut controller = Controller::new(Time::ZERO, config());
     let out = turn(&mut controller, [Input::Line(b"create 1")]);
     let [Output::Spawn(birth, _)] = &*out else { panic!("{out:?}") };
     let life = birth.life;
     let hello = hello(wire::VERSION, TOKEN, life);
     turn(&mut controller, [Input::Up(LINK), Input::Frame(LINK, &hello)]);
     (controller, life)
+}
+
+#[test]
+fn a_launcher_is_told_as_what_its_name_stands_for() {
+    let config = ControllerConfig { nodes_max: 2, ..config() };
+    let names = [("srun".to_owned(), "exec:srun -w {host} {argv}".to_owned())];
+    let mut controller = Controller::new(Time::ZERO, config).with_launchers(names.into());
+    for (line, launcher) in [
+        ("create 1 -1 --on a --with srun", "exec:srun -w {host} {argv}"),
+        ("create 2 -1 --on a", "ssh"),
+    ] {
+        let out = turn(&mut controller, [Input::Line(line.as_bytes())]);
+        let [Output::Spawn(_, Start { host: Some(host), .. })] = &*out else { panic!("{out:?}") };
+        assert_eq!((host.name.as_str(), host.launcher.as_str()), ("a", launcher));
+    }
 }
 
 /// Or a node could fill the memory of the control node.

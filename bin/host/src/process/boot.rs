@@ -10,7 +10,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hoptree_core::{Address, Birth, KEY_BYTES, Opening, Secret};
+use hoptree_core::{Address, Birth, Host, KEY_BYTES, Opening, Secret};
 use hoptree_system::{hide, original_limit};
 use hoptree_tcp::Listen;
 use serde::{Deserialize, Serialize};
@@ -53,17 +53,33 @@ pub enum Role {
         /// What it is told beside where its parent listens.
         argument: u32,
     },
+    /// What stands in for a node on another machine, as a child of the node's parent.
+    StandIn(Birth, Host),
+    /// What holds the connection to another machine, as a child of a stand-in.
+    Tether(Birth, Host),
+    /// A compute node on another machine than its parent's, which must have joined within this time.
+    Remote {
+        /// What it learns of its place.
+        birth: Birth,
+        /// From its start on.
+        join_within: Duration,
+    },
 }
 
 /// What people see who look at `ps`.
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Role::Node(birth) => write!(f, "{}", birth.life.node),
+            Role::Node(birth) | Role::Remote { birth, .. } => write!(f, "{}", birth.life.node),
+            Role::StandIn(birth, host) => write!(f, "{}@{}", birth.life.node, host.name),
+            Role::Tether(birth, host) => write!(f, "{TETHER}{}@{}", birth.life.node, host.name),
             Role::Helper { name, .. } => f.write_str(name),
         }
     }
 }
+
+/// How the name of a process begins that holds a connection to another machine.
+pub(super) const TETHER: &str = "tether:";
 
 /// What each process hands on to its children unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,9 +141,7 @@ impl Heritage {
         timeout: Duration,
         logs: LogConfig,
     ) -> Result<(Heritage, Lifeline), Failure> {
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(Failure::doing("become a subreaper"))?;
-        let lifeline = Lifeline::new().map_err(Failure::refused("make a pipe"))?;
+        let lifeline = begin()?;
         let heritage = Heritage {
             transport: transport.to_owned(),
             insecure,
@@ -142,10 +156,35 @@ impl Heritage {
         Ok((heritage, lifeline))
     }
 
+    /// The same on another machine, with what is that machine's own made anew. This process becomes the
+    /// tree's first there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Heritage::found`].
+    pub fn settle(self) -> Result<(Heritage, Lifeline), Failure> {
+        let lifeline = begin()?;
+        let heritage = Heritage {
+            beyond: self.beyond.as_ref().map(Beyond::elsewhere),
+            lifeline: lifeline.number(),
+            directory: unused_directory()?,
+            descriptors: original_limit().and_then(|limit| limit.current),
+            ..self
+        };
+        Ok((heritage, lifeline))
+    }
+
     /// What the tree's transport is opened with.
     pub fn opening(&self) -> Opening<'_> {
         Opening { directory: &self.directory, secret: self.secret }
     }
+}
+
+/// Takes in orphans from now on, and holds a lifeline for those to come.
+fn begin() -> Result<Lifeline, Failure> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(Failure::doing("become a subreaper"))?;
+    Lifeline::new().map_err(Failure::refused("make a pipe"))
 }
 
 /// A secret that nobody has had.
@@ -204,8 +243,12 @@ impl Boot {
         Ok(bytes)
     }
 
-    /// The message that these bytes stand for; a text says why they stand for none of this version.
-    fn decode(bytes: &[u8]) -> Result<Boot, String> {
+    /// The message that these bytes stand for.
+    ///
+    /// # Errors
+    ///
+    /// Says why they stand for none of this version.
+    pub fn decode(bytes: &[u8]) -> Result<Boot, String> {
         const VERSION: &str = env!("CARGO_PKG_VERSION");
         if bytes.is_empty() {
             return Err("it is empty".to_owned());
@@ -326,6 +369,9 @@ mod tests {
             let dir = Some("x".repeat(DIR_BYTES_MAX).into());
             boot.heritage.logs = LogConfig { verbosity: 9, dir, file_bytes_max: u64::MAX };
             boot.heritage.descriptors = Some(u64::MAX);
+            boot.encode().unwrap();
+            let Role::Node(birth) = boot.role else { panic!("{:?}", boot.role) };
+            boot.role = Role::Remote { birth, join_within: Duration::from_millis(86_400_000) };
             boot.encode().unwrap();
         }
     }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::mem;
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,7 @@ use super::directory::remove_directory;
 use super::farewell::Farewells;
 use super::strays::{Stray, is_node, strays};
 use crate::failure::Failure;
+use crate::launchers::Launcher;
 use crate::transports;
 
 /// The program that runs, for a process to start once more.
@@ -76,8 +79,8 @@ impl ChildProcesses {
         self.heritage.opening()
     }
 
-    /// Starts the process of `life`, which connects to `parent` over the transport of this name,
-    /// or else over that of its parent. Does not wait for it.
+    /// Starts the process of a node, on this machine or another, which connects to `parent`. Does not wait
+    /// for it.
     ///
     /// # Errors
     ///
@@ -90,9 +93,43 @@ impl ChildProcesses {
             transport.clone_into(&mut heritage.transport);
         }
         let life = birth.life;
+        let role = match &start.host {
+            None => Role::Node(birth),
+            Some(host) => {
+                Launcher::of(host)?;
+                Role::StandIn(birth, host.clone())
+            }
+        };
+        self.start(life, &role, parent, heritage)
+    }
+
+    /// Starts the process of a life whose parent is on another machine, and that ends unless it has joined
+    /// within this time.
+    ///
+    /// # Errors
+    ///
+    /// As [`ChildProcesses::spawn`].
+    pub fn spawn_remote(
+        &mut self,
+        birth: Birth,
+        parent: &Address,
+        join_within: Duration,
+    ) -> Result<(), String> {
+        let life = birth.life;
+        let role = Role::Remote { birth, join_within };
+        self.start(life, &role, parent, self.heritage.clone())
+    }
+
+    fn start(
+        &mut self,
+        life: Life,
+        role: &Role,
+        parent: &Address,
+        heritage: Heritage,
+    ) -> Result<(), String> {
         let stdout = self.farewells().and_then(Farewells::stdout);
         let stdout = stdout.map_err(|error| explain_start(&error))?;
-        let pid = start_process(&Role::Node(birth), parent, heritage, stdout)?;
+        let pid = start_process(role, parent, heritage, stdout)?;
         self.lives.insert(pid.as_raw_pid(), life);
         Ok(())
     }
@@ -220,7 +257,8 @@ impl ChildProcesses {
                 return;
             }
             if start.elapsed() > STRAY_GRACE {
-                left.iter().for_each(|stray| kill(stray.pid()));
+                let to_kill = left.iter().filter(|stray| !stray.is_tether());
+                to_kill.for_each(|stray| kill(stray.pid()));
             }
             thread::sleep(PERIOD);
         }
@@ -243,21 +281,50 @@ fn start_process(
     stdout: Stdio,
 ) -> Result<Pid, String> {
     let boot = Boot::new(role.clone(), parent.clone(), heritage).encode()?;
-    let mut child = Command::new(PROGRAM)
+    let mut child = start_program(role, Stdio::piped(), stdout)?;
+    let stdin = child.stdin.take().expect("stdin is piped");
+    tell_boot(&boot, stdin);
+    Ok(Pid::from_child(&child))
+}
+
+/// Starts the process that holds the connection to another machine, in the role that it is given, and
+/// goes on talking to it through this socket.
+///
+/// # Errors
+///
+/// As [`ChildProcesses::spawn`].
+pub fn start_tether(
+    role: &Role,
+    parent: &Address,
+    heritage: Heritage,
+) -> Result<UnixStream, String> {
+    let boot = Boot::new(role.clone(), parent.clone(), heritage).encode()?;
+    let (own, its) = UnixStream::pair().map_err(|error| explain_start(&error))?;
+    start_program(role, OwnedFd::from(its).into(), Stdio::null())?;
+    tell_boot(&boot, &own);
+    // It reads its boot message to the end.
+    own.shutdown(Shutdown::Write).map_err(|error| explain_start(&error))?;
+    Ok(own)
+}
+
+fn start_program(role: &Role, stdin: Stdio, stdout: Stdio) -> Result<Child, String> {
+    let child = Command::new(PROGRAM)
         .arg0("hoptree")
         .args([NODE_WORD, &role.to_string()])
-        .stdin(Stdio::piped())
+        .stdin(stdin)
         .stdout(stdout)
         .spawn()
         .map_err(|error| explain_start(&error))?;
-    let pid = Pid::from_child(&child);
-    log::debug!("process {pid} is {role:?}");
-    let mut stdin = child.stdin.take().expect("stdin is piped");
-    if let Err(error) = stdin.write_all(&boot) {
+    log::debug!("process {} is {role:?}", child.id());
+    Ok(child)
+}
+
+/// Never waits: there is room for a boot message.
+fn tell_boot(boot: &[u8], mut to: impl Write) {
+    if let Err(error) = to.write_all(boot) {
         // It has ended already, and its end is about to be told.
-        log::debug!("process {pid} did not take its boot message: {error}");
+        log::debug!("a process did not take its boot message: {error}");
     }
-    Ok(pid)
 }
 
 /// The next child that has ended and was not reaped, which it stays.
@@ -306,8 +373,6 @@ fn explain_start(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Child;
-
     use hoptree_core::{Incarnation, KEY_BYTES, NodeId, Secret};
 
     use super::*;

@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec};
+
 use super::farewell;
 
 /// Leaves the parent's terminal, session, standard input and output, and open files; keeps stderr,
@@ -19,6 +21,26 @@ use super::farewell;
 /// When there is no such lifeline, or the system refuses.
 pub fn detach(lifeline: RawFd) -> io::Result<OwnedFd> {
     let lifeline = close_all_but(lifeline)?;
+    part()?;
+    Ok(lifeline)
+}
+
+/// As [`detach`], for a process whose standard input is a socket, through which it goes on talking to who
+/// has started it; that is the second that it returns. It hands neither on.
+///
+/// # Errors
+///
+/// As [`detach`].
+pub fn detach_with_socket(lifeline: RawFd) -> io::Result<(OwnedFd, OwnedFd)> {
+    let lifeline = close_all_but(lifeline)?;
+    rustix::io::fcntl_setfd(&lifeline, FdFlags::CLOEXEC)?;
+    let socket = fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    part()?;
+    Ok((lifeline, socket))
+}
+
+/// Parts with the rest.
+fn part() -> io::Result<()> {
     farewell::prepare()?;
     let nothing = OpenOptions::new().read(true).write(true).open("/dev/null");
     let nothing = nothing.map_err(|error| io::Error::other(format!("/dev/null: {error}")))?;
@@ -27,7 +49,7 @@ pub fn detach(lifeline: RawFd) -> io::Result<OwnedFd> {
     rustix::process::setsid()?;
     // Without this, tools would show the name "exe", after /proc/self/exe.
     rustix::thread::set_name(c"hoptree")?;
-    Ok(lifeline)
+    Ok(())
 }
 
 /// Closes every descriptor above stderr but this one.
@@ -71,8 +93,6 @@ fn descriptors() -> Vec<RawFd> {
 #[cfg(test)]
 mod tests {
     use std::os::fd::IntoRawFd;
-
-    use rustix::io::fcntl_dupfd_cloexec;
 
     use super::*;
 

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use rustix::process::{Pid, Signal, getpid};
 
 use super::NODE_WORD;
+use super::boot::TETHER;
 
 /// A child of this process that is a node, or was one, and has yet to be reaped, whoever started it.
 #[derive(Debug)]
@@ -45,6 +46,11 @@ impl Stray {
     /// Its process.
     pub fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// Whether it holds a connection to another machine: it ends when what hangs by that has.
+    pub fn is_tether(&self) -> bool {
+        self.node.as_deref().is_some_and(|node| node.starts_with(TETHER))
     }
 
     /// The node that it is, if that can be seen.
@@ -89,6 +95,11 @@ pub fn strays() -> Vec<Stray> {
         .flatten()
         .filter_map(|entry| stray(entry.file_name().to_str()?.parse().ok()?))
         .collect()
+}
+
+/// Whether there are any.
+pub fn has_strays() -> bool {
+    !strays().is_empty()
 }
 
 fn stray(number: i32) -> Option<Stray> {
