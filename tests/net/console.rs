@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::deadline::{LONG_PATIENCE, PATIENCE, holds_within};
 use crate::host::{Host, Ran};
@@ -58,8 +58,14 @@ impl Console {
     /// The next line of the output.
     #[track_caller]
     pub fn line(&mut self) -> String {
-        let Some(line) = self.output.wait_for(self.taken, Instant::now() + PATIENCE) else {
-            panic!("no further line\n{}", self.transcript());
+        self.line_within(PATIENCE)
+    }
+
+    /// The next line of the output, which may take this long to come.
+    #[track_caller]
+    pub fn line_within(&mut self, within: Duration) -> String {
+        let Some(line) = self.output.wait_for(self.taken, Instant::now() + within) else {
+            panic!("no further line within {within:?}\n{}", self.transcript());
         };
         self.taken += 1;
         line.text
@@ -68,8 +74,30 @@ impl Console {
     /// Expects this line next.
     #[track_caller]
     pub fn expect(&mut self, text: &str) {
-        let line = self.line();
+        self.expect_within(PATIENCE, text);
+    }
+
+    /// Expects this line next, which may take this long to come.
+    #[track_caller]
+    pub fn expect_within(&mut self, within: Duration, text: &str) {
+        let line = self.line_within(within);
         assert_eq!(line, text, "\n{}", self.transcript());
+    }
+
+    /// Expects an error of a command without a node next, with all these words in it.
+    #[track_caller]
+    pub fn expect_error(&mut self, words: &[&str]) {
+        let line = self.line();
+        let is_it = line.starts_with("Error") && words.iter().all(|word| line.contains(word));
+        assert!(is_it, "expected an error with {words:?}\n{}", self.transcript());
+    }
+
+    /// Expects that nothing is printed for this long.
+    #[track_caller]
+    pub fn expect_silence(&mut self, time: Duration) {
+        if let Some(line) = self.output.wait_for(self.taken, Instant::now() + time) {
+            panic!("did not expect '{}'\n{}", line.text, self.transcript());
+        }
     }
 
     /// Types a command and expects this one line as its answer.

@@ -33,3 +33,5 @@ mod tool;
 
 mod ground;
 mod local;
+mod refusals;
+mod remote;
