@@ -4,7 +4,7 @@ use std::env;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::console::Console;
 use crate::deadline::{PATIENCE, eventually};
@@ -126,6 +126,29 @@ fn a_lossy_cable_loses_its_share() {
     network.lose("b", 50);
     let through = arrived(200);
     assert!((50..150).contains(&through), "{through} of 200");
+}
+
+#[test]
+fn a_long_wire_takes_its_time() {
+    let Some(mut network) = Network::new(3) else { return };
+    let delay = Duration::from_millis(100);
+    network.delay("b", delay);
+    let (a, b, c) = (network.host("a"), network.host("b"), network.host("c"));
+    let round_trip = |to: &Host| {
+        let (mut near, mut far) = connection(a, to, to.v4().into());
+        let sent = Instant::now();
+        near.write_all(b"there").unwrap();
+        assert_heard(&mut far, "there");
+        far.write_all(b"back").unwrap();
+        assert_heard(&mut near, "back");
+        sent.elapsed()
+    };
+    assert!(round_trip(b) >= 2 * delay);
+    eventually("there is no wire to c", PATIENCE, || round_trip(c) < 2 * delay);
+    network.cut("b");
+    network.mend("b");
+    assert!(round_trip(b) >= 2 * delay);
+    assert_eq!(a.must("ssh b hostname"), "b\n");
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod network;
 mod ssh;
 mod switch;
 mod tool;
+mod wire;
 
 mod ground;
 mod local;

@@ -85,6 +85,15 @@ impl EmptyNetwork {
         })
     }
 
+    /// Does something there. What this opens stays there.
+    pub fn enter<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
+        on_a_thread(|| {
+            let network = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(self.link.as_fd(), network).unwrap();
+            act()
+        })
+    }
+
     /// Has a command run there, beside the processes and files of this machine.
     pub fn adopt(&self, command: &mut Command) {
         let link = self.link.try_clone().unwrap();

@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 
 use crate::namespaces::can_be_made;
 use crate::ssh::SSHD;
+use crate::wire::TUN;
 
-const PROGRAMS: [&str; 6] = [SSHD, "ssh", "ssh-keygen", "ip", "nft", "mount"];
+/// Programs, but for the first.
+const FILES: [&str; 7] = [TUN, SSHD, "ssh", "ssh-keygen", "ip", "nft", "mount"];
 
 /// Whether hosts can be made here. The first who asks has the reason said on standard error.
 pub fn are_met() -> bool {
@@ -29,10 +31,11 @@ fn check() -> Result<(), String> {
     })?;
     let path = env::var_os("PATH").unwrap_or_default();
     let is_missing = |name: &&str| !env::split_paths(&path).any(|it| it.join(name).exists());
-    match PROGRAMS.into_iter().find(is_missing) {
+    match FILES.into_iter().find(is_missing) {
         None => Ok(()),
         Some(name) => Err(format!(
-            "'{name}' is missing; install openssh-server, openssh-client, iproute2 and nftables"
+            "'{name}' is missing; there must be openssh-server, openssh-client, iproute2, nftables \
+             and the kernel's module tun"
         )),
     }
 }

@@ -69,6 +69,11 @@ impl Network {
         self.switch.lose(host, percent);
     }
 
+    /// Has everything between a host and all others take this long, in each direction.
+    pub fn delay(&mut self, host: &str, delay: Duration) {
+        self.switch.delay(host, delay);
+    }
+
     /// Takes a host away without a word: no connection of its is closed.
     pub fn power_off(&mut self, host: &str) {
         self.switch.detach(host);

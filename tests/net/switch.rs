@@ -1,18 +1,23 @@
 //! What connects the hosts: a bridge in a network of its own, with a port for each.
 
+use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::namespaces::EmptyNetwork;
 use crate::process::Process;
 use crate::tool::feed;
+use crate::wire::Wire;
 
 pub struct Switch {
     network: EmptyNetwork,
+    /// The ports that have one between them and the bridge.
+    wires: BTreeMap<String, Wire>,
 }
 
 impl Switch {
     pub fn new() -> Switch {
-        let switch = Switch { network: EmptyNetwork::new().unwrap() };
+        let switch = Switch { network: EmptyNetwork::new().unwrap(), wires: BTreeMap::new() };
         switch.ip("link add bridge type bridge\nlink set bridge up");
         switch
     }
@@ -29,7 +34,7 @@ impl Switch {
     }
 
     pub fn mend(&self, port: &str) {
-        self.ip(&format!("link set port-{port} master bridge"));
+        self.ip(&format!("link set port-{port} master {}", self.bridge(port)));
     }
 
     /// Pulls a cable out of the switch: its host sees that there is none.
@@ -38,7 +43,7 @@ impl Switch {
     }
 
     pub fn plug(&self, port: &str) {
-        self.ip(&format!("link set port-{port} master bridge up"));
+        self.ip(&format!("link set port-{port} master {} up", self.bridge(port)));
     }
 
     /// Takes a cable away.
@@ -63,6 +68,26 @@ impl Switch {
                  }}\n}}"
             ),
         );
+    }
+
+    /// Has everything take this long on a cable, in each direction.
+    pub fn delay(&mut self, port: &str, delay: Duration) {
+        let (near, far) = (format!("near-{port}"), format!("far-{port}"));
+        let wire = self.network.enter(|| Wire::lay(&near, &far, delay)).unwrap();
+        self.wires.insert(port.to_owned(), wire);
+        let behind = self.bridge(port);
+        self.ip(&format!(
+            "link add {behind} type bridge\n\
+             link set {behind} up\n\
+             link set {near} master bridge up\n\
+             link set {far} master {behind} up\n\
+             link set port-{port} master {behind}"
+        ));
+    }
+
+    /// The bridge that a port is part of.
+    fn bridge(&self, port: &str) -> String {
+        if self.wires.contains_key(port) { format!("behind-{port}") } else { "bridge".to_owned() }
     }
 
     /// Runs commands of `ip` in the switch.
