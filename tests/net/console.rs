@@ -84,12 +84,12 @@ impl Console {
         assert_eq!(line, text, "\n{}", self.transcript());
     }
 
-    /// Expects an error of a command without a node next, with all these words in it.
+    /// Expects an error next that says all of this.
     #[track_caller]
-    pub fn expect_error(&mut self, words: &[&str]) {
+    pub fn expect_error(&mut self, texts: &[&str]) {
         let line = self.line();
-        let is_it = line.starts_with("Error") && words.iter().all(|word| line.contains(word));
-        assert!(is_it, "expected an error with {words:?}\n{}", self.transcript());
+        let is_it = line.starts_with("Error") && texts.iter().all(|text| says(&line, text));
+        assert!(is_it, "expected an error that says {texts:?}\n{}", self.transcript());
     }
 
     /// Expects that nothing is printed for this long.
@@ -107,11 +107,12 @@ impl Console {
         self.expect(reply);
     }
 
-    /// Types a create, and returns the process that it has started on this host.
+    /// Types a create, and returns the process that it has started on this host, to which all of the
+    /// program may have to be sent first.
     #[track_caller]
     pub fn create(&mut self, words: &str, host: &Host) -> Process {
         self.send(&format!("create {words}"));
-        let line = self.line();
+        let line = self.line_within(LONG_PATIENCE);
         let pid = line.strip_prefix("Ok: ").and_then(|pid| pid.parse().ok());
         let Some(pid) = pid else { panic!("expected a process id\n{}", self.transcript()) };
         host.node(pid)
@@ -161,4 +162,12 @@ impl Drop for Console {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether a text stands in a line, and not within a word: names of hosts are short.
+fn says(line: &str, text: &str) -> bool {
+    line.match_indices(text).any(|(at, _)| {
+        let (before, behind) = (&line[..at], &line[at + text.len()..]);
+        !before.ends_with(char::is_alphanumeric) && !behind.starts_with(char::is_alphanumeric)
+    })
 }
