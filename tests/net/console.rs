@@ -29,7 +29,12 @@ impl Console {
     /// Starts `hoptree` there with these arguments.
     pub fn on(host: &Host, args: &[&str]) -> Console {
         let mut command = Command::new(PROGRAM);
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(["--listen", "eth0"])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = host.spawn(&mut command);
         Console {
             process: Process::of(child.id().try_into().unwrap()).unwrap(),
