@@ -61,7 +61,7 @@ fn set_up(
     (source, job_file): (Source, Option<JobFile>),
 ) -> Result<(Console, Signals, Option<DirectoryLock>), Failure> {
     let token = heritage.secret.token();
-    let (mut transport, lock) = transports::open_for(spec, &heritage)?;
+    let (mut transport, lock) = transports::open_for(spec, &heritage, &[])?;
     if heritage.beyond.is_some() {
         transport.listen_beyond().map_err(Failure::doing("listen for other machines"))?;
     }

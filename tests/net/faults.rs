@@ -54,7 +54,8 @@ impl Host {
 
     /// Leaves no room in the home directory.
     pub fn fill_home(&self) {
-        self.must("mount -o remount,size=128k /root");
+        let used = "$(df --output=used -k /root | tail -n 1)";
+        self.must(&format!("mount -o remount,size=$(({used} + 128))k /root"));
         let ran = self.sh("head -c 1M /dev/zero >/root/full");
         assert!(ran.errors.contains("No space left"), "{ran:?}");
     }

@@ -38,44 +38,37 @@ fn assert_joins(spoil: impl FnOnce(&Host)) {
 }
 
 #[test]
-#[ignore = "no node is started on another host yet"]
 fn a_host_that_nobody_knows() {
     assert_refused(|_, _| (), "nosuch", &["nosuch", "resolve"]);
 }
 
 #[test]
-#[ignore = "no node is started on another host yet"]
 fn a_host_without_an_ssh_daemon() {
     assert_refused(|_, b| b.kill_sshd(), "b", &["b", "refused"]);
 }
 
 #[test]
-#[ignore = "no node is started on another host yet"]
 fn a_firewall_before_ssh() {
     assert_refused(|_, b| b.block(22, Verdict::Drop), "b", &["b", "timed out"]);
 }
 
 #[test]
-#[ignore = "no node is started on another host yet"]
 fn a_host_that_lets_nobody_in() {
     assert_refused(|_, b| b.trust_no_keys(), "b", &["b", "Permission denied"]);
 }
 
 #[test]
-#[ignore = "no node is started on another host yet"]
 fn a_host_whose_key_is_not_known() {
     assert_refused(|a, _| a.forget_host_keys(), "b", &["b", "host key", "not known"]);
 }
 
 #[test]
-#[ignore = "no node is started on another host yet"]
 fn a_host_without_ssh() {
     let hide = |a: &Host, _: &Host| drop(a.must("mount --bind /dev/null /usr/bin/ssh"));
     assert_refused(hide, "b", &["ssh", "Permission denied"]);
 }
 
 #[test]
-#[ignore = "no node is started on another host yet"]
 fn a_full_disk() {
     let fill = |_: &Host, b: &Host| {
         b.remove_program();
@@ -85,7 +78,6 @@ fn a_full_disk() {
 }
 
 #[test]
-#[ignore = "no node is started on another host yet"]
 fn a_home_directory_that_is_not_writable() {
     let lock = |_: &Host, b: &Host| {
         b.remove_program();
@@ -95,19 +87,16 @@ fn a_home_directory_that_is_not_writable() {
 }
 
 #[test]
-#[ignore = "no node is started on another host yet"]
 fn a_host_without_the_program_is_sent_it() {
     assert_joins(Host::remove_program);
 }
 
 #[test]
-#[ignore = "no node is started on another host yet"]
 fn a_host_with_another_program_of_this_name_is_sent_the_right_one() {
     assert_joins(|b| b.replace_program("echo \"another version\"; exit 2"));
 }
 
 #[test]
-#[ignore = "no node is started on another host yet"]
 fn a_program_is_sent_once() {
     let Some(network) = Network::new(2) else { return };
     let (a, b) = (network.host("a"), network.host("b"));

@@ -28,17 +28,14 @@ pub struct Opened {
     pub readable: OwnedFd,
 }
 
-/// Opens a transport for links to other machines. It is given the address of a peer on one, if there is any:
-/// where this process listens may depend on the way there.
-pub type Open = Box<dyn Fn(Option<&Address>) -> Result<Opened, TransportError>>;
+/// Opens a transport for links to other machines.
+pub type Open = Box<dyn Fn() -> Result<Opened, TransportError>>;
 
 /// The two transports of one process.
 pub struct Gateway {
     near: Box<dyn Transport>,
     far: Option<Far>,
     open: Open,
-    /// The parent, if it is on another machine.
-    peer: Option<Address>,
     /// Links that could not be begun since there is no transport for them; the next wait tells.
     refused: Vec<LinkId>,
     refusal: Option<String>,
@@ -57,12 +54,12 @@ impl Gateway {
     /// others.
     #[must_use]
     pub fn new(near: Box<dyn Transport>, open: Open) -> Gateway {
-        Gateway { near, far: None, open, peer: None, refused: Vec::new(), refusal: None }
+        Gateway { near, far: None, open, refused: Vec::new(), refusal: None }
     }
 
     fn far(&mut self) -> Result<&mut Far, TransportError> {
         if self.far.is_none() {
-            let Opened { transport, readable } = (self.open)(self.peer.as_ref())?;
+            let Opened { transport, readable } = (self.open)()?;
             let bell = Bell::new(readable, self.near.waker()).map_err(|error| {
                 TransportError(format!("can't wait for links to other machines: {error}"))
             })?;
@@ -72,7 +69,6 @@ impl Gateway {
     }
 
     fn connect_far(&mut self, to: &Address) -> LinkId {
-        self.peer.get_or_insert_with(|| to.clone());
         match self.far() {
             Ok(far) => outward(far.transport.connect(to)),
             Err(error) => {
@@ -260,7 +256,7 @@ mod tests {
     fn gateway() -> (Gateway, Fake, Fake) {
         let (near, far) = (Fake::default(), Fake::default());
         let opened = far.clone();
-        let open: Open = Box::new(move |_| {
+        let open: Open = Box::new(move || {
             let readable = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
             Ok(Opened { transport: Box::new(opened.clone()), readable })
         });
@@ -313,7 +309,7 @@ mod tests {
 
     #[test]
     fn nothing_is_opened_before_it_is_needed_and_its_failure_is_told() {
-        let open: Open = Box::new(|_| Err(TransportError("no such address".to_owned())));
+        let open: Open = Box::new(|| Err(TransportError("no such address".to_owned())));
         let mut gateway = Gateway::new(Box::new(Fake::default()), open);
         assert!(turn(&mut gateway).is_empty());
         assert_eq!(gateway.listen_beyond().unwrap_err().to_string(), "no such address");

@@ -74,7 +74,9 @@ fn run(
     logging::start_compute_node(&heritage.logs, birth.life);
     let commands = Registry::linked().map_err(Failure::runtime)?;
     let spec = transports::find(&heritage.transport)?;
-    let (mut transport, _lock) = transports::open_for(spec, &heritage)?;
+    let above: Vec<_> =
+        std::iter::once(parent).chain(birth.ancestors.iter().map(|above| &above.address)).collect();
+    let (mut transport, _lock) = transports::open_for(spec, &heritage, &above)?;
     let parent_address = parent.clone();
     let parent = transport.connect(parent);
     let signals = Signals::of_compute_node(lifeline, heritage.directory.clone(), transport.waker())

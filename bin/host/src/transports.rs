@@ -92,7 +92,8 @@ pub fn open(
 }
 
 /// Opens a transport as [`open`] does, for a process of a tree that may leave this machine: with another one
-/// beside it, once there are links to other machines.
+/// beside it, once there are links to other machines. By default it listens where this machine would reach the
+/// first of those `above` whom other machines can reach.
 ///
 /// # Errors
 ///
@@ -100,12 +101,13 @@ pub fn open(
 pub fn open_for(
     spec: &TransportSpec,
     heritage: &Heritage,
+    above: &[&Address],
 ) -> Result<(Box<dyn Transport>, Option<DirectoryLock>), Failure> {
     let (near, lock) = open(spec, heritage.opening())?;
     let Some(beyond) = heritage.beyond.clone() else { return Ok((near, lock)) };
     let secret = heritage.secret;
-    let open_far = move |peer: Option<&Address>| {
-        let peer = peer.and_then(hoptree_tcp::host_of);
+    let peer = above.iter().find_map(|address| hoptree_tcp::host_of(address));
+    let open_far = move || {
         let listen = Listen::from_text(&beyond.listen, beyond.advertised.as_deref(), peer);
         let tcp = Tcp::open(listen.map_err(TransportError)?)?;
         let readable = tcp.descriptor().try_clone_to_owned();
