@@ -230,6 +230,7 @@ impl Children {
     /// Handles what happened to links and processes of children.
     pub fn handle(&mut self, now: Time, input: Input<'_>, out: &mut Vec<Output>, up: &mut Up<'_>) {
         match input {
+            Input::Listening(address) => self.links.set_address(address),
             Input::Up(link) => self.links.connected(now, link, out),
             Input::Frame(link, frame) => self.received(now, link, frame, out, up),
             Input::Down(link) => self.disconnected(now, link, out, up),

@@ -134,9 +134,13 @@ fn example_body(kind: Kind) -> Vec<u8> {
             let (version, newborn) = (wire::VERSION, Some(proof));
             wire::body(&Hello { version, token, life, process, newborn })
         }
-        Kind::Welcome => {
-            wire::body(&Welcome { parent: NodeId::CONTROL, process, depth: 1, ancestors })
-        }
+        Kind::Welcome => wire::body(&Welcome {
+            parent: NodeId::CONTROL,
+            process,
+            address: Some(Address("net://".to_owned())),
+            depth: 1,
+            ancestors,
+        }),
         Kind::Shutdown | Kind::Delay => wire::body(&grace),
         Kind::Publish | Kind::Ask => wire::body(&published()),
         Kind::Create => {

@@ -120,6 +120,8 @@ pub enum Input<'a> {
     Cancel,
     /// The user wants the tree to end, now and in order: a signal, or nobody reads the output.
     Interrupt,
+    /// This node listens at another place than before, where peers on other machines can connect as well.
+    Listening(Address),
     /// The link that [`Output::Connect`] asked for is this; told at once, and before anything else of
     /// it. The number is that of the attempt.
     Connecting(u64, LinkId),

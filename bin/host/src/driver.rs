@@ -5,8 +5,8 @@ use std::mem;
 use std::time::{Duration, Instant, SystemTime};
 
 use hoptree_core::{
-    Birth, Event, Input, Inspection, Life, LinkId, Node, Output, ProcessId, Record, SendError,
-    Start, Time, Transport, TransportError,
+    Address, Birth, Event, Input, Inspection, Life, LinkId, Node, Output, ProcessId, Record,
+    SendError, Start, Time, Transport, TransportError,
 };
 use hoptree_system::{require_descriptors, require_memory};
 
@@ -63,6 +63,8 @@ pub struct Driver<N> {
     fed: bool,
     /// Children to be started; no more than creates can be under way at this node.
     spawns: VecDeque<(Birth, Start)>,
+    /// Where this node listens, as its children know it.
+    address: Option<Address>,
     /// What was seen of neighbours' processes, to be told in the next turn: what they had sent by
     /// then must be heard first.
     inspected: Vec<(LinkId, Inspection)>,
@@ -105,6 +107,7 @@ impl<N: Node> Driver<N> {
             spare: Vec::new(),
             fed: true,
             spawns: VecDeque::new(),
+            address: None,
             inspected: Vec::new(),
             printed: Vec::new(),
             records: Vec::new(),
@@ -326,6 +329,9 @@ impl<N: Node> Driver<N> {
             Some(_) => self.transport.listen_beyond(),
         };
         let address = address.map_err(|error| error.to_string())?;
+        if self.address.replace(address.clone()).is_some_and(|before| before != address) {
+            self.feed(Input::Listening(address.clone()));
+        }
         let joining = self.node.starting().saturating_sub(self.spawns.len());
         require_descriptors(DESCRIPTORS_KEPT + joining * DESCRIPTORS_PER_CHILD)
             .and_then(|()| require_memory(MEMORY_KEPT))

@@ -6,7 +6,7 @@ use super::child::Child;
 use super::turn::Turn;
 use crate::link::{Link, Merge, distance};
 use crate::wire::{self, Kind, Message, Published, Welcome};
-use crate::{Ancestor, Life, ProcessId, Time, Watch};
+use crate::{Address, Ancestor, Life, ProcessId, Time, Watch};
 
 /// What every child must know, and those that join later as well.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(super) struct Briefing {
     /// Whose children they are.
     own: Life,
     process: ProcessId,
+    /// Where it listens, if it has begun to do so at another place since it has started children.
+    address: Option<Address>,
     /// How many links there are between this node and the control node.
     depth: u32,
     /// Who may take a child in when this node is gone, the nearest first.
@@ -25,7 +27,7 @@ pub(super) struct Briefing {
 impl Briefing {
     pub fn new(own: Life, process: ProcessId) -> Briefing {
         let (ancestors, published) = (Vec::new(), BTreeMap::new());
-        Briefing { own, process, depth: 0, ancestors, watch: None, published }
+        Briefing { own, process, address: None, depth: 0, ancestors, watch: None, published }
     }
 
     /// The process of this node.
@@ -48,11 +50,16 @@ impl Briefing {
         (self.depth, self.ancestors) = (depth, ancestors);
     }
 
+    /// This node listens at another place than before.
+    pub fn set_address(&mut self, address: Address) {
+        self.address = Some(address);
+    }
+
     /// The body of a welcome.
     fn welcome(&self) -> Vec<u8> {
         let ancestors = self.ancestors.clone();
-        let (parent, depth) = (self.own.node, self.depth + 1);
-        wire::body(&Welcome { parent, process: self.process, depth, ancestors })
+        let (parent, address, depth) = (self.own.node, self.address.clone(), self.depth + 1);
+        wire::body(&Welcome { parent, process: self.process, address, depth, ancestors })
     }
 
     /// Tells a peer that it is welcome, before all else: a request must not be run by a node that
@@ -159,8 +166,13 @@ mod tests {
         let mut link = Link::new(LinkId(1), NOW);
         briefing.send_published(&mut link);
         briefing.send_welcome(&mut link);
-        let welcome =
-            Welcome { parent: life(1).node, process: ProcessId::of(77), depth: 4, ancestors };
+        let welcome = Welcome {
+            parent: life(1).node,
+            process: ProcessId::of(77),
+            address: None,
+            depth: 4,
+            ancestors,
+        };
         let expected = [
             (Kind::Welcome, wire::body(&welcome)),
             (Kind::Publish, published("one", b"1")),

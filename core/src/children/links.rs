@@ -17,8 +17,8 @@ use crate::router::Router;
 use crate::time::earliest;
 use crate::wire::{Fan, Hello, Kind, Malformed, Message, Settled, Up};
 use crate::{
-    Ancestor, Holdings, Inspection, Life, LinkId, Machine, Output, Place, ProcessId, Proof, Proved,
-    Time, Token, Watch,
+    Address, Ancestor, Holdings, Inspection, Life, LinkId, Machine, Output, Place, ProcessId,
+    Proof, Proved, Time, Token, Watch,
 };
 
 /// The links downwards of one node.
@@ -121,6 +121,16 @@ impl Links {
     /// Tells all children of another place of this node.
     pub fn set_place(&mut self, depth: u32, ancestors: Vec<Ancestor>) {
         self.briefing.set_place(depth, ancestors);
+        self.send_place();
+    }
+
+    /// Tells all children where this node listens, which has changed.
+    pub fn set_address(&mut self, address: Address) {
+        self.briefing.set_address(address);
+        self.send_place();
+    }
+
+    fn send_place(&mut self) {
         let children = self.relay.children_mut().chain(self.arrivals.guests_mut());
         self.briefing.send_place(children, &mut self.turn);
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Ancestor, Life, NodeId, ProcessId, Proof, Proved, RequestId, Seed, Start, Token};
+use crate::{
+    Address, Ancestor, Life, NodeId, ProcessId, Proof, Proved, RequestId, Seed, Start, Token,
+};
 
 /// How many nodes a child knows that may take it in when it loses its parent, beside the parent
 /// itself: the nearest, and the control node.
@@ -17,6 +19,8 @@ pub(crate) struct Welcome {
     pub parent: NodeId,
     /// Its process.
     pub process: ProcessId,
+    /// Where the parent listens, if it has begun to do so at another place since it has started children.
+    pub address: Option<Address>,
     /// How many links there are between the child and the control node.
     pub depth: u32,
     /// Who is above the parent, and where they listen, the nearest first.

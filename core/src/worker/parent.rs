@@ -7,7 +7,9 @@ use crate::time::earliest;
 use crate::wire::{
     self, ANCESTORS_MAX, Hello, Kind, Malformed, Message, Messages, Settled, Welcome,
 };
-use crate::{Ancestor, Inspection, LinkId, NodeId, Output, ProcessId, Proved, Seed, Time, Watch};
+use crate::{
+    Address, Ancestor, Inspection, LinkId, NodeId, Output, ProcessId, Proved, Seed, Time, Watch,
+};
 
 /// How many places one message about those below names at most; keeps it below a piece.
 const PLACES_PER_MESSAGE: usize = 400;
@@ -150,8 +152,17 @@ impl Parent {
 
     /// Takes in what the parent says of itself and those above it. Returns who is above the
     /// children of this node, the nearest first.
-    pub fn welcomed(&mut self, process: ProcessId, above: Vec<Ancestor>) -> Vec<Ancestor> {
+    pub fn welcomed(
+        &mut self,
+        process: ProcessId,
+        address: Option<Address>,
+        above: Vec<Ancestor>,
+    ) -> Vec<Ancestor> {
         self.process = Some(process);
+        self.ancestor.machine = process.machine;
+        if let Some(address) = address {
+            self.ancestor.address = address;
+        }
         self.above = above;
         let mut of_children = self.ancestors();
         if of_children.len() > ANCESTORS_MAX + 1 {
@@ -385,7 +396,7 @@ mod tests {
     fn children_are_told_the_nearest_ancestors_and_the_last() {
         let above: Vec<_> = (1..20).map(ancestor).collect();
         let mut parent = parent(NodeId::compute(0).unwrap(), Vec::new());
-        let of_children = parent.welcomed(ProcessId::of(7), above);
+        let of_children = parent.welcomed(ProcessId::of(7), None, above);
         let nodes: Vec<_> = of_children.iter().map(|ancestor| ancestor.node).collect();
         let nearest = (0..ANCESTORS_MAX as u32).chain([19]);
         assert_eq!(nodes, nearest.map(|id| NodeId::compute(id).unwrap()).collect::<Vec<_>>());
@@ -421,7 +432,7 @@ mod tests {
         let watch = Some(Watch { beat_every, silent_after });
         let inspected = |node| {
             let mut parent = parent(node, vec![ancestor(1)]);
-            parent.welcomed(ProcessId::of(7), vec![ancestor(1)]);
+            parent.welcomed(ProcessId::of(7), None, vec![ancestor(1)]);
             parent.watch(NOW, watch);
             let mut out = Vec::new();
             assert!(!parent.timeout(NOW + silent_after, &mut out));

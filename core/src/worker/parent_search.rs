@@ -18,7 +18,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(50);
 /// How long an orphan looks for a parent before it ends, with all below it. Between machines the first packet
 /// of a connection may be lost, and be sent again after 1 second, and after 3.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
-const GIVE_UP_AFTER_FAR: Duration = Duration::from_secs(5);
+const GIVE_UP_AFTER_FAR: Duration = Duration::from_secs(4);
 
 /// The search of a node for a parent.
 #[derive(Debug)]
@@ -236,8 +236,13 @@ mod tests {
 
     fn welcome_by(node: u32) -> Vec<u8> {
         let parent = NodeId::compute(node).unwrap();
-        let welcome =
-            Welcome { parent, process: ProcessId::of(1), depth: 1, ancestors: Vec::new() };
+        let welcome = Welcome {
+            parent,
+            process: ProcessId::of(1),
+            address: None,
+            depth: 1,
+            ancestors: Vec::new(),
+        };
         frame(&Message::neighbour(Kind::Welcome, &wire::body(&welcome)))
     }
 

@@ -215,8 +215,13 @@ fn only_the_one_who_was_asked_is_taken_for_a_parent() {
     turn(&mut worker, Input::Connecting(1, link));
     turn(&mut worker, Input::Up(link));
     let welcome = |parent| {
-        let welcome =
-            Welcome { parent, process: ProcessId::of(1), depth: 1, ancestors: Vec::new() };
+        let welcome = Welcome {
+            parent,
+            process: ProcessId::of(1),
+            address: None,
+            depth: 1,
+            ancestors: Vec::new(),
+        };
         frame(&[Message::neighbour(Kind::Welcome, &wire::body(&welcome))])
     };
     let out = turn(&mut worker, Input::Frame(link, &welcome(NodeId::compute(5).unwrap())));
@@ -230,6 +235,7 @@ fn who_has_moved_as_often_as_it_can_ends() {
     let welcome = Welcome {
         parent: NodeId::CONTROL,
         process: ProcessId::of(1),
+        address: None,
         depth: 1,
         ancestors: Vec::new(),
     };
@@ -278,8 +284,13 @@ fn a_parent_that_is_kept_from_running_is_not_left() {
     let mut worker = worker_below(node, Vec::new());
     let watch = Watch { beat_every: 1_000 * MS, silent_after: 40 * MS };
     worker.parent.watch(Time::ZERO, Some(watch));
-    let welcome =
-        Welcome { parent: node, process: ProcessId::of(77), depth: 2, ancestors: vec![above] };
+    let welcome = Welcome {
+        parent: node,
+        process: ProcessId::of(77),
+        address: None,
+        depth: 2,
+        ancestors: vec![above],
+    };
     let welcome = frame(&[Message::neighbour(Kind::Welcome, &wire::body(&welcome))]);
     worker.handle(Time::ZERO, Input::Frame(PARENT, &welcome), &mut Vec::new());
 

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use hoptree_core::Address;
 
-/// All addresses begin so.
-const SCHEME: &str = "net://";
+/// All addresses of this transport begin so, and those of no other.
+pub const SCHEME: &str = "net://";
 
 /// As a listener says it.
 pub(crate) fn write(at: SocketAddr) -> Address {

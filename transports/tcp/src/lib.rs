@@ -20,6 +20,8 @@ mod listen;
 mod listener;
 mod outbox;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io;
@@ -40,7 +42,7 @@ use inbox::WrongLength;
 use link::{Link, Next, Stage};
 use listener::Listener;
 
-pub use address::host_of;
+pub use address::{SCHEME, host_of};
 pub use listen::Listen;
 
 /// How long it may take to connect. A packet that is lost costs 1 s, two 3 s, three 7 s.
@@ -56,7 +58,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 /// How many links may be closed and have something to leave; beyond that the oldest is cut off.
 const LEAVING_MAX: usize = 1_024;
 
-/// How long nobody is accepted when the system can't, for want of memory.
+/// How long nobody is accepted when the system can't, for want of memory or the like.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a transport that ends looks whether what was sent has arrived.
@@ -196,11 +198,8 @@ impl Tcp {
                     if let Err(error) = self.watch.add(&socket, id.0, Interest::Read) {
                         return self.turn_away(from, &explain(&error));
                     }
-                    self.enter(
-                        Link::new(id, socket, from, Stage::Accepted),
-                        id,
-                        FIRST_FRAME_WITHIN,
-                    );
+                    let link = Link::new(id, socket, from, Stage::Accepted);
+                    self.enter(link, id, FIRST_FRAME_WITHIN);
                 }
                 Err(error) => {
                     self.watch.remove(listener);
@@ -445,6 +444,10 @@ impl Transport for Tcp {
 
     fn refusal(&self) -> Option<String> {
         self.refusal.clone()
+    }
+
+    fn round_trip(&self, link: LinkId) -> Option<Duration> {
+        socket::round_trip(self.links.get(&link)?.socket())
     }
 
     fn waker(&self) -> Waker {

@@ -13,8 +13,9 @@ use crate::{address, socket};
 /// A port, good for any number of peers. Those who have not sent a frame have a bound, beyond which the
 /// oldest is hung up on.
 pub(crate) struct Listener {
-    socket: TcpListener,
+    /// Goes before the socket, whose descriptor may then be that of another listener.
     unauthenticated: Unauthenticated,
+    socket: TcpListener,
     address: Address,
 }
 
@@ -42,21 +43,20 @@ impl Listener {
         self.address.clone()
     }
 
-    /// Accepts a connection, if there is one. An error is a want of the system.
+    /// Accepts a connection, if there is one. An error is none of a connection: the system lacks
+    /// something.
     pub(crate) fn accept(&self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
-        loop {
-            // The standard library calls the function of hoptree-system, which turns those away for
-            // whom there is no descriptor, and hangs up on the oldest of too many.
-            match self.socket.accept() {
-                Ok((socket, from)) => {
-                    socket.set_nonblocking(true)?;
-                    return Ok(Some((socket, from)));
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if is_want(&error) => return Err(error),
-                // It is the end of a connection that nobody has heard of.
-                Err(error) => log::debug!("a connection ended before it was accepted: {error}"),
+        // The standard library calls the function of hoptree-system, which turns those away for whom
+        // there is no descriptor, and hangs up on the oldest of too many.
+        match self.socket.accept() {
+            Ok((socket, from)) => {
+                socket.set_nonblocking(true)?;
+                // Who listens at every address is told those of IPv4 as ones of IPv6.
+                let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+                Ok(Some((socket, from)))
             }
+            Err(error) if is_none(error.kind()) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -72,9 +72,10 @@ impl AsFd for Listener {
     }
 }
 
-fn is_want(error: &io::Error) -> bool {
-    let number = error.raw_os_error();
-    matches!(number, Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+/// Whether there is no connection, or one that has ended before it was accepted.
+fn is_none(error: ErrorKind) -> bool {
+    use ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
+    matches!(error, WouldBlock | ConnectionAborted | Interrupted)
 }
 
 fn refusal(place: SocketAddr, error: &io::Error) -> String {

@@ -5,9 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
 use hoptree_core::Address;
-
-/// What an address begins with that other machines can use.
-const FAR: &str = "net://";
+use hoptree_tcp::SCHEME;
 
 /// Where a gateway listens: `net://... NETWORK NEAR`. NETWORK, in hexadecimal digits, says where NEAR means
 /// anything.
@@ -27,7 +25,7 @@ impl Places {
     /// Those that an address names; none when only this machine can use it.
     pub fn read(address: &Address) -> Option<Places> {
         let mut parts = address.0.splitn(3, ' ');
-        let far = parts.next().filter(|far| far.starts_with(FAR))?;
+        let far = parts.next().filter(|far| far.starts_with(SCHEME))?;
         let network = u64::from_str_radix(parts.next()?, 16).ok()?;
         let near = parts.next()?;
         Some(Places { near: Address(near.to_owned()), far: Address(far.to_owned()), network })
