@@ -14,7 +14,7 @@ use crate::scratch::Scratch;
 const LOCAL: &str = "local=env HOST={host} {argv}";
 
 /// Long enough for a busy machine: to find out that the program is there already, all of it is read.
-const PATIENT: &[&str] = &["--timeout", "60000", "--launcher", LOCAL];
+const PATIENT: &[&str] = &["--listen", "127.0.0.1", "--timeout", "60000", "--launcher", LOCAL];
 
 impl Console {
     /// Creates a node on another machine, and returns its process.
@@ -220,9 +220,10 @@ fn programs(scratch: &Scratch, programs: &[(&str, &str)]) -> String {
 fn check_failure(ssh: &str, text: &str) {
     let scratch = Scratch::new();
     let path = programs(&scratch, &[("ssh", ssh)]);
-    let mut console = Console::start_prepared(&["--timeout", "20000"], |command| {
-        command.env("PATH", path);
-    });
+    let mut console =
+        Console::start_prepared(&["--listen", "127.0.0.1", "--timeout", "20000"], |command| {
+            command.env("PATH", path);
+        });
     console.ask("create 2 -1 --on web1", &format!("Error: node 2 could not start: {text}"));
     eventually("nothing is left", PATIENCE, || console.process().descendants().is_empty());
     let finished = console.finish();
@@ -262,9 +263,10 @@ fn a_server_that_has_too_many_is_tried_again() {
         scratch.path().display()
     );
     let path = programs(&scratch, &[("ssh", &full)]);
-    let mut console = Console::start_prepared(&["--timeout", "60000"], |command| {
-        command.env("PATH", path);
-    });
+    let mut console =
+        Console::start_prepared(&["--listen", "127.0.0.1", "--timeout", "60000"], |command| {
+            command.env("PATH", path);
+        });
     console.send("create 2 -1 --on web1");
     console.expect_pid();
     assert!(scratch.names().contains(&"tried".to_owned()));
@@ -276,9 +278,10 @@ fn what_start_up_files_print_is_no_harm() {
     let scratch = Scratch::new();
     let noisy = format!("printf 'Welcome to web1'; echo 'a warning' >&2; {SSH}");
     let path = programs(&scratch, &[("ssh", &noisy)]);
-    let mut console = Console::start_prepared(&["--timeout", "60000"], |command| {
-        command.env("PATH", path);
-    });
+    let mut console =
+        Console::start_prepared(&["--listen", "127.0.0.1", "--timeout", "60000"], |command| {
+            command.env("PATH", path);
+        });
     console.send("create 2 -1 --on web1");
     console.expect_pid();
     let finished = console.finish();
@@ -289,9 +292,10 @@ fn what_start_up_files_print_is_no_harm() {
 fn a_machine_that_says_nothing_is_given_up_before_the_deadline() {
     let scratch = Scratch::new();
     let path = programs(&scratch, &[("ssh", "echo 'still trying' >&2; exec sleep 60")]);
-    let mut console = Console::start_prepared(&["--timeout", "2000"], |command| {
-        command.env("PATH", path);
-    });
+    let mut console =
+        Console::start_prepared(&["--listen", "127.0.0.1", "--timeout", "2000"], |command| {
+            command.env("PATH", path);
+        });
     console.send("create 2 -1 --on web1");
     let reply = console.line().text;
     let begin = "Error: node 2 could not start: web1 has not answered within ";
@@ -301,7 +305,7 @@ fn a_machine_that_says_nothing_is_given_up_before_the_deadline() {
 
 #[test]
 fn a_launcher_that_is_not_there_is_told_at_once() {
-    let absent = ["--launcher", "gone=/nonexistent/program {host} {argv}"];
+    let absent = ["--listen", "127.0.0.1", "--launcher", "gone=/nonexistent/program {host} {argv}"];
     let mut console = Console::start(&absent);
     for (options, text) in [
         (
@@ -335,8 +339,10 @@ fn moved(environment: &str) -> (Console, Scratch) {
     }
     let launcher = format!("local=env {environment} HOST={{host}} {{argv}}");
     let commands = format!("shift\nset -- '{}' \"$@\"", program.display());
-    let mut console =
-        Console::start_after(&commands, &["--timeout", "60000", "--launcher", &launcher]);
+    let mut console = Console::start_after(
+        &commands,
+        &["--listen", "127.0.0.1", "--timeout", "60000", "--launcher", &launcher],
+    );
     console.create(1, -1);
     fs::remove_file(program).unwrap();
     (console, scratch)

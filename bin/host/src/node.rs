@@ -95,16 +95,7 @@ fn run(
         },
     );
     let mut driver = Driver::new(worker, transport, ChildProcesses::new(heritage), signals);
-    while !driver.is_done() {
-        let join_by = join_by.filter(|_| !driver.node().has_joined());
-        if join_by.is_some_and(|by| by <= Instant::now()) {
-            break;
-        }
-        driver
-            .wait(join_by.map_or(Patience::Wait, Patience::Until))
-            .map_err(Failure::doing("go on"))?;
-        driver.end_turn();
-    }
+    drive(&mut driver, join_by)?;
     if !driver.node().has_joined() {
         let why = driver.refusal().unwrap_or_else(|| "nobody has answered".to_owned());
         return Err(match join_by {
@@ -125,12 +116,41 @@ fn run(
     })
 }
 
-/// What of an address means something to a person: what stands behind that no one can type.
+/// Runs a node to its end, or until it must have joined and has not.
+fn drive(driver: &mut Driver<Worker>, join_by: Option<Instant>) -> Result<(), Failure> {
+    while !driver.is_done() {
+        let join_by = join_by.filter(|_| !driver.node().has_joined());
+        if join_by.is_some_and(|by| by <= Instant::now()) {
+            return Ok(());
+        }
+        let patience = join_by.map_or(Patience::Wait, Patience::Until);
+        driver.wait(patience).map_err(Failure::doing("go on"))?;
+        driver.end_turn();
+    }
+    Ok(())
+}
+
+/// What a person can make use of in an address: a host and a port, if it has them.
 fn shown(address: &Address) -> &str {
-    let end =
-        |from: usize| address.0[from..].find(['/', '#']).map_or(address.0.len(), |at| from + at);
-    match address.0.find("://") {
-        Some(colon) if address.0.starts_with("tcp") => &address.0[..end(colon + 3)],
-        _ => &address.0,
+    let first = address.0.split(' ').next().unwrap_or_default();
+    match first.split_once("://") {
+        Some(("tcp" | "net", rest)) => rest.split(['/', '#']).next().unwrap_or_default(),
+        _ => first,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_as_host_and_port() {
+        for (address, text) in [
+            ("tcp://127.0.0.1:5555/abc#def", "127.0.0.1:5555"),
+            ("net://[fd77::1]:6200#abc 0123456789abcdef ipc:///tmp/x", "[fd77::1]:6200"),
+            ("ipc:///tmp/hoptree-0/1", "ipc:///tmp/hoptree-0/1"),
+        ] {
+            assert_eq!(shown(&Address(address.to_owned())), text);
+        }
     }
 }

@@ -223,6 +223,8 @@ impl Tether {
                 self.stage = Stage::Over;
                 self.tell(&Fate::Ended(exit, words));
             }
+            // The tree has ended meanwhile.
+            _ if self.stage == Stage::Over => {}
             _ => log::warn!("{} says {report:?} at the wrong time", self.host),
         }
         Ok(())
