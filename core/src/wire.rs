@@ -23,7 +23,7 @@ pub(crate) use reduced::{NUMBERS_MAX, REDUCED_BYTES_MAX, Reduced, Value};
 use crate::{Incarnation, Life, NodeId, RequestId, Stream};
 
 /// Changes with every change of what travels; two ends with different versions do not talk.
-pub(crate) const VERSION: u16 = 7;
+pub(crate) const VERSION: u16 = 8;
 
 /// The acknowledgement that every frame begins with, in bytes.
 pub(crate) const FRAME_HEADER_BYTES: usize = 4;
