@@ -3,8 +3,8 @@
 use hoptree_core::{Exit, Explanation, FailedLaunch, Launch, LauncherSpec};
 
 /// What every connection is made with. No terminal; no question, since nobody could answer it; and an end
-/// when nothing has come for three seconds, as when a cable is cut. Banners, which look like errors, are
-/// left out.
+/// when nothing has come for nine seconds, as when a cable is cut: by then the nodes beyond it have ended, and
+/// before they may find back. Banners, which look like errors, are left out.
 const OPTIONS: [&str; 11] = [
     "-T",
     "-o",
@@ -12,7 +12,7 @@ const OPTIONS: [&str; 11] = [
     "-o",
     "ConnectTimeout=5",
     "-o",
-    "ServerAliveInterval=1",
+    "ServerAliveInterval=3",
     "-o",
     "ServerAliveCountMax=3",
     "-o",
