@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use hoptree as _;
-use hoptree_core::{Registry, linked_transports};
+use hoptree_core::{Registry, linked_launchers, linked_transports};
 
 use crate::console::Console;
 use crate::deadline::{PATIENCE, eventually};
@@ -104,6 +104,22 @@ fn every_linked_transport_is_listed_and_works() {
         let finished =
             Console::run(&["--transport", transport.name], "create 1\nexec 1 echo hello\n");
         assert_eq!(finished.lines()[1], "Ok:1: hello");
+    }
+}
+
+#[test]
+fn every_linked_launcher_is_listed() {
+    let (status, listed, _) = hoptree(&["launchers"]);
+    assert_eq!(status, 0);
+    let listed = listed.split_whitespace().collect::<Vec<_>>().join(" ");
+    let launchers = linked_launchers().unwrap();
+    assert!(launchers.iter().any(|launcher| launcher.name == "ssh"));
+    for launcher in launchers {
+        assert!(!launcher.summary.is_empty());
+        let words =
+            format!("{} {} (package {})", launcher.name, launcher.summary, launcher.package);
+        assert!(listed.contains(&words), "'{words}' is not in: {listed}");
+        assert!(launcher.argument.is_none_or(|argument| listed.contains(argument)), "{listed}");
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::console::Console;
-use crate::deadline::{PATIENCE, eventually};
+use crate::deadline::{LONG_PATIENCE, PATIENCE, eventually};
 use crate::process::Process;
 use crate::scratch::Scratch;
 
@@ -321,12 +322,57 @@ fn a_launcher_that_is_not_there_is_told_at_once() {
     ] {
         console.ask(&format!("create 2 -1 {options}"), &format!("Error: {text}"));
     }
-    for option in ["srun", "=srun {argv}", "x=srun", "ssh=srun {argv}", "x=srun '{argv}"] {
+    let long = format!("x=srun {{argv}} {}", "x".repeat(512));
+    for option in ["srun", "=srun {argv}", "x=srun", "ssh=srun {argv}", "x=srun '{argv}", &long] {
         let finished = Console::run(&["--launcher", option], "");
         assert_eq!(finished.status, 2, "{option}");
         let begin = format!("hoptree: --launcher {option}: ");
         assert!(finished.errors.starts_with(&begin), "{}", finished.errors);
     }
+}
+
+/// A launcher to a machine of its own, as far as processes go; none where users may not make one.
+fn container() -> Option<&'static str> {
+    const MAKE: [&str; 5] = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+    let made = Command::new("unshare").args(MAKE).args(["--mount-proc", "true"]).output();
+    made.is_ok_and(|made| made.status.success()).then_some(
+        "far=unshare --user --map-root-user --pid --fork --kill-child --mount-proc {argv}",
+    )
+}
+
+#[test]
+fn a_node_whose_processes_nobody_here_can_see_is_a_node_as_any() {
+    let Some(launcher) = container() else { return };
+    let arguments = ["--listen", "127.0.0.1", "--timeout", "60000", "--launcher", launcher];
+    let mut console = Console::start(&arguments);
+    let parent = console.create(1, -1);
+    for line in ["create 2 1 --on far --with far", "create 3 2"] {
+        console.send(line);
+        assert!(console.line().text.starts_with("Ok: "));
+    }
+    console.ask("exec 3 echo there", "Ok:3: there");
+    parent.kill();
+    for node in [2, 3] {
+        eventually("a node is taken in", PATIENCE, || {
+            console.send(&format!("ping {node}"));
+            console.line().text == "Ok: 1"
+        });
+    }
+    console.ask("remove 2", "Ok");
+    eventually("nothing is left", PATIENCE, || console.process().descendants().is_empty());
+}
+
+#[test]
+fn a_parent_that_can_not_be_reached_is_told_with_its_address() {
+    let Some(launcher) = container() else { return };
+    // Nobody may listen there but root.
+    let arguments = ["--listen", "127.0.0.1", "--advertise", "127.0.0.1:1"];
+    let arguments = [&arguments[..], &["--timeout", "20000", "--launcher", launcher]].concat();
+    let mut console = Console::start(&arguments);
+    console.send("create 2 -1 --on far --with far");
+    let reply = console.line_within(LONG_PATIENCE).text;
+    let begin = "Error: node 2 could not start: can't reach its parent: 127.0.0.1:1: ";
+    assert!(reply.starts_with(begin) && reply.contains("Connection refused"), "{reply}");
 }
 
 /// A console whose program is not at the place at which it was started, with a launcher to a machine
@@ -348,7 +394,7 @@ fn moved(environment: &str) -> (Console, Scratch) {
     (console, scratch)
 }
 
-fn cached(place: &Path) -> Vec<std::path::PathBuf> {
+fn cached(place: &Path) -> Vec<PathBuf> {
     let list = |path: &Path| fs::read_dir(path).into_iter().flatten().map(|it| it.unwrap().path());
     list(&place.join("hoptree")).flat_map(|digest| list(&digest).collect::<Vec<_>>()).collect()
 }
