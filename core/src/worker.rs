@@ -238,7 +238,7 @@ impl Worker {
 
     /// Takes in what the parent says of itself and those above it.
     fn welcomed(&mut self, now: Time, Welcome { process, address, depth, ancestors, .. }: Welcome) {
-        let of_children = self.parent.welcomed(process, address, ancestors);
+        let of_children = self.parent.welcomed(now, process, address, ancestors);
         self.children.set_place(depth, of_children);
         // There may be another route up, and what was on the old one may be lost: nobody may wait any
         // more for what is offered or under way.

@@ -1,5 +1,6 @@
 //! Nodes on other hosts: they come about, do what others do, and leave nothing behind.
 
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -204,6 +205,18 @@ fn a_host_that_is_cut_off_ends_its_nodes_and_is_told_of() {
     assert_runs_on(&mut console, 11, "b");
     console.finish();
     network.nothing_left(FORGOTTEN_MAX);
+}
+
+/// Nobody has asked for beats.
+#[test]
+fn a_node_that_says_nothing_for_long_is_not_lost() {
+    let Some(network) = Network::new(2) else { return };
+    let (mut console, _) = start(&network, &[]);
+    thread::sleep(2 * NOTICED_MAX);
+    for node in [10, 11] {
+        console.ask(&format!("exec {node} echo here"), &format!("Ok:{node}: here"));
+    }
+    assert_ends(console, &network);
 }
 
 /// One packet of twenty, in each direction.

@@ -110,6 +110,19 @@ fn adopter() -> Children {
     children
 }
 
+/// There the number means another process.
+#[test]
+fn an_orphan_from_another_machine_is_not_adopted() {
+    let here = ProcessId { machine: Machine(7), pid: 1 };
+    let mut children = Children::new(Life::CONTROL, here, TOKEN);
+    expect(&mut children, life(), elsewhere());
+    happen(&mut children, Input::Up(LINK));
+    happen(&mut children, Input::Frame(LINK, &hello_of(life(), true)));
+    let (out, _) = happen(&mut children, Input::Frame(LINK, &settled(life())));
+    assert_eq!(out, []);
+    assert_eq!(children.count(), 1);
+}
+
 #[test]
 fn a_start_that_is_called_off_is_answered() {
     let mut children = Children::new(Life::CONTROL, ProcessId::of(1), TOKEN);

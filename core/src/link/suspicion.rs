@@ -118,6 +118,19 @@ mod tests {
         assert_eq!(respites, [10, 20, 40, 80, 160, 320, 640, 1280, 2000]);
     }
 
+    /// Its machine can't be seen, and what it sends takes its time.
+    #[test]
+    fn who_is_far_has_the_time_of_some_round_trips_more() {
+        let far = |round_trip| Inspection { round_trip, ..Inspection::default() };
+        let mut suspicion = Suspicion::default();
+        assert_eq!(judge(&mut suspicion, far(100 * MS), Duration::ZERO), Verdict::Respite);
+        assert_eq!(suspicion.respite(), 400 * MS);
+        assert_eq!(judge(&mut suspicion, far(100 * MS), 400 * MS), Verdict::Silent);
+        let mut suspicion = Suspicion::default();
+        assert_eq!(judge(&mut suspicion, far(9_000 * MS), Duration::ZERO), Verdict::Respite);
+        assert_eq!(suspicion.respite(), NETWORK_RESPITE_MAX);
+    }
+
     #[test]
     fn who_is_idle_or_has_run_is_silent() {
         let mut suspicion = Suspicion::default();

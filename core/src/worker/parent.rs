@@ -154,12 +154,15 @@ impl Parent {
     /// children of this node, the nearest first.
     pub fn welcomed(
         &mut self,
+        now: Time,
         process: ProcessId,
         address: Option<Address>,
         above: Vec<Ancestor>,
     ) -> Vec<Ancestor> {
-        self.process = Some(process);
-        self.ancestor.machine = process.machine;
+        if self.process.replace(process) != Some(process) {
+            self.ancestor.machine = process.machine;
+            self.apply_watch(now);
+        }
         if let Some(address) = address {
             self.ancestor.address = address;
         }
@@ -396,7 +399,7 @@ mod tests {
     fn children_are_told_the_nearest_ancestors_and_the_last() {
         let above: Vec<_> = (1..20).map(ancestor).collect();
         let mut parent = parent(NodeId::compute(0).unwrap(), Vec::new());
-        let of_children = parent.welcomed(ProcessId::of(7), None, above);
+        let of_children = parent.welcomed(NOW, ProcessId::of(7), None, above);
         let nodes: Vec<_> = of_children.iter().map(|ancestor| ancestor.node).collect();
         let nearest = (0..ANCESTORS_MAX as u32).chain([19]);
         assert_eq!(nodes, nearest.map(|id| NodeId::compute(id).unwrap()).collect::<Vec<_>>());
@@ -425,6 +428,30 @@ mod tests {
         assert_eq!((out, parent.deadline()), (vec![], None));
     }
 
+    /// Whatever the user wants of others. It is not judged if it is the control node.
+    #[test]
+    fn a_parent_on_another_machine_is_shown_signs_of_life_at_once() {
+        for node in [NodeId::CONTROL, NodeId::compute(2).unwrap()] {
+            let mut parent = parent(node, Vec::new());
+            assert_eq!(parent.deadline(), None);
+            let far = ProcessId { machine: Machine(7), pid: 9 };
+            parent.welcomed(NOW, far, None, Vec::new());
+            assert_eq!(parent.deadline(), Some(NOW + Duration::from_millis(500)));
+        }
+    }
+
+    #[test]
+    fn a_parent_that_listens_elsewhere_is_looked_for_there() {
+        let mut parent = parent(NodeId::CONTROL, Vec::new());
+        let elsewhere = Address("elsewhere".to_owned());
+        let of_children =
+            parent.welcomed(NOW, ProcessId::of(7), Some(elsewhere.clone()), Vec::new());
+        assert_eq!(of_children[0].address, elsewhere);
+        let mut out = Vec::new();
+        assert!(parent.lost(NOW, &mut out));
+        assert_eq!(out, [Output::Connect(1, elsewhere)]);
+    }
+
     /// The user may have stopped it.
     #[test]
     fn the_control_node_is_not_left_for_its_silence() {
@@ -432,7 +459,7 @@ mod tests {
         let watch = Some(Watch { beat_every, silent_after });
         let inspected = |node| {
             let mut parent = parent(node, vec![ancestor(1)]);
-            parent.welcomed(ProcessId::of(7), None, vec![ancestor(1)]);
+            parent.welcomed(NOW, ProcessId::of(7), None, vec![ancestor(1)]);
             parent.watch(NOW, watch);
             let mut out = Vec::new();
             assert!(!parent.timeout(NOW + silent_after, &mut out));

@@ -284,6 +284,22 @@ mod tests {
         assert_eq!(out, [Output::Close(LinkId(6))]);
     }
 
+    #[test]
+    fn those_on_the_same_machine_are_asked_first_and_others_are_waited_for_longer() {
+        let mut candidates = ancestors(&[4, 3, 2, 1]);
+        for far in [0, 2] {
+            candidates[far].machine = Machine(7);
+        }
+        let mut search = ParentSearch::new(NOW, candidates, Machine::default());
+        let (mut numbers, mut out) = (AttemptNumbers::default(), Vec::new());
+        for step in 0..4 {
+            search.ask_if_due(NOW + step * ATTEMPT_DELAY, &mut numbers, &mut out);
+        }
+        assert_eq!(asked(&out), [(1, "3"), (2, "1"), (3, "4"), (4, "2")]);
+        assert!(!search.is_hopeless(NOW + GIVE_UP_AFTER));
+        assert!(search.is_hopeless(NOW + GIVE_UP_AFTER_FAR));
+    }
+
     fn frame_of_nothing() -> Vec<u8> {
         vec![0; wire::FRAME_HEADER_BYTES]
     }
