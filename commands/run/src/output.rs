@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::process::{ChildStderr, ChildStdout};
 use std::time::Instant;
 
 use hoptree_core::{Stopped, Stream};
@@ -41,11 +40,10 @@ pub enum Halt {
 
 impl Output {
     /// Both streams of a program.
-    pub fn of(out: Option<ChildStdout>, err: Option<ChildStderr>) -> Output {
+    pub fn of(out: OwnedFd, err: OwnedFd) -> Output {
         let pipe = |stream, end| Pipe { stream, end, owed: 0 };
-        let out = out.map(|end| pipe(Stream::Out, end.into()));
-        let err = err.map(|end| pipe(Stream::Err, end.into()));
-        Output { pipes: out.into_iter().chain(err).collect(), buffer: vec![0; READ_BYTES_MAX] }
+        let pipes = vec![pipe(Stream::Out, out), pipe(Stream::Err, err)];
+        Output { pipes, buffer: vec![0; READ_BYTES_MAX] }
     }
 
     /// Whether anybody may still write.
