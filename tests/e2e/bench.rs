@@ -16,9 +16,10 @@ use crate::process::Process;
 use crate::scratch::Scratch;
 
 /// How many rows each measure has for a transport.
-const ROWS: [(&str, usize); 8] = [
+const ROWS: [(&str, usize); 9] = [
     ("rtt", 15),
     ("throughput", 8),
+    ("stream", 4),
     ("fanout", 4),
     ("create", 4),
     ("failure", 3),
@@ -158,6 +159,7 @@ fn an_interrupt_shows_what_is_complete_and_leaves_nothing() {
     for (measure, processes) in [
         ("rtt", RTT_PROCESSES),
         ("throughput", 1 + 2 * 8),
+        ("stream", 1 + 2 * (1 + 4)),
         ("fanout", 1 + 8 + 64),
         ("create", 1 + 8),
         ("failure", 1 + 16),

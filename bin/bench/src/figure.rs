@@ -32,8 +32,10 @@ pub enum Unit {
     Us,
     /// Milliseconds.
     Ms,
-    /// Times a second: the only one of which more is better.
+    /// Times a second. More is better.
     PerSecond,
+    /// Millions of bytes a second. More is better.
+    MegabytesPerSecond,
     /// Times a minute.
     PerMinute,
     /// Intervals between two beats.
@@ -65,6 +67,8 @@ pub enum Subject {
     RawChain,
     /// The transport alone, to many processes at once.
     RawFanout,
+    /// The pipe of a program, read to its end.
+    Pipe,
     /// Processes that end as soon as they are started.
     BareSpawn,
     /// The library under the transport, in blocking calls.
@@ -104,6 +108,11 @@ impl Figure {
     /// The figure with this many nodes.
     pub fn with_nodes(self, nodes: usize) -> Figure {
         Figure { nodes: Some(small(nodes)), ..self }
+    }
+
+    /// The figure over this distance.
+    pub fn with_hops(self, hops: usize) -> Figure {
+        Figure { hops: Some(small(hops)), ..self }
     }
 
     /// The figure with nodes in this shape.
@@ -149,6 +158,7 @@ impl Unit {
             Unit::Us => "us",
             Unit::Ms => "ms",
             Unit::PerSecond => "1/s",
+            Unit::MegabytesPerSecond => "MB/s",
             Unit::PerMinute => "1/min",
             Unit::Intervals => "intervals",
             Unit::KiB => "KiB",
@@ -160,7 +170,7 @@ impl Unit {
 
     /// Whether less of it is better.
     pub fn lower_is_better(self) -> bool {
-        self != Unit::PerSecond
+        !matches!(self, Unit::PerSecond | Unit::MegabytesPerSecond)
     }
 
     /// A time, in a unit that is one.
@@ -181,6 +191,7 @@ impl Subject {
             Subject::Raw => "raw",
             Subject::RawChain => "raw chain",
             Subject::RawFanout => "raw fan-out",
+            Subject::Pipe => "pipe",
             Subject::BareSpawn => "bare spawn",
             Subject::Library => "library",
             Subject::UnixSocket => "unix socket",

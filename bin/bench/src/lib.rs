@@ -32,6 +32,7 @@ mod options;
 mod outputs;
 mod page;
 mod plan;
+mod program;
 mod progress;
 mod raw;
 mod relay;
@@ -44,6 +45,7 @@ mod shape;
 mod socket;
 mod stage;
 mod stream;
+mod streaming;
 mod table;
 mod tally;
 mod throughput;
@@ -68,8 +70,14 @@ use runs::Runs;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What it starts.
-pub const HELPERS: [Helper; 5] =
-    [floor::HELPER, load::HELPER, relay::HELPER, socket::HELPER, stage::HELPER];
+pub const HELPERS: [Helper; 6] = [
+    floor::HELPER,
+    load::HELPER,
+    relay::HELPER,
+    relay::SOURCE_HELPER,
+    socket::HELPER,
+    stage::HELPER,
+];
 
 /// Does what the options ask for. `rustc` is the compiler of this build.
 ///

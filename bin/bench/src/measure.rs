@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::figure::Found;
 use super::setting::Setting;
-use super::{create, failure, fanout, flood, footprint, heartbeat, rtt, throughput};
+use super::{create, failure, fanout, flood, footprint, heartbeat, rtt, streaming, throughput};
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub enum Measure {
     Rtt,
     /// Commands per second, with some under way at the same time.
     Throughput,
+    /// The output of one program, as fast as it comes.
+    Stream,
     /// A command for many nodes, until the last reply.
     Fanout,
     /// The start of nodes, until all are ready.
@@ -51,6 +53,7 @@ impl Measure {
         match self {
             Measure::Rtt => "rtt",
             Measure::Throughput => "throughput",
+            Measure::Stream => "stream",
             Measure::Fanout => "fanout",
             Measure::Create => "create",
             Measure::Failure => "failure",
@@ -65,6 +68,7 @@ impl Measure {
         match self {
             Measure::Rtt => "round trip of echo, one at a time",
             Measure::Throughput => "echo per second, with a window of commands unanswered",
+            Measure::Stream => "output of one program on its way to the console, which discards it",
             Measure::Fanout => "one command for many nodes, until the last reply",
             Measure::Create => "nodes created at once, until the last is ready",
             Measure::Failure => {
@@ -83,7 +87,7 @@ impl Measure {
     /// Which of its figures suffer when others have the processors.
     pub fn slowed_by_others(self) -> &'static str {
         match self {
-            Measure::Throughput => "rates",
+            Measure::Throughput | Measure::Stream => "rates",
             Measure::Footprint => "processor times",
             Measure::Heartbeat => "times and false alarms",
             Measure::Rtt
@@ -98,8 +102,9 @@ impl Measure {
     /// those of a quick one to seven seconds.
     pub fn time(self, quick: bool) -> Duration {
         let (quick_ms, full_ms) = match self {
-            Measure::Rtt => (1_500, 17_000),
-            Measure::Throughput => (900, 10_000),
+            Measure::Rtt => (1_400, 15_000),
+            Measure::Throughput => (800, 9_000),
+            Measure::Stream => (500, 3_000),
             Measure::Fanout => (500, 5_000),
             Measure::Create => (700, 5_500),
             Measure::Failure => (500, 7_000),
@@ -115,6 +120,7 @@ impl Measure {
         match self {
             Measure::Rtt | Measure::Failure | Measure::Heartbeat | Measure::Flood => 20,
             Measure::Throughput => 20,
+            Measure::Stream => 4,
             Measure::Fanout => 150,
             Measure::Create => 256,
             Measure::Footprint => 70,
@@ -126,6 +132,7 @@ impl Measure {
         match self {
             Measure::Rtt => 70,
             Measure::Throughput => 20,
+            Measure::Stream => 12,
             Measure::Fanout => 215,
             Measure::Create => 260,
             Measure::Failure => 35,
@@ -140,6 +147,7 @@ impl Measure {
         match self {
             Measure::Heartbeat => &["heartbeat"],
             Measure::Footprint => &["echo", "heartbeat"],
+            Measure::Stream => &["run"],
             _ => &["echo"],
         }
     }
@@ -148,7 +156,11 @@ impl Measure {
     /// nothing that could be warm.
     pub fn warm_up_rounds(self) -> u32 {
         match self {
-            Measure::Rtt | Measure::Throughput | Measure::Fanout | Measure::Failure => 1,
+            Measure::Rtt
+            | Measure::Throughput
+            | Measure::Stream
+            | Measure::Fanout
+            | Measure::Failure => 1,
             Measure::Create | Measure::Heartbeat | Measure::Footprint | Measure::Flood => 0,
         }
     }
@@ -162,6 +174,7 @@ impl Measure {
         Ok(match self {
             Measure::Rtt => Box::new(rtt::Rtt::open(setting)?),
             Measure::Throughput => Box::new(throughput::Throughput::open(setting)?),
+            Measure::Stream => Box::new(streaming::Streaming::open(setting)?),
             Measure::Fanout => Box::new(fanout::Fanout::open(setting)?),
             Measure::Create => Box::new(create::Create::new(setting)),
             Measure::Failure => Box::new(failure::Failures::open(setting)?),

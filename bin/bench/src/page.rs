@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_row_alone_makes_a_plot_of_any_measure() {
-        for measure in ["rtt", "throughput", "create", "failure", "footprint", "patience"] {
+        for measure in ["rtt", "throughput", "stream", "create", "failure", "footprint", "patience"]
+        {
             let row = sample::row(measure, "ipc", "what", "us", 12.0);
             let page = page_of(vec![Row { hops: Some(1), window: Some(1), ..row }]);
             assert!(page.contains("<figure>"), "{measure}");

@@ -2,25 +2,32 @@
 
 use std::time::{Duration, Instant};
 
-use hoptree_core::{Event, LinkId, SendError, Transport, TransportSpec};
+use hoptree_core::{Event, FRAME_BYTES_MAX, LinkId, SendError, Transport, TransportSpec};
 use hoptree_host::process::{ChildProcesses, DirectoryLock};
 use hoptree_host::{Failure, transports};
 
+use super::relay::{End, wanted};
 use super::stream::Flow;
 use super::victim::{Victim, let_arrive};
-use super::{PATIENCE, relay};
+use super::{PATIENCE, program};
+
+/// How many frames may be on their way from a source.
+const SOURCE_WINDOW: usize = 16;
 
 /// The near end of the chains.
 pub struct Raw {
     transport: Box<dyn Transport>,
     _lock: Option<DirectoryLock>,
     chains: Vec<LinkId>,
+    /// What all of them end with.
+    end: End,
     /// The first process of each chain.
     processes: Vec<Victim>,
 }
 
 impl Raw {
-    /// Starts a chain of each of these lengths, and returns when all are ready.
+    /// Starts a chain of each of these lengths, which sends back what comes, and returns when all are
+    /// ready.
     ///
     /// # Errors
     ///
@@ -30,8 +37,31 @@ impl Raw {
         children: &ChildProcesses,
         lengths: &[usize],
     ) -> Result<Raw, Failure> {
+        Raw::open_chains(spec, children, lengths, End::Echo)
+    }
+
+    /// The same with a program at the end of each chain, whose output comes when it is asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Raw::open`].
+    pub fn open_sources(
+        spec: &TransportSpec,
+        children: &ChildProcesses,
+        lengths: &[usize],
+    ) -> Result<Raw, Failure> {
+        Raw::open_chains(spec, children, lengths, End::Source)
+    }
+
+    fn open_chains(
+        spec: &TransportSpec,
+        children: &ChildProcesses,
+        lengths: &[usize],
+        end: End,
+    ) -> Result<Raw, Failure> {
         let (transport, lock) = transports::open_without_seal(spec, children.opening())?;
-        let mut raw = Raw { transport, _lock: lock, chains: Vec::new(), processes: Vec::new() };
+        let (chains, processes) = (Vec::new(), Vec::new());
+        let mut raw = Raw { transport, _lock: lock, chains, end, processes };
         for length in lengths {
             let (chain, process) = raw.start(children, *length)?;
             raw.chains.push(chain);
@@ -106,6 +136,29 @@ impl Raw {
         Ok(Flow { answered, took: start.elapsed() })
     }
 
+    /// Has the end of a chain run its program, and says how long it takes until all of its output is
+    /// here, in the longest frames.
+    ///
+    /// # Errors
+    ///
+    /// When they do not come.
+    pub fn drain(&mut self, chain: usize) -> Result<Duration, Failure> {
+        let (link, frames) = (self.chains[chain], program::BYTES / FRAME_BYTES_MAX);
+        let (mut asked_for, mut received) = (0, 0);
+        let start = Instant::now();
+        while received < frames {
+            // Asked for as the console grants output: when half of the window is used up.
+            if asked_for - received <= SOURCE_WINDOW / 2 && asked_for < frames {
+                let more = (received + SOURCE_WINDOW).min(frames) - asked_for;
+                let frame = wanted(u32::try_from(more).expect("a window is small"));
+                self.transport.send(link, &frame).map_err(refused)?;
+                asked_for += more;
+            }
+            received += self.receive_some()?;
+        }
+        Ok(start.elapsed())
+    }
+
     /// Starts one more chain of one relay, kills it while a frame is under way to it, and says how
     /// long it takes from the kill to the transport telling that it is gone.
     ///
@@ -142,8 +195,8 @@ impl Raw {
     ) -> Result<(LinkId, Victim), Failure> {
         let address = self.transport.listen().map_err(Failure::doing("listen"))?;
         let below = u32::try_from(length - 1).expect("chains are short");
-        let pid =
-            children.spawn_helper(relay::HELPER.name, below, &address).map_err(Failure::Runtime)?;
+        let name = self.end.helper().name;
+        let pid = children.spawn_helper(name, below, &address).map_err(Failure::Runtime)?;
         // The relay at the end says that it is there.
         Ok((self.receive()?, Victim::new(pid)))
     }

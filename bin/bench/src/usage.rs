@@ -42,6 +42,16 @@ pub fn pss_kib(pid: Pid) -> Result<u64, Failure> {
         .ok_or_else(|| Failure::Runtime(format!("process {pid} has no Pss")))
 }
 
+/// The most memory that a process has had so far, with all of what it shares with others.
+///
+/// # Errors
+///
+/// When the system does not tell.
+pub fn peak_kib(pid: Pid) -> Result<u64, Failure> {
+    field(&read(pid, "status")?, "VmHWM:")
+        .ok_or_else(|| Failure::Runtime(format!("process {pid} has no VmHWM")))
+}
+
 /// How long the threads of a process have run so far; a thread that has ended takes its time with
 /// it, and processes at rest start and end none.
 ///
@@ -100,6 +110,7 @@ mod tests {
     fn this_process_takes_something() {
         let usage = Usage::of(getpid()).unwrap();
         assert!(usage.pss_kib > 0 && usage.threads > 0 && usage.descriptors > 2, "{usage:?}");
+        assert!(peak_kib(getpid()).unwrap() >= usage.pss_kib);
         assert!(cpu_time(getpid()).unwrap() > Duration::ZERO);
     }
 }

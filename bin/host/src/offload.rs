@@ -20,6 +20,10 @@ const JOB_BYTES: usize = 4 * 1024 * 1024;
 /// Virtual memory; pages that the thread does not touch cost nothing.
 const JOB_STACK_BYTES: usize = 512 * 1024;
 
+/// How long a thread waits for another blocking job when it has done one. To start one takes longer than many
+/// a job.
+const IDLE_TIME: Duration = Duration::from_secs(30);
+
 /// How much output of jobs may wait for the node to take it, in bytes. It takes none while its own way up
 /// is full.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
@@ -28,7 +32,7 @@ const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// about shares of time; how soon the node has a core again is a matter of giving way.
 const NICENESS: i32 = 10;
 
-/// The work of one node. There are no threads as long as there is nothing to do.
+/// The work of one node. There are no threads when there has been nothing to do for a while.
 pub struct Offload {
     pool: Arc<Pool>,
     is_paused: bool,
@@ -41,6 +45,10 @@ static THREADS_MAX: LazyLock<usize> =
 
 struct Pool {
     work: Mutex<Work>,
+    /// A blocking job waits for an idle thread.
+    handed: Condvar,
+    /// How long a thread waits for one.
+    idle_time: Duration,
     /// There is room for output again, or nobody wants some of it any more, or a blocking job has ended.
     changed: Condvar,
     /// Whether anything has come of jobs that was not taken.
@@ -55,6 +63,10 @@ struct Work {
     threads: usize,
     /// What tells each blocking job to stop.
     blocking: Vec<(RequestId, Stop)>,
+    /// Blocking jobs that an idle thread will take: never more than there are.
+    handed: VecDeque<Job>,
+    /// How many threads wait for a blocking job.
+    idle: usize,
     /// No job is begun for now.
     is_paused: bool,
     /// What has come of jobs, for the node to take, and how many bytes of it are output.
@@ -74,8 +86,14 @@ pub enum News {
 impl Offload {
     /// No work yet. The waker is used whenever some is done.
     pub fn new(waker: Waker) -> Offload {
-        let (work, changed) = (Mutex::default(), Condvar::new());
-        let pool = Pool { work, changed, has_news: AtomicBool::new(false), waker };
+        Offload::keeping(IDLE_TIME, waker)
+    }
+
+    /// As [`Offload::new`], with threads that wait for this long.
+    fn keeping(idle_time: Duration, waker: Waker) -> Offload {
+        let (work, has_news) = (Mutex::default(), AtomicBool::new(false));
+        let (handed, changed) = (Condvar::new(), Condvar::new());
+        let pool = Pool { work, handed, idle_time, changed, has_news, waker };
         Offload { pool: Arc::new(pool), is_paused: false }
     }
 
@@ -83,7 +101,12 @@ impl Offload {
     pub fn begin(&self, job: Job) {
         let mut work = self.pool.lock();
         match job.kind() {
-            JobKind::Blocking => self.begin_blocking(&mut work, job),
+            JobKind::Blocking => {
+                self.begin_blocking(&mut work, job);
+                // Whoever wakes up needs the lock.
+                drop(work);
+                self.pool.handed.notify_one();
+            }
             JobKind::Computing => {
                 work.waiting.push_back(job);
                 self.start_threads(&mut work, 1);
@@ -99,14 +122,17 @@ impl Offload {
             ));
             return self.pool.tell(work, News::Done(call, JobKind::Blocking, Err(why)));
         }
-        let pool = Arc::clone(&self.pool);
-        let started = require_memory(JOB_BYTES).map_err(cant_start).and_then(|()| {
-            let thread = named("job").stack_size(JOB_STACK_BYTES);
+        let given = require_memory(JOB_BYTES).map_err(cant_start).and_then(|()| {
+            if work.idle > work.handed.len() {
+                work.handed.push_back(job);
+                return Ok(());
+            }
+            let (pool, thread) = (Arc::clone(&self.pool), named("job").stack_size(JOB_STACK_BYTES));
             let started = thread.spawn(move || pool.run_blocking(job));
-            started.map_err(|error| cant_start(explain_thread(&error)))
+            started.map(drop).map_err(|error| cant_start(explain_thread(&error)))
         });
-        match started {
-            Ok(_) => work.blocking.push((call, stop)),
+        match given {
+            Ok(()) => work.blocking.push((call, stop)),
             Err(failure) => {
                 let failure = Err(failure);
                 self.pool.tell(work, News::Done(call, JobKind::Blocking, failure));
@@ -192,11 +218,27 @@ impl Pool {
         }
     }
 
+    /// Does this job, and those that come soon after.
     fn run_blocking(self: &Arc<Self>, job: Job) {
-        let call = job.call();
-        self.run(job);
-        self.lock().blocking.retain(|(other, _)| *other != call);
-        self.changed.notify_all();
+        let mut next = Some(job);
+        while let Some(job) = next {
+            let call = job.call();
+            self.run(job);
+            self.lock().blocking.retain(|(other, _)| *other != call);
+            self.changed.notify_all();
+            next = self.wait_for_blocking();
+        }
+    }
+
+    /// The next blocking job for the thread that asks, unless none comes for long.
+    fn wait_for_blocking(&self) -> Option<Job> {
+        let mut work = self.lock();
+        work.idle += 1;
+        let is_none = |work: &mut Work| work.handed.is_empty();
+        let waited = self.handed.wait_timeout_while(work, self.idle_time, is_none);
+        let (mut work, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        work.idle -= 1;
+        work.handed.pop_front()
     }
 
     fn run(self: &Arc<Self>, job: Job) {
@@ -253,7 +295,7 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -292,6 +334,48 @@ mod tests {
         );
         assert_eq!(done[49], News::Done(RequestId(49), JobKind::Computing, Ok("49".to_owned())));
         while offload.pool.work.lock().unwrap().threads > 0 {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_thread_does_one_blocking_job_after_another_and_more_have_threads_of_their_own() {
+        let offload = Offload::keeping(Duration::MAX, Waker::new(|| ()));
+        let begin = |call, work: Box<dyn FnOnce() + Send>| {
+            let (done, threads) = mpsc::channel();
+            offload.begin(Job::new(RequestId(call), JobKind::Blocking, move |_| {
+                work();
+                done.send(thread::current().id()).unwrap();
+                Ok(String::new())
+            }));
+            threads
+        };
+        let wait_idle = |count| {
+            let until = Instant::now() + Duration::from_secs(60);
+            while offload.pool.lock().idle != count {
+                assert!(Instant::now() < until, "{count} idle threads");
+                thread::yield_now();
+            }
+        };
+        let first = begin(0, Box::new(|| ())).recv().unwrap();
+        wait_idle(1);
+        let (release, released) = mpsc::channel::<()>();
+        let held_up = begin(1, Box::new(move || released.recv().unwrap()));
+        let other = begin(2, Box::new(|| ())).recv().unwrap();
+        release.send(()).unwrap();
+        assert_eq!(held_up.recv().unwrap(), first);
+        assert_ne!(other, first);
+        wait_idle(2);
+        assert!(offload.pool.lock().blocking.is_empty());
+    }
+
+    #[test]
+    fn a_thread_that_has_nothing_to_do_for_long_ends() {
+        let offload = Offload::keeping(Duration::ZERO, Waker::new(|| ()));
+        offload.begin(Job::new(RequestId(0), JobKind::Blocking, |_| Ok(String::new())));
+        let until = Instant::now() + Duration::from_secs(60);
+        while Arc::strong_count(&offload.pool) > 1 {
+            assert!(Instant::now() < until, "the thread is left");
             thread::yield_now();
         }
     }

@@ -301,6 +301,15 @@ mod tests {
     }
 
     #[test]
+    fn a_script_that_names_no_interpreter_is_run_by_the_shell() {
+        let scratch = Scratch::new("script");
+        let script = scratch.file("script", "echo $# $2; exit 3");
+        fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+        let (outcome, seen) = exec(&format!("{script} a 'b  c'"));
+        assert_eq!((outcome, seen.text()), (Err("exit 3".to_owned()), "2 b c\n".to_owned()));
+    }
+
+    #[test]
     fn input_is_what_was_asked_for() {
         let scratch = Scratch::new("input");
         scratch.file("file", "content");

@@ -2,13 +2,16 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::Stdio;
 
 use hoptree_core::{Failure, shown};
 use hoptree_system::explain;
 use rustix::fs::{MemfdFlags, memfd_create};
+
+/// The file that has nothing in it.
+const NOTHING: &str = "/dev/null";
 
 /// The standard input of a program.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,16 +40,17 @@ impl Input {
     /// # Errors
     ///
     /// When the file can't be read, or there is no memory for the text.
-    pub fn open(&self, place: &Path) -> Result<Stdio, Failure> {
+    pub fn open(&self, place: &Path) -> Result<OwnedFd, Failure> {
         let opened = match self {
-            Input::Nothing => return Ok(Stdio::null()),
+            Input::Nothing => File::open(NOTHING)
+                .map_err(|error| format!("{NOTHING} can't be read: {}", explain(&error))),
             Input::Text(text) => text_file(text)
                 .map_err(|error| format!("the text of --stdin can't be kept: {}", explain(&error))),
             Input::File(path) => open(&place.join(path)).map_err(|error| {
                 format!("FILE '{}' can't be read: {}", shown(path), explain(&error))
             }),
         };
-        opened.map(Stdio::from).map_err(Failure::from)
+        opened.map(OwnedFd::from).map_err(Failure::from)
     }
 }
 

@@ -1,16 +1,19 @@
 //! What a user asks for: a program, its arguments, and what it is given.
 
-use std::fs;
-use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{env, fs, io};
 
 use hoptree_core::{Args, Facts, Failure, shown};
 use rustix::fs::{Access, access};
 
 use crate::input::Input;
+use crate::process::Image;
 
 const SHELL: &str = "/bin/sh";
+
+/// Where programs are looked for when no PATH is set.
+const PATH: &str = "/bin:/usr/bin";
 
 /// A program to run, with its arguments and what it is given. Paths are those of the node's machine,
 /// relative to the directory that the program runs in.
@@ -90,22 +93,34 @@ impl Invocation {
         self
     }
 
-    /// The program with all that it is given, to be started.
+    /// The program, with its arguments and its environment.
     ///
     /// # Errors
     ///
-    /// When there is no such directory, or the file for its input can't be read.
-    pub fn command(&self) -> Result<Command, Failure> {
-        let mut command = Command::new(&self.program);
-        command.args(&self.arguments);
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        if let Some(directory) = &self.directory {
-            // Once it is started, the error would be that of a program which is not there.
-            check(directory)?;
-            command.current_dir(directory);
-        }
-        command.stdin(self.input.open(self.place())?);
-        Ok(command)
+    /// When the system can't be given them.
+    pub fn image(&self) -> Result<Image, Failure> {
+        Image::new(self.paths(), &self.program, &self.arguments, &self.environment)
+            .map_err(|error| self.refusal(&error))
+    }
+
+    /// The directory that the program runs in, if not the node's own.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it can't be entered: once the program is started, the error would be that of
+    /// a program which is not there.
+    pub fn directory(&self) -> Result<Option<&Path>, Failure> {
+        let directory = self.directory.as_deref();
+        directory.map_or(Ok(()), check).map(|()| directory)
+    }
+
+    /// Opens what the program reads.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be read, or there is no memory for the text.
+    pub fn open_input(&self) -> Result<OwnedFd, Failure> {
+        self.input.open(self.place())
     }
 
     /// What the user must know when the system has refused to run the program.
@@ -126,15 +141,20 @@ impl Invocation {
         self.directory.as_deref().unwrap_or(Path::new(""))
     }
 
-    /// Whether there is a file of the program's name where the system looks for it.
+    /// Whether there is a file of the program's name where it is looked for.
     fn is_there(&self) -> bool {
-        let exists = |directory: &Path| self.place().join(directory).join(&self.program).exists();
+        self.paths().iter().any(|path| self.place().join(path).exists())
+    }
+
+    /// Where the program may be, in the order of the search. A relative path begins at [`Invocation::place`].
+    fn paths(&self) -> Vec<PathBuf> {
         if self.program.contains('/') {
-            return exists(Path::new(""));
+            return vec![self.program.clone().into()];
         }
         let set = self.environment.iter().rfind(|(name, _)| name == "PATH");
-        let path = set.map(|(_, value)| value.into()).or_else(|| std::env::var_os("PATH"));
-        path.is_some_and(|path| std::env::split_paths(&path).any(|directory| exists(&directory)))
+        let path = set.map(|(_, value)| value.into()).or_else(|| env::var_os("PATH"));
+        let path = path.unwrap_or_else(|| PATH.into());
+        env::split_paths(&path).map(|directory| directory.join(&self.program)).collect()
     }
 }
 

@@ -9,6 +9,7 @@ mod guard;
 mod input;
 mod invocation;
 mod output;
+mod process;
 mod program;
 
 use hoptree_core::{Call, Claim, Command, CommandSpec, Context, Example, Failure, Outcome, Word};

@@ -2,10 +2,10 @@
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::process::{ChildStderr, ChildStdout};
 use std::time::Instant;
 
 use hoptree_core::{Stopped, Stream};
+use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionread, read};
 
@@ -41,11 +41,10 @@ pub enum Halt {
 
 impl Output {
     /// Both streams of a program.
-    pub fn of(out: Option<ChildStdout>, err: Option<ChildStderr>) -> Output {
+    pub fn of(out: OwnedFd, err: OwnedFd) -> Output {
         let pipe = |stream, end| Pipe { stream, end, owed: 0 };
-        let out = out.map(|end| pipe(Stream::Out, end.into()));
-        let err = err.map(|end| pipe(Stream::Err, end.into()));
-        Output { pipes: out.into_iter().chain(err).collect(), buffer: vec![0; READ_BYTES_MAX] }
+        let pipes = vec![pipe(Stream::Out, out), pipe(Stream::Err, err)];
+        Output { pipes, buffer: Vec::with_capacity(READ_BYTES_MAX) }
     }
 
     /// Whether anybody may still write.
@@ -116,12 +115,13 @@ impl Output {
 
 impl Pipe {
     /// Passes on what can be read at once; says whether more may come.
-    fn pass(&mut self, buffer: &mut [u8], sink: &mut Sink<'_>) -> Result<bool, Halt> {
-        match read(&self.end, &mut *buffer) {
+    fn pass(&mut self, buffer: &mut Vec<u8>, sink: &mut Sink<'_>) -> Result<bool, Halt> {
+        buffer.clear();
+        match read(&self.end, spare_capacity(buffer)) {
             Ok(0) => Ok(false),
             Ok(bytes) => {
                 self.owed = self.owed.saturating_sub(bytes as u64);
-                sink(self.stream, &buffer[..bytes])?;
+                sink(self.stream, buffer)?;
                 Ok(true)
             }
             Err(Errno::INTR) => Ok(true),
@@ -161,7 +161,7 @@ mod tests {
         let (end, writer) = pipe().unwrap();
         fcntl_setpipe_size(&writer, 4 * READ_BYTES_MAX).unwrap();
         let pipes = vec![Pipe { stream: Stream::Err, end, owed: 0 }];
-        let mut output = Output { pipes, buffer: vec![0; READ_BYTES_MAX] };
+        let mut output = Output { pipes, buffer: Vec::with_capacity(READ_BYTES_MAX) };
         assert!(!output.owes());
         assert_eq!(rustix::io::write(&writer, &[7; BYTES]), Ok(BYTES));
         output.owe().unwrap();
@@ -185,7 +185,7 @@ mod tests {
     fn what_a_sink_refuses_ends_the_relay() {
         let (end, writer) = pipe().unwrap();
         let pipes = vec![Pipe { stream: Stream::Out, end, owed: 0 }];
-        let mut output = Output { pipes, buffer: vec![0; READ_BYTES_MAX] };
+        let mut output = Output { pipes, buffer: Vec::with_capacity(READ_BYTES_MAX) };
         rustix::io::write(&writer, b"text").unwrap();
         let refused = output.relay(&[], None, &mut |_, _| Err(Stopped));
         assert!(matches!(refused, Err(Halt::Stopped)));

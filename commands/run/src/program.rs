@@ -1,23 +1,27 @@
 //! The process of a program, and the group that it leads.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::{mem, ptr};
 
 use hoptree_core::Failure;
 use hoptree_system::{explain_thread, original_limit, require_descriptors};
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process_group, pidfd_open,
-    setrlimit, setsid, test_kill_process_group,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, chdir, getrlimit, kill_process_group,
+    pidfd_open, setrlimit, setsid, test_kill_process_group, waitpid,
 };
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use crate::guard::Guard;
 use crate::invocation::Invocation;
 use crate::output::Output;
+use crate::process;
 
 /// How many descriptors must be free for a program to be started: it takes eleven for a moment. The others
 /// are left to the node, which must let in those who connect.
@@ -29,10 +33,12 @@ const DESCRIPTORS_MIN: usize = 24;
 /// When this is dropped, what is left of the group is killed.
 #[derive(Debug)]
 pub struct Program {
-    child: Child,
+    leader: Pid,
+    /// How it has ended, once that was told.
+    status: Option<ExitStatus>,
     /// Ready to be read once the program has ended.
     process: OwnedFd,
-    _guard: Arc<Guard>,
+    _guard: Guard,
 }
 
 impl Program {
@@ -44,22 +50,32 @@ impl Program {
     pub fn start(invocation: &Invocation) -> Result<(Program, Output), Failure> {
         require_descriptors(DESCRIPTORS_MIN).map_err(|why| no_process(&why))?;
         let refused = |error: io::Error| no_process(&explain_thread(&error));
-        let guard = Arc::new(Guard::new().map_err(refused)?);
-        let mut command = invocation.command()?;
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let (its_guard, limit) = (Arc::clone(&guard), original_limit());
-        // SAFETY: `prepare` makes system calls only, which may be made between fork and exec.
-        unsafe { command.pre_exec(move || prepare(&its_guard, limit)) };
-        let mut child = command.spawn().map_err(|error| match error.raw_os_error() {
+        let image = invocation.image()?;
+        let directory =
+            invocation.directory()?.map(|path| CString::new(path.as_os_str().as_bytes()));
+        let input = invocation.open_input()?;
+        let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| refused(error.into()));
+        let ((out, its_out), (err, its_err)) = (pipe()?, pipe()?);
+        let guard = Guard::new().map_err(refused)?;
+        let legacy = Legacy {
+            directory: directory.transpose().map_err(|error| invocation.refusal(&error.into()))?,
+            streams: [input, its_out, its_err],
+            limit: original_limit(),
+        };
+        // SAFETY: this makes system calls only.
+        let started = unsafe { process::spawn(&image, &|| legacy.take(&guard)) };
+        let leader = started.map_err(|error| match error.raw_os_error() {
             Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => refused(error),
             _ => invocation.refusal(&error),
         })?;
-        let output = Output::of(child.stdout.take(), child.stderr.take());
-        match pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
-            Ok(process) => Ok((Program { child, process, _guard: guard }, output)),
+        match pidfd_open(leader, PidfdFlags::empty()) {
+            Ok(process) => {
+                let program = Program { leader, status: None, process, _guard: guard };
+                Ok((program, Output::of(out, err)))
+            }
             Err(error) => {
                 drop(guard);
-                let _ = child.wait();
+                let _ = waitpid(Some(leader), WaitOptions::empty());
                 Err(refused(error.into()))
             }
         }
@@ -79,7 +95,11 @@ impl Program {
     ///
     /// When that can't be known.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
+        if self.status.is_none() {
+            let ended = waitpid(Some(self.leader), WaitOptions::NOHANG)?;
+            self.status = ended.map(|(_, status)| ExitStatus::from_raw(status.as_raw()));
+        }
+        Ok(self.status)
     }
 
     /// Whether anybody is left in the group. The program counts until [`Program::try_wait`] tells its end.
@@ -89,7 +109,7 @@ impl Program {
 
     /// The process that leads the group, by whose number the group is known.
     pub fn group(&self) -> Pid {
-        Pid::from_child(&self.child)
+        self.leader
     }
 }
 
@@ -104,14 +124,33 @@ fn no_process(why: &str) -> Failure {
     Failure::from(format!("can't start a process: {why}"))
 }
 
-/// What the process of a program does before it becomes the program: it parts with what it has of the
-/// node. Makes no more than system calls.
-fn prepare(guard: &Guard, descriptors: Option<Rlimit>) -> io::Result<()> {
-    guard.arm(setsid()?)?;
-    reset_signals();
-    close_files_at_exec();
-    // A node may have more open than a program that uses `select` can count.
-    descriptors.map_or(Ok(()), |limit| Ok(setrlimit(Resource::Nofile, limit)?))
+/// What the process of a program takes over before it becomes the program.
+struct Legacy {
+    /// The directory it runs in, if not the node's own.
+    directory: Option<CString>,
+    /// Its standard input, output and error.
+    streams: [OwnedFd; 3],
+    /// How many files it may have open.
+    limit: Option<Rlimit>,
+}
+
+impl Legacy {
+    /// Has the calling process take it over, and part with what it has of the node. Makes no more than
+    /// system calls.
+    fn take(&self, guard: &Guard) -> io::Result<()> {
+        guard.arm(setsid()?)?;
+        let [input, out, err] = &self.streams;
+        dup2_stdin(input)?;
+        dup2_stdout(out)?;
+        dup2_stderr(err)?;
+        if let Some(directory) = &self.directory {
+            chdir(directory.as_c_str())?;
+        }
+        reset_signals();
+        close_files_at_exec();
+        // A node may have more open than a program that uses `select` can count.
+        self.limit.map_or(Ok(()), |limit| Ok(setrlimit(Resource::Nofile, limit)?))
+    }
 }
 
 /// Has every signal come, and do what the system does by itself.
@@ -154,7 +193,8 @@ fn close_each_at_exec() {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::process::Command;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
 
     use super::*;
 
