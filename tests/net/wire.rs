@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 /// What makes network devices of which a program is the other side.
 pub const TUN: &str = "/dev/net/tun";
@@ -55,7 +56,10 @@ fn carry(near: &File, far: &File, ended: &UnixStream, delay: Duration) {
             PollFd::new(far, PollFlags::IN),
             PollFd::new(ended, PollFlags::IN),
         ];
-        poll(&mut fds, wait.as_ref()).unwrap();
+        match poll(&mut fds, wait.as_ref()) {
+            Err(Errno::INTR) => continue,
+            polled => assert!(polled.is_ok(), "{polled:?}"),
+        }
         if !fds[2].revents().is_empty() {
             return;
         }
