@@ -14,8 +14,8 @@
 //! use std::time::Duration;
 //!
 //! use hoptree_core::{
-//!     Address, Controller, ControllerConfig, Input, KEY_BYTES, LinkId, Node, Order, Output, Registry,
-//!     Secret, Time, Worker, WorkerConfig,
+//!     Address, Controller, ControllerConfig, Input, KEY_BYTES, LinkId, Machine, Node, Order, Output,
+//!     ProcessId, Registry, Secret, Time, Worker, WorkerConfig,
 //! };
 //!
 //! static SECRET: [u8; KEY_BYTES] = [7; KEY_BYTES];
@@ -23,11 +23,12 @@
 //! let (token, transport, timeout) = (own_secret.token(), "memory", Duration::from_secs(5));
 //! let commands = Registry::new([])?;
 //! let now = Time::ZERO;
+//! let process = |pid| ProcessId { machine: Machine::default(), pid };
 //! let mut control = Controller::new(
 //!     now,
 //!     ControllerConfig {
-//!         token, own_secret, pid: 1, transport, timeout, order: Order::Input, nodes_max: 10,
-//!         records: false, commands: commands.clone(),
+//!         token, own_secret, process: process(1), transport, timeout, order: Order::Input,
+//!         nodes_max: 10, records: false, commands: commands.clone(),
 //!     },
 //! );
 //!
@@ -39,8 +40,9 @@
 //! // The process runs, and its link to the control node is up. It says hello.
 //! let (parent, child) = (LinkId(1), LinkId(2));
 //! let parent_address = Address("here".to_owned());
-//! let config =
-//!     WorkerConfig { birth, token, pid: 2, parent, parent_address, transport, timeout, commands };
+//! let config = WorkerConfig {
+//!     birth, token, process: process(2), parent, parent_address, transport, timeout, commands,
+//! };
 //! let mut worker = Worker::new(now, config);
 //! worker.handle(now, Input::Up(parent), &mut out);
 //! worker.flush(now, &mut out);

@@ -160,6 +160,10 @@ pub trait Transport {
         deliver: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), TransportError>;
 
+    /// Has what was sent leave now, also what the transport itself has sent in a wait: for whoever waits for
+    /// something else before the next wait for this one.
+    fn flush(&mut self) {}
+
     /// Why the last connect that has failed did, in words for the user, if that is known.
     fn refusal(&self) -> Option<String> {
         None

@@ -83,7 +83,7 @@ impl Gateway {
 }
 
 impl Far {
-    /// Sends what was sent since the last call, and delivers what is there, without waiting.
+    /// Delivers what is there without waiting, and has leave what was sent.
     fn deliver(&mut self, deliver: &mut dyn FnMut(Event<'_>)) -> Result<(), TransportError> {
         let past = Some(Instant::now());
         self.transport.wait(past, &mut |event| {
@@ -92,7 +92,9 @@ impl Far {
                 Event::Frame(link, frame) => Event::Frame(outward(link), frame),
                 Event::Down(link) => Event::Down(outward(link)),
             });
-        })
+        })?;
+        self.transport.flush();
+        Ok(())
     }
 }
 
@@ -146,6 +148,13 @@ impl Transport for Gateway {
         far.bell.arm();
         self.near.wait(until, deliver)?;
         far.deliver(deliver)
+    }
+
+    fn flush(&mut self) {
+        self.near.flush();
+        if let Some(far) = &mut self.far {
+            far.transport.flush();
+        }
     }
 
     fn refusal(&self) -> Option<String> {

@@ -32,10 +32,6 @@ use hoptree_core::{
 use links::{Links, Order};
 use listener::Listener;
 
-/// How often a wait looks for more when handshakes go on, so that a crowd of strangers can't keep it from
-/// ending.
-const ROUNDS_MAX: usize = 8;
-
 /// How a process takes in those who connect to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listens {
@@ -58,24 +54,6 @@ impl Sealed {
     #[must_use]
     pub fn new(below: Box<dyn Transport>, secret: Secret, listens: Listens) -> Sealed {
         Sealed { below, links: Links::new(secret, listens) }
-    }
-}
-
-impl Sealed {
-    /// Does below what handshakes want done, and says whether anything was sent.
-    fn carry_out_orders(&mut self) -> bool {
-        let mut has_sent = false;
-        for order in self.links.orders() {
-            match order {
-                Order::Send(link, message) => {
-                    // If it can't be sent the link ends, or its handshake does in time.
-                    let _ = self.below.send(link, &message);
-                    has_sent = true;
-                }
-                Order::Close(link) => self.below.close(link),
-            }
-        }
-        has_sent
     }
 }
 
@@ -111,13 +89,18 @@ impl Transport for Sealed {
         if deadline.is_some() {
             self.links.expire(Instant::now(), deliver);
         }
-        // What a handshake says leaves now: the next wait may be for another transport.
-        let mut rounds = 0..ROUNDS_MAX;
-        while self.carry_out_orders() && rounds.next().is_some() {
-            let links = &mut self.links;
-            self.below.wait(Some(Instant::now()), &mut |event| links.hear(&event, deliver))?;
+        for order in self.links.orders() {
+            match order {
+                // If it can't be sent the link ends, or its handshake does in time.
+                Order::Send(link, message) => drop(self.below.send(link, &message)),
+                Order::Close(link) => self.below.close(link),
+            }
         }
         Ok(())
+    }
+
+    fn flush(&mut self) {
+        self.below.flush();
     }
 
     fn refusal(&self) -> Option<String> {

@@ -136,18 +136,9 @@ impl Tcp {
     }
 
     /// Is readable when a wait would return at once, for whoever waits for something else besides. What
-    /// was sent since the last wait does not count: call [`Tcp::flush`].
+    /// was sent since the last wait does not count: call [`Transport::flush`].
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.watch.as_fd()
-    }
-
-    /// Has all that was sent leave now, as the next wait would.
-    pub fn flush(&mut self) {
-        for id in self.unsent.drain(..) {
-            if let Some(link) = self.links.get_mut(&id) {
-                link.write(&self.watch);
-            }
-        }
     }
 
     fn begin(&mut self, id: LinkId, to: SocketAddr) -> io::Result<()> {
@@ -440,6 +431,14 @@ impl Transport for Tcp {
             self.watch.ring();
         }
         Ok(())
+    }
+
+    fn flush(&mut self) {
+        for id in self.unsent.drain(..) {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.write(&self.watch);
+            }
+        }
     }
 
     fn refusal(&self) -> Option<String> {
