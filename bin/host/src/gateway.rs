@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use hoptree_core::{Address, Event, LinkId, SendError, Transport, TransportError, Waker};
 
+pub(crate) use address::Home;
 use address::Places;
 use bell::Bell;
 
@@ -36,6 +37,8 @@ pub struct Gateway {
     near: Box<dyn Transport>,
     far: Option<Far>,
     open: Open,
+    /// Where the addresses of `near` mean anything.
+    home: Home,
     /// Links that could not be begun since there is no transport for them; the next wait tells.
     refused: Vec<LinkId>,
     refusal: Option<String>,
@@ -53,8 +56,8 @@ impl Gateway {
     /// A node with this transport for links within the machine, which opens another one when there are
     /// others.
     #[must_use]
-    pub fn new(near: Box<dyn Transport>, open: Open) -> Gateway {
-        Gateway { near, far: None, open, refused: Vec::new(), refusal: None }
+    pub fn new(near: Box<dyn Transport>, home: Home, open: Open) -> Gateway {
+        Gateway { near, far: None, open, home, refused: Vec::new(), refusal: None }
     }
 
     fn far(&mut self) -> Result<&mut Far, TransportError> {
@@ -102,7 +105,8 @@ impl Transport for Gateway {
     fn listen(&mut self) -> Result<Address, TransportError> {
         let near = self.near.listen()?;
         let far = self.far.as_ref().and_then(|far| far.address.clone());
-        Ok(far.map_or(near.clone(), |far| Places::here(near, far).address()))
+        let home = self.home;
+        Ok(far.map_or(near.clone(), |far| Places { near, far, home }.address()))
     }
 
     fn listen_beyond(&mut self) -> Result<Address, TransportError> {
@@ -115,7 +119,7 @@ impl Transport for Gateway {
 
     fn connect(&mut self, to: &Address) -> LinkId {
         match Places::read(to) {
-            Some(places) if places.are_here() => self.near.connect(&places.near),
+            Some(places) if places.home == self.home => self.near.connect(&places.near),
             Some(places) => self.connect_far(&places.far),
             None => self.near.connect(to),
         }
@@ -204,6 +208,7 @@ fn inward(LinkId(link): LinkId) -> Option<LinkId> {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::path::Path;
     use std::rc::Rc;
 
     use rustix::event::{EventfdFlags, eventfd};
@@ -262,6 +267,10 @@ mod tests {
         fn finish(self: Box<Self>, _: Duration) {}
     }
 
+    fn home() -> Home {
+        Home::of(Path::new("/tmp/hoptree"))
+    }
+
     fn gateway() -> (Gateway, Fake, Fake) {
         let (near, far) = (Fake::default(), Fake::default());
         let opened = far.clone();
@@ -269,7 +278,7 @@ mod tests {
             let readable = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
             Ok(Opened { transport: Box::new(opened.clone()), readable })
         });
-        (Gateway::new(Box::new(near.clone()), open), near, far)
+        (Gateway::new(Box::new(near.clone()), home(), open), near, far)
     }
 
     fn turn(gateway: &mut Gateway) -> Vec<LinkId> {
@@ -319,7 +328,7 @@ mod tests {
     #[test]
     fn nothing_is_opened_before_it_is_needed_and_its_failure_is_told() {
         let open: Open = Box::new(|| Err(TransportError("no such address".to_owned())));
-        let mut gateway = Gateway::new(Box::new(Fake::default()), open);
+        let mut gateway = Gateway::new(Box::new(Fake::default()), home(), open);
         assert!(turn(&mut gateway).is_empty());
         assert_eq!(gateway.listen_beyond().unwrap_err().to_string(), "no such address");
         let address = "net://10.0.0.2:9#12 0000000000000001 ipc:///tmp/y";

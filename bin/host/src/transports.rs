@@ -8,7 +8,7 @@ use hoptree_system::explain;
 use hoptree_tcp::{Listen, Tcp};
 
 use crate::failure::Failure;
-use crate::gateway::{Gateway, Opened};
+use crate::gateway::{Gateway, Home, Opened};
 use crate::process::{DirectoryLock, Heritage, make_directory};
 
 /// What stands behind the name of a transport in place of the seal, to measure what that costs.
@@ -115,7 +115,7 @@ pub fn open_for(
         let transport = Box::new(Sealed::new(Box::new(tcp), secret, Listens::Sealed));
         Ok(Opened { transport, readable })
     };
-    Ok((Box::new(Gateway::new(near, Box::new(open_far))), lock))
+    Ok((Box::new(Gateway::new(near, Home::of(&heritage.directory), Box::new(open_far))), lock))
 }
 
 /// How a process on this transport takes in those who connect to it.

@@ -2,58 +2,50 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::LazyLock;
+use std::path::Path;
 
 use hoptree_core::Address;
 use hoptree_tcp::SCHEME;
 
-/// Where a gateway listens: `net://... NETWORK NEAR`. NETWORK, in hexadecimal digits, says where NEAR means
-/// anything.
+/// Where a gateway listens: `net://... HOME NEAR`. HOME, in hexadecimal digits, says where NEAR means anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Places {
     pub near: Address,
     pub far: Address,
-    network: u64,
+    pub home: Home,
 }
 
 impl Places {
-    /// Those of a process on this machine.
-    pub fn here(near: Address, far: Address) -> Places {
-        Places { near, far, network: network() }
-    }
-
     /// Those that an address names; none when only this machine can use it.
     pub fn read(address: &Address) -> Option<Places> {
         let mut parts = address.0.splitn(3, ' ');
         let far = parts.next().filter(|far| far.starts_with(SCHEME))?;
-        let network = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let home = Home(u64::from_str_radix(parts.next()?, 16).ok()?);
         let near = parts.next()?;
-        Some(Places { near: Address(near.to_owned()), far: Address(far.to_owned()), network })
+        Some(Places { near: Address(near.to_owned()), far: Address(far.to_owned()), home })
     }
 
     pub fn address(&self) -> Address {
-        Address(format!("{} {:016x} {}", self.far.0, self.network, self.near.0))
-    }
-
-    /// Whether this process can use the one for the same machine.
-    pub fn are_here(&self) -> bool {
-        self.network == network()
+        Address(format!("{} {:016x} {}", self.far.0, self.home.0, self.near.0))
     }
 }
 
-/// What tells apart where addresses within a machine mean the same: it was started once, its processes share
-/// the network, and its files.
-fn network() -> u64 {
-    static NETWORK: LazyLock<u64> = LazyLock::new(|| {
+/// The part of a tree within which addresses of the transport for one machine mean the same: that which has a
+/// directory in common. Each guard has one of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Home(u64);
+
+impl Home {
+    /// The part that has this directory on this machine.
+    pub fn of(directory: &Path) -> Home {
         let started = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let spaces =
             ["net", "mnt"].map(|space| fs::read_link(format!("/proc/self/ns/{space}")).ok());
         // The same in every process of the tree, since all run the same build.
         let mut hasher = DefaultHasher::new();
-        (started, spaces).hash(&mut hasher);
-        hasher.finish()
-    });
-    *NETWORK
+        (started, spaces, directory).hash(&mut hasher);
+        Home(hasher.finish())
+    }
 }
 
 #[cfg(test)]
@@ -63,10 +55,11 @@ mod tests {
     #[test]
     fn an_address_survives_being_taken_apart() {
         let [near, far] = ["ipc:///tmp/with space", "net://[fd77::2]:6200#0f"].map(str::to_owned);
-        let places = Places::here(Address(near), Address(far));
-        assert_eq!(Places::read(&places.address()), Some(places.clone()));
-        assert!(places.are_here());
-        assert!(!Places { network: !network(), ..places }.are_here());
+        let home = Home::of(Path::new("/tmp/hoptree-1"));
+        let places = Places { near: Address(near), far: Address(far), home };
+        assert_eq!(Places::read(&places.address()), Some(places));
+        assert_eq!(home, Home::of(Path::new("/tmp/hoptree-1")));
+        assert_ne!(home, Home::of(Path::new("/tmp/hoptree-2")));
     }
 
     #[test]
