@@ -12,7 +12,7 @@
 //!   writer of the lifeline, heir of orphans. It ends when nothing of the tree is left below it, or when
 //!   its standard input ends, and then takes along what is left.
 //!
-//! Each end says what it has to say in [`Report`]s, behind a word that nobody else writes: the
+//! Each end says what it has to say in reports (`report.rs`), behind a word that nobody else writes: the
 //! start-up files of a shell may print. Nothing is sent to the other machine before it has reported,
 //! since they may read as well.
 
