@@ -25,6 +25,9 @@ use crate::{Incarnation, Life, NodeId, RequestId, Stream};
 /// Changes with every change of what travels; two ends with different versions do not talk.
 pub(crate) const VERSION: u16 = 8;
 
+/// What a user is told when a node can't be reached, or what it has answered is lost.
+pub(crate) const UNAVAILABLE: &str = "Node is unavailable";
+
 /// The acknowledgement that every frame begins with, in bytes.
 pub(crate) const FRAME_HEADER_BYTES: usize = 4;
 

@@ -28,6 +28,7 @@ pub use dispositions::{Held, hold_signals, is_ignored, reset_signals, unblock_al
 pub use farewell::say as say_farewell;
 pub use inspection::inspect;
 pub use lifeline::Lifeline;
+pub(crate) use machine::number_of;
 pub use machine::{machine, this_process};
 pub use strays::has_strays;
 

@@ -2,38 +2,35 @@
 //! it has found another parent, and answers what it has made of the first request.
 
 use super::desk::Desk;
+use super::desk::abandoned::Leftover;
 use super::desk::pending::{GiveUpReason, Operation, Pending};
 use super::outcomes;
 use crate::wire::Kind;
-use crate::{Life, NodeId, RequestId, Time};
+use crate::{NodeId, RequestId, Time};
 
 /// How often one part is asked for again.
 const REPEATS_MAX: u32 = 16;
 
-/// The route to `asked`, or to the life that its node has now, has broken. Says whether the part waits for
-/// it, as another request; else there will be no answer.
-pub(crate) fn begin(desk: &mut Desk, now: Time, request: RequestId, asked: Option<Life>) -> bool {
-    let Some(Pending { operation, sent: Some(sent), options, repeats, .. }) =
-        desk.replies.pending(request)
-    else {
-        return false;
-    };
-    let Operation::Part { node, kind: Kind::Exec, .. } = *operation else { return false };
-    let (sent, known) = (*sent, desk.tree.life(node));
-    let can_be_saved = options.is_folded && *repeats < REPEATS_MAX;
+/// The route of a request has broken. If it is a part whose node may still answer, that waits for the node as
+/// another request, and what is left of this one is returned; else there will be no answer.
+pub(crate) fn begin(desk: &mut Desk, now: Time, request: RequestId) -> Option<Leftover> {
+    let Pending { operation, sent, options, repeats, charge } = desk.replies.pending(request)?;
+    let Operation::Part { node, kind: Kind::Exec, .. } = *operation else { return None };
+    let (sent, life) = ((*sent)?, desk.tree.life(node)?);
+    let was_asked = charge.as_ref().is_none_or(|charge| charge.target == life);
+    let can_be_saved = options.is_folded && was_asked && *repeats < REPEATS_MAX;
     // What has come as lines of its own can't be told again.
     if !can_be_saved || desk.replies.has_output(request) || desk.tree.is_dead(node) {
-        return false;
+        return None;
     }
-    let Some(life) = asked.or(known).filter(|life| Some(*life) == known) else { return false };
-    let Some(again) = desk.replies.reopen_part(request) else { return false };
+    let (again, charge) = desk.replies.reopen_part(request)?;
     desk.records.rename(request, again);
     let until = desk.adrift.add(now, (node, again), life, sent);
     desk.wake_by(until);
     if desk.tree.is_reachable(node) {
         desk.ask_again(now, life);
     }
-    true
+    Some(Leftover { charge, removed: None })
 }
 
 /// Gives up the parts that have waited for too long.

@@ -16,16 +16,18 @@ pub(crate) fn answered(desk: &mut Desk, now: Time, request: RequestId, flags: Fl
     if let Some(probe) = desk.probes.take(request) {
         return probed(desk, now, probe, status);
     }
-    let Some(pending) = desk.replies.pending_mut(request) else {
+    if desk.replies.pending(request).is_none() {
         return answered_late(desk, now, request, status);
-    };
-    let charge = pending.charge.take();
-    let asked = charge.as_ref().map(|charge| charge.target);
+    }
+    if status == Status::Unavailable
+        && let Some(Leftover { charge, .. }) = adrift::begin(desk, now, request)
+    {
+        desk.intake.forget(request);
+        return desk.give_back(now, charge, status);
+    }
+    let charge = desk.replies.pending_mut(request).and_then(|pending| pending.charge.take());
     desk.intake.forget(request);
     desk.give_back(now, charge, status);
-    if status == Status::Unavailable && adrift::begin(desk, now, request, asked) {
-        return;
-    }
     // Only an honest node sends nothing else.
     let text = || String::from_utf8_lossy(body);
     match desk.operation(request) {
@@ -125,22 +127,11 @@ pub(crate) fn lose(desk: &mut Desk, now: Time, root: NodeId, change: Change) {
     let mut requests: Vec<_> = pending.map(|(request, _)| request).collect();
     requests.sort_unstable();
     for request in requests {
-        if change != Change::Lost || !set_adrift(desk, now, request) {
-            give_up(desk, request, GiveUpReason::Lost);
+        let adrift = if change == Change::Lost { adrift::begin(desk, now, request) } else { None };
+        match adrift {
+            Some(leftover) => desk.abandon(request, leftover),
+            None => give_up(desk, request, GiveUpReason::Lost),
         }
     }
     desk.turns.extend(lost);
-}
-
-/// The route of a request is gone. Says whether it is asked for again, as another one.
-fn set_adrift(desk: &mut Desk, now: Time, request: RequestId) -> bool {
-    let charge = desk.replies.pending_mut(request).and_then(|pending| pending.charge.take());
-    let asked = charge.as_ref().map(|charge| charge.target);
-    let is_adrift = adrift::begin(desk, now, request, asked);
-    if is_adrift {
-        desk.abandon(request, Leftover { charge, removed: None });
-    } else if let Some(pending) = desk.replies.pending_mut(request) {
-        pending.charge = charge;
-    }
-    is_adrift
 }

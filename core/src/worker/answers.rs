@@ -17,9 +17,6 @@ pub(super) const OUT_OF_MEMORY: &str =
 /// What the answer to a command is for which nobody waits any more.
 pub(super) const CANCELLED: &str = "cancelled";
 
-/// What the answer to a command is whose answer is lost.
-pub(super) const UNAVAILABLE: &str = "Node is unavailable";
-
 /// What a node answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {

@@ -44,7 +44,7 @@ enum Part {
     Over(Option<Answer>),
 }
 
-/// What is to be done about a part that is asked for.
+/// What must be done when a part is asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// It must be run.

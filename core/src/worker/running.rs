@@ -1,7 +1,7 @@
 //! How a compute node runs what it is asked, from a request to its answer.
 
 use super::Worker;
-use super::answers::{Answer, CANCELLED, OUT_OF_MEMORY, UNAVAILABLE};
+use super::answers::{Answer, CANCELLED, OUT_OF_MEMORY};
 use super::inbox::Request;
 use super::parent::Parent;
 use super::parts::{Asked, Parts};
@@ -9,7 +9,7 @@ use crate::children::STOP_TIME_MAX;
 use crate::context::Effect;
 use crate::memory;
 use crate::modules::{Finished, Held};
-use crate::wire::{self, Allowance, Flags, Kind, Message, Published, Status, Terms};
+use crate::wire::{self, Allowance, Flags, Kind, Message, Published, Status, Terms, UNAVAILABLE};
 use crate::{Failure, Job, JobKind, Life, Outcome, Output, Reply, RequestId, Stream, Time};
 
 impl Worker {

@@ -1,11 +1,11 @@
 //! The address of a gateway: where it listens for other machines, and where for its own.
 
-use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use hoptree_core::Address;
 use hoptree_tcp::SCHEME;
+
+use crate::process::number_of;
 
 /// Where a gateway listens: `net://... HOME NEAR`. HOME, in hexadecimal digits, says where NEAR means anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,13 +38,7 @@ pub(crate) struct Home(u64);
 impl Home {
     /// The part that has this directory on this machine.
     pub fn of(directory: &Path) -> Home {
-        let started = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let spaces =
-            ["net", "mnt"].map(|space| fs::read_link(format!("/proc/self/ns/{space}")).ok());
-        // The same in every process of the tree, since all run the same build.
-        let mut hasher = DefaultHasher::new();
-        (started, spaces, directory).hash(&mut hasher);
-        Home(hasher.finish())
+        Home(number_of(&["net", "mnt"], directory))
     }
 }
 

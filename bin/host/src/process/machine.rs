@@ -9,15 +9,20 @@ use hoptree_core::{Machine, ProcessId};
 /// What tells this machine, since it was started, from all others, and a container from the machine that it
 /// runs on.
 pub fn machine() -> Machine {
-    static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
-        let started = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let processes = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-        // The same in every process of the tree, since all run the same build.
-        let mut hasher = DefaultHasher::new();
-        (started, processes).hash(&mut hasher);
-        Machine(hasher.finish())
-    });
+    static MACHINE: LazyLock<Machine> = LazyLock::new(|| Machine(number_of(&["pid"], "")));
     *MACHINE
+}
+
+/// A number for `what` as it is in these namespaces of this machine, since it was started: the same in every
+/// process of the tree there, since all run the same build.
+pub(crate) fn number_of(namespaces: &[&str], what: impl Hash) -> u64 {
+    let started = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let mut hasher = DefaultHasher::new();
+    (started, what).hash(&mut hasher);
+    for namespace in namespaces {
+        fs::read_link(format!("/proc/self/ns/{namespace}")).ok().hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// This process.

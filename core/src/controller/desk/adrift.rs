@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::{Life, NodeId, RequestId, Time};
 
 /// How long a node may take to come back, and then to be asked. An orphan that has found no parent for 2
-/// seconds ends.
+/// seconds ends, if all above it are on its machine.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Those parts, by their nodes and requests. Bounded as all parts are.
@@ -39,7 +39,7 @@ impl Adrift {
         until
     }
 
-    /// The node of these parts is back: they are to be asked for. Returns them, and when they are given up
+    /// The node of these parts is back: they must be asked for. Returns them, and when they are given up
     /// if they can't be.
     pub fn returned(&mut self, now: Time, life: Life) -> (Vec<RequestId>, Time) {
         let until = now + PATIENCE;

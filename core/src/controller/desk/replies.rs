@@ -6,6 +6,7 @@ use super::printer::Printer;
 use super::reply::Reply;
 use super::requests::Requests;
 use super::streams::{Excess, Streams};
+use super::windows::Charge;
 use crate::wire::{Detailed, Kind};
 use crate::{Order, RequestId, Stream};
 
@@ -125,11 +126,12 @@ impl Replies {
         request
     }
 
-    /// A part of a command is asked for again: returns its new request.
-    pub fn reopen_part(&mut self, request: RequestId) -> Option<RequestId> {
-        let part = self.requests.close_part(request)?;
-        let repeats = part.repeats + 1;
-        Some(self.open_part(Pending { sent: None, charge: None, repeats, ..part }))
+    /// A part of a command is asked for again: returns its new request, and what the old one takes of the
+    /// windows.
+    pub fn reopen_part(&mut self, request: RequestId) -> Option<(RequestId, Option<Charge>)> {
+        let mut part = self.requests.close_part(request)?;
+        let (charge, repeats) = (part.charge.take(), part.repeats + 1);
+        Some((self.open_part(Pending { sent: None, repeats, ..part }), charge))
     }
 
     /// As [`Requests::pending`].

@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use crate::NodeId;
 use crate::wire::Detailed;
+pub(crate) use crate::wire::UNAVAILABLE;
 
 /// A longer text is not grown into, but given what it needs.
 const LONG_BYTES_MIN: usize = 64 * 1024;
 
 /// What is printed when there is no such node.
 pub(crate) const NOT_FOUND: &str = "Not found";
-
-/// What is printed when a node can't be reached.
-pub(crate) const UNAVAILABLE: &str = "Node is unavailable";
 
 /// What is printed when a node takes no more.
 pub(crate) const TOO_MANY: &str = "Too many requests are waiting";
